@@ -1,0 +1,58 @@
+# On a fresh machine: `make train` and `make test` set up .venv and the data by themselves.
+
+BASE_PYTHON ?= python3
+PYTHON := .venv/bin/python
+DEBIAN_DATA := .data/usr/share/datasets/fashion-mnist
+# Every target uses what `make data` unpacked, unless the environment names another folder.
+ifndef FASHION_MNIST_DIR
+FASHION_MNIST_DIR = $(shell cd $(DEBIAN_DATA) 2>/dev/null && pwd)
+endif
+export FASHION_MNIST_DIR
+# Where the system has no package lists, `apt-get update` makes some here, without root.
+APT_OWN = apt-get -q -o Dir::State::lists=$(CURDIR)/.data/apt/lists -o Dir::Cache=$(CURDIR)/.data/apt
+
+.PHONY: help setup data data-check data-debian train test lint types tests wheel tensorboard clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -ts:
+
+setup: .venv/installed
+.venv/installed: pyproject.toml constraints.txt
+	$(BASE_PYTHON) -m venv .venv
+	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+data: setup  ## Fashion-MNIST: found or downloaded, or else unpacked from Debian's package into .data/
+	@$(MAKE) -s data-check 2>/dev/null || { $(MAKE) data-debian; $(MAKE) -s data-check; }
+data-check:
+	@$(PYTHON) -c "import sys; sys.tracebacklimit = 0; from fashion_gan import data; data.load(); \
+	  print('Fashion-MNIST is in', data.find())"
+data-debian:
+	rm -rf .data && mkdir -p .data/apt/lists/partial .data/apt/archives/partial
+	cd .data && { apt-get -q download dataset-fashion-mnist || \
+	  { $(APT_OWN) update && $(APT_OWN) download dataset-fashion-mnist; }; }
+	dpkg -x .data/dataset-fashion-mnist_*.deb .data
+	rm -rf .data/apt .data/*.deb
+
+train: data  ## the book's GAN, 50 epochs, into a new folder below logs/
+	$(PYTHON) -m fashion_gan train --preset dense --epochs 50
+
+tensorboard: setup  ## the runs below logs/, in a browser
+	$(PYTHON) -m tensorboard.main --logdir logs
+
+test: lint types tests wheel  ## every check
+
+lint: setup
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+types: setup
+	$(PYTHON) -m mypy
+tests: data
+	$(PYTHON) -m pytest
+wheel: setup
+	rm -rf build dist
+	$(PYTHON) -m build -q --wheel
+	$(PYTHON) tests/check_wheel.py dist
+
+clean:  ## what can be made again
+	rm -rf .venv .data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,8 @@
+"""Callbacks that watch a GAN train; each has a file of its own."""
+
+from .backup import Backup
+from .image_grid import ImageGrid
+from .metrics_file import MetricsFile
+from .tensorboard import TensorBoard
+
+__all__ = ["Backup", "ImageGrid", "MetricsFile", "TensorBoard"]

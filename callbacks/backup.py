@@ -1,0 +1,163 @@
+"""Backups of a training, from which it goes on exactly."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+import warnings
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+
+__all__ = ["Backup"]
+
+_STATE, _POSITION = "state.weights.h5", "position.json"
+
+
+class Backup(keras.callbacks.Callback):
+    """Saves the whole state of training after each epoch and within long ones.
+
+    When `fit()` begins and the folder holds a backup, training goes on from there and ends in the
+    state that it would have reached without the interruption, bit for bit, provided that the
+    dataset gives the same batches again: one of `data.make_dataset` does.
+
+    A backup is a folder such as `epoch_000003_batch_00000200`, written under a temporary name,
+    flushed to the disk and renamed; the one before it is kept. A backup that does not match its
+    checksum is passed over with a warning. Ctrl-C and SIGTERM take effect at the end of the
+    execution under way, after a backup; a second Ctrl-C takes effect at once.
+
+    Put it last in the list of callbacks: what the others write about an epoch is then on the disk
+    before the backup says that the epoch is done.
+
+    Args:
+        folder: where the backups are; made when needed.
+        seconds: time between two backups within an epoch.
+
+    Raises:
+        OSError: when a backup cannot be written; the ones before it are intact.
+        ValueError: when there are backups, and none of them can be read.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], seconds: float = 60.0) -> None:
+        super().__init__()
+        self.folder = Path(folder)
+        self.seconds = seconds
+        self._epoch = 0
+        self._signal: int | None = None
+        self._saved_at = 0.0
+        self._handlers: dict[int, Any] = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Restore the newest sound backup, if there is one, and listen for signals."""
+        self._restore()
+        self._saved_at = time.monotonic()
+        self._signal = None
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._on_signal)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save if it is time, or if a signal came; then act on the signal."""
+        steps = self.params.get("steps")
+        if steps is not None and batch + 1 >= steps:
+            return  # the epoch ends here
+        if self._signal is not None or time.monotonic() - self._saved_at > self.seconds:
+            self._save(self._epoch, batch + 1)
+            self._obey()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save, and act on a signal."""
+        self._save(epoch + 1, 0)
+        self._obey()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Leave the signals to whom they belonged."""
+        self._stop_listening()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def _obey(self) -> None:
+        if self._signal is not None:
+            self._stop_listening()
+            raise KeyboardInterrupt(signal.Signals(self._signal).name)
+
+    def _stop_listening(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+
+    def _save(self, epoch: int, batch: int) -> None:
+        final = self.folder / f"epoch_{epoch:06d}_batch_{batch:08d}"
+        partial = self.folder / ".partial"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            self.model.save_weights(partial / _STATE)
+            position = {
+                "epoch": epoch,
+                "batch": batch,
+                "metrics": [v.numpy().tolist() for v in self.model.metrics_variables],
+                "sha256": hashlib.sha256((partial / _STATE).read_bytes()).hexdigest(),
+            }
+            (partial / _POSITION).write_text(json.dumps(position))
+            for path in (partial / _STATE, partial / _POSITION, partial):
+                _flush(path)
+            shutil.rmtree(final, ignore_errors=True)
+            partial.rename(final)
+            _flush(self.folder)
+            for old in self._backups()[2:]:
+                shutil.rmtree(old, ignore_errors=True)
+        except (OSError, RuntimeError) as error:  # h5py raises either on a full disk
+            shutil.rmtree(partial, ignore_errors=True)
+            raise OSError(
+                f"The state after {epoch} epochs and {batch} batches could not be saved to "
+                f"{self.folder}: {error}. The backup before it is intact: mend this, and start the "
+                "same training again."
+            ) from error
+        self._saved_at = time.monotonic()
+
+    def _restore(self) -> None:
+        backups = self._backups()
+        for backup in backups:
+            try:
+                position = json.loads((backup / _POSITION).read_text())
+                found = hashlib.sha256((backup / _STATE).read_bytes()).hexdigest()
+                if found != position["sha256"]:
+                    raise ValueError(f"{_STATE} has SHA-256 {found}, not {position['sha256']}")
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                warnings.warn(
+                    f"The backup {backup} is broken ({error}). Trying the one before it.",
+                    stacklevel=2,
+                )
+                continue
+            self.model.load_weights(backup / _STATE)
+            self.model.resume_at(position["epoch"], position["batch"], position["metrics"])
+            return
+        if backups:
+            raise ValueError(
+                f"No backup in {self.folder} can be read. Delete the folder to begin anew."
+            )
+
+    def _backups(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self.folder.glob("epoch_*_batch_*"), reverse=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

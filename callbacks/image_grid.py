@@ -1,0 +1,166 @@
+"""What the generator draws, epoch by epoch, for TensorBoard and as PNG files."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from fashion_gan.images import tile, to_uint8, with_channels, write_png
+
+__all__ = ["ImageGrid"]
+
+_DESCRIPTIONS = {
+    "samples/fixed_latents": (
+        "Always the same latents, so that each tile tells the story of one image. "
+        "**Healthy:** noise turns into clear images within a few epochs, and these change less "
+        "and less. **Ill:** all tiles alike (mode collapse); whole tiles that change into "
+        "something else at each epoch (the networks chase each other); noise that stays."
+    ),
+    "samples/fresh_latents": (
+        "New latents at each step: what the generator does in general. "
+        "**Healthy:** as varied as `real`, and as good as `samples/fixed_latents`. "
+        "**Ill:** the same few images again and again, in a grid or from grid to grid."
+    ),
+    "real": "Images from the data: what the samples should come to look like, and how varied.",
+}
+
+
+class ImageGrid(keras.callbacks.Callback):
+    """Grids of samples, before training and after every `every`-th epoch, for TensorBoard.
+
+    TensorBoard shows them under *Images*, in the run `images`: `samples/fixed_latents`,
+    `samples/fresh_latents` and, once, `real`. The step is the number of finished epochs, also in a
+    run that is resumed. TensorBoard keeps 10 steps of each, spread over the run, unless it is
+    started with `--samples_per_plugin images=1000`.
+
+    Sampling leaves training as it was: a run with this callback and one without end in the same
+    weights. If samples hold NaN or infinity, a warning says so in place of the grids.
+
+    Args:
+        log_dir: folder of the run; the events go to `log_dir/images`.
+        count: number of images in a grid.
+        columns: the most images in a row.
+        every: epochs from one pair of grids to the next.
+        seed: of the latents: `seed` itself for the fixed ones, `seed + 1 + step` for the fresh.
+        invert: show grey images as dark on white.
+        real_images: `(n, height, width[, channels])`, uint8 or floats in the generator's range;
+            the first `count` are shown.
+        png_dir: folder for the grid of fixed latents as `epoch_0000.png`, …, and for `real.png`.
+
+    Raises:
+        TypeError: when training begins, if the model has no `sample` or `value_range`.
+        ValueError: for an argument out of range; when training begins, if `real_images` are out of
+            the generator's range.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        *,
+        count: int = 32,
+        columns: int = 8,
+        every: int = 1,
+        seed: int = 0,
+        invert: bool = False,
+        real_images: ArrayLike | None = None,
+        png_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("count", count, 1),
+            ("columns", columns, 1),
+            ("every", every, 1),
+            ("seed", seed, 0),
+        ):
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(
+                    f"Expected an integer of at least {least}. Received: {name}={value!r}."
+                )
+        self.log_dir = os.path.join(log_dir, "images")
+        self.count = count
+        self.columns = columns
+        self.every = every
+        self.seed = seed
+        self.invert = invert
+        self.png_dir = None if png_dir is None else Path(png_dir)
+        self._real = None if real_images is None else with_channels(real_images)[:count].copy()
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Open the event file, on the chief worker."""
+        if not hasattr(self.model, "sample") or not hasattr(self.model, "value_range"):
+            raise TypeError(
+                "ImageGrid needs a model with `sample(count, seed=...)` and `value_range`, such as "
+                f"a GAN. Received: model={type(self.model).__name__}."
+            )
+        if _is_chief(self.model.distribute_strategy):
+            self._writer = tf.summary.create_file_writer(self.log_dir)
+            if self.png_dir is not None:
+                self.png_dir.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the real images and the untrained generator's, unless training is resumed."""
+        if epoch == 0 and self._writer is not None:
+            if self._real is not None:
+                self._check_range(self._real)
+                self._write("real", self._real, step=0, png="real.png")
+            self._write_samples(step=0)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the two grids of samples, if it is their turn."""
+        if (epoch + 1) % self.every == 0 and self._writer is not None:
+            self._write_samples(step=epoch + 1)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the event file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _write_samples(self, step: int) -> None:
+        fixed = self.model.sample(self.count, seed=self.seed)
+        fresh = self.model.sample(self.count, seed=self.seed + 1 + step)
+        broken = sum(not np.isfinite(image).all() for image in (*fixed, *fresh))
+        if broken:
+            warnings.warn(
+                f"After {step} epochs {broken} of {2 * self.count} samples hold NaN or infinity: "
+                "training has diverged. ImageGrid writes no grid. Stop the run, and resume from an "
+                "earlier checkpoint with lower learning rates.",
+                stacklevel=2,
+            )
+            return
+        self._write("samples/fixed_latents", fixed, step, png=f"epoch_{step:04d}.png")
+        self._write("samples/fresh_latents", fresh, step)
+
+    def _write(self, name: str, images: np.ndarray, step: int, png: str | None = None) -> None:
+        images = to_uint8(images, self.model.value_range)
+        grid = tile(images, self.columns, invert=self.invert)
+        # Another callback may have paused recording: TensorBoard(update_freq=100) does, but for
+        # every hundredth batch. Leaving the writer's context flushes it.
+        with self._writer.as_default(), tf.summary.record_if(True):
+            tf.summary.image(name, grid[np.newaxis], step, description=_DESCRIPTIONS[name])
+        if png is not None and self.png_dir is not None:
+            write_png(self.png_dir / png, grid)
+
+    def _check_range(self, real: np.ndarray) -> None:
+        low, high = self.model.value_range
+        slack = 1e-3 * (high - low)
+        if real.dtype != np.uint8 and (real.min() < low - slack or real.max() > high + slack):
+            raise ValueError(
+                f"Expected real_images as uint8, or as floats in the generator's range [{low:g}, "
+                f"{high:g}]. Received: {real.dtype} in [{real.min():g}, {real.max():g}]."
+            )
+
+
+def _is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes files: the only one, or the first of several."""
+    cluster = strategy.cluster_resolver
+    if cluster is None or cluster.task_type in (None, "", "chief"):
+        return True
+    has_chief = "chief" in cluster.cluster_spec().jobs
+    return cluster.task_type == "worker" and cluster.task_id == 0 and not has_chief

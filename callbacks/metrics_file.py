@@ -1,0 +1,52 @@
+"""The logged numbers of each epoch as one line of JSON."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+__all__ = ["MetricsFile"]
+
+
+class MetricsFile(keras.callbacks.Callback):
+    """Appends `{"epoch": 1, "steps": …, "d_loss": …, …}` to a file after each epoch.
+
+    `epoch` is the number of finished epochs, `steps` that of train steps. Numbers that are not
+    finite become `null`. When a run is resumed, lines of epochs that will be done again, and a
+    line that was cut off, are dropped first: no epoch has two lines.
+
+    Args:
+        path: of the file; its folder must exist.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self._begun = False
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forget what an earlier `fit()` did."""
+        self._begun = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keep the lines of the epochs before the first one of this run."""
+        if not self._begun:
+            lines = self.path.read_text().splitlines()[:epoch] if self.path.exists() else []
+            partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+            partial.write_text("".join(line + "\n" for line in lines))
+            os.replace(partial, self.path)
+            self._begun = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Append a line."""
+        numbers = {name: _finite(value) for name, value in (logs or {}).items()}
+        line = {"epoch": epoch + 1, "steps": self.model.steps, **numbers}
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _finite(value: Any) -> float | None:
+    number = float(value)
+    return number if abs(number) < float("inf") else None

@@ -1,0 +1,30 @@
+"""GANs for Keras 3: `GAN` is a `keras.Model` whose `fit()` trains generator and discriminator.
+
+Importing this package is cheap: TensorFlow is loaded with the first name that needs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fashion_gan._version import __version__
+
+if TYPE_CHECKING:
+    from fashion_gan import callbacks, data, images, losses, models
+    from fashion_gan.config import Config
+    from fashion_gan.gan import GAN
+
+__all__ = ["GAN", "Config", "__version__", "callbacks", "data", "images", "losses", "models"]
+
+_CLASSES = {"GAN": "fashion_gan.gan", "Config": "fashion_gan.config"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CLASSES:
+        return getattr(import_module(_CLASSES[name]), name)
+    if name in __all__:
+        return import_module(f"fashion_gan.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,161 @@
+"""The checks at the border: what a GAN is given, before the first step."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+__all__ = [
+    "behind_the_sigmoid",
+    "build",
+    "check_images",
+    "check_optimizers",
+    "check_shape",
+    "latent_dim",
+    "value_range",
+]
+
+_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_sigmoid": (0.0, 1.0)}
+
+
+def latent_dim(generator: keras.Model, given: int | None) -> int:
+    """The size of a latent vector, from the argument or from a built generator."""
+    shape = generator.input_shape if generator.built else (None, given)
+    built = shape[-1] if len(shape) == 2 else None
+    size = built if given is None else given
+    if size is None:
+        raise ValueError(
+            "Expected latent_dim, or a generator that is built for inputs (batch, latent_dim). "
+            f"Received: latent_dim=None and a generator for {shape if generator.built else 'any'}."
+        )
+    if given is not None and generator.built and given != built:
+        raise ValueError(
+            f"The generator takes inputs of shape {shape}. Received: latent_dim={given}."
+        )
+    return int(size)
+
+
+def build(generator: keras.Model, discriminator: keras.Model, latent_dim: int) -> None:
+    """Build both networks, and check that the images of one are the inputs of the other."""
+    if not generator.built:
+        generator.build((None, latent_dim))
+    images = generator.output_shape
+    if len(images) not in (3, 4) or None in images[1:]:
+        raise ValueError(
+            "Expected a generator of images (batch, height, width[, channels]). "
+            f"Received one with output shape {images}."
+        )
+    if not discriminator.built:
+        discriminator.build(images)
+    if discriminator.input_shape[1:] != images[1:]:
+        raise ValueError(
+            f"The generator makes images {images[1:]}, but the discriminator takes "
+            f"{discriminator.input_shape[1:]}. Build both for one image shape."
+        )
+    if discriminator.output_shape[1:] != (1,):
+        raise ValueError(
+            "Expected a discriminator with one output (batch, 1). "
+            f"Received one with output shape {discriminator.output_shape}."
+        )
+
+
+def value_range(
+    generator: keras.Model, given: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """The range of the generator's images, from the argument or from its last activation."""
+    limits = given if given is not None else _RANGES.get(_last_activation(generator) or "")
+    if limits is None:
+        raise ValueError(
+            "The range of the generator's images cannot be told from its last activation, "
+            f"{_last_activation(generator)!r}. Give it: value_range=(-1, 1), say."
+        )
+    low, high = limits
+    if not low < high:
+        raise ValueError(f"Expected low < high. Received: value_range={given}.")
+    return float(low), float(high)
+
+
+def behind_the_sigmoid(discriminator: keras.Model) -> Callable[..., Any]:
+    """The discriminator as a function `(images, training)` to logits, sharing its weights.
+
+    A cross-entropy computed from a saturated sigmoid loses its gradient; computed from the logits
+    it does not. If the last layer ends in a sigmoid, the function stops before it.
+    """
+    if _last_activation(discriminator) != "sigmoid":
+        return discriminator
+    last = discriminator.layers[-1]
+    trunk = keras.Model(discriminator.inputs, last.input)
+    head = object.__new__(type(last))  # copy.copy would go through Keras' serialisation
+    head.__dict__.update(last.__dict__, activation=keras.activations.linear)
+    return lambda images, training: head(trunk(images, training=training))
+
+
+def check_optimizers(g_optimizer: Any, d_optimizer: Any) -> None:
+    """Refuse one optimiser for both networks."""
+    if g_optimizer is d_optimizer:
+        raise ValueError(
+            "One optimiser cannot serve both networks: it keeps state for each weight. "
+            "Give two, or give their names."
+        )
+
+
+def check_shape(shape: Any, wanted: tuple[int, ...]) -> None:
+    """Refuse images of another shape than the generator's; a channels axis of 1 may be absent."""
+    shape = tuple(shape)
+    if shape not in (wanted, (*wanted, 1)) and (*shape, 1) != wanted:
+        raise ValueError(
+            f"The generator makes images of shape {wanted}. Received images of shape {shape}. "
+            "Resize the images, or build the networks for their shape."
+        )
+
+
+def check_images(x: Any, shape: tuple[int, ...], wanted_range: tuple[float, float]) -> None:
+    """Look at the first batch of a dataset or at an array: its shape, dtype and range."""
+    if isinstance(x, tf.data.Dataset):
+        images = next(iter(x.take(1)), None)
+        images = images[0] if isinstance(images, tuple) else images
+        if images is None:
+            raise ValueError(
+                "The dataset has no batch. With drop_remainder=True it needs at least batch_size "
+                "images."
+            )
+    elif isinstance(x, np.ndarray | tf.Tensor):
+        images = x
+    else:
+        return
+    check_shape(images.shape[1:], shape)
+    images = np.asarray(images)
+    _check_range(images, wanted_range)
+
+
+def _check_range(images: np.ndarray, wanted: tuple[float, float]) -> None:
+    if not images.size:
+        raise ValueError(f"There are no images. Received an array of shape {images.shape}.")
+    low, high = float(images.min()), float(images.max())
+    margin = 1e-3 * (wanted[1] - wanted[0])
+    if not (wanted[0] - margin <= low and high <= wanted[1] + margin):
+        raise ValueError(
+            f"The generator makes images in [{wanted[0]:g}, {wanted[1]:g}], but the first images "
+            f"are {images.dtype} in [{low:g}, {high:g}]. Scale them, for instance with "
+            "data.make_dataset(images, value_range=gan.value_range)."
+        )
+    middle = (wanted[0] + wanted[1]) / 2
+    if low >= middle or high <= middle:
+        warnings.warn(
+            f"The generator makes images in [{wanted[0]:g}, {wanted[1]:g}], but the first images "
+            f"only fill [{low:g}, {high:g}]. If that is not their nature, scale them to the range.",
+            stacklevel=4,
+        )
+
+
+def _last_activation(network: keras.Model) -> str | None:
+    """Name of the activation of the last layer that has one; `None` if there is none to be seen."""
+    for layer in reversed(getattr(network, "layers", [])):
+        if isinstance(layer, keras.layers.Reshape | keras.layers.Flatten):
+            continue
+        activation = getattr(layer, "activation", None)
+        return getattr(activation, "__name__", None)
+    return None

@@ -1,0 +1,158 @@
+"""The commands, with flags made from `Config`; TensorFlow is imported once they run."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from fashion_gan._version import __version__
+from fashion_gan.config import Config
+from fashion_gan.presets import PRESETS
+from fashion_gan.registry import lookup
+from fashion_gan.runtime import import_tensorflow_quietly
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if it succeeded, 2 for wrong use or input, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (ValueError, TypeError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"fashion-gan: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nfashion-gan: interrupted. {options.on_interrupt}".rstrip(), file=sys.stderr)
+        return 130
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    config = _config(options)
+    run = _run_module(options)
+    if options.dry_run:
+        print("\n".join(run.summary(config, options.data_dir)))
+        return
+    folder = options.run or run.new_folder("logs", options.preset)
+    options.on_interrupt = f"The run is kept; go on with: fashion-gan train --resume --run {folder}"
+    gan = run.train(
+        config,
+        folder,
+        data_dir=options.data_dir,
+        resume=options.resume,
+        backup_seconds=options.backup_seconds,
+    )
+    print(f"Trained for {gan.steps:,} steps. The run is in {folder}; look at it with:")
+    print(f"  tensorboard --logdir {folder}")
+    print(f"  fashion-gan sample {folder}")
+
+
+def _sample(options: argparse.Namespace) -> None:
+    run = _run_module(options)
+    gan = run.load(options.run)
+    out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
+    run.sample(gan, options.count, options.seed, out)
+    print(f"{options.count} images: {out}")
+
+
+def _run_module(options: argparse.Namespace) -> Any:
+    """The module that trains and samples, imported with TensorFlow, which takes seconds."""
+    if not options.tensorflow_log:
+        import_tensorflow_quietly()
+    from fashion_gan import run
+
+    return run
+
+
+def _config(options: argparse.Namespace) -> Config:
+    """The preset, or the config of the run to be resumed, with the flags that were given."""
+    given = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(Config)
+        if getattr(options, field.name) is not None
+    }
+    base = lookup(PRESETS, options.preset, "preset")
+    if options.resume and options.run is None:
+        raise ValueError("--resume needs --run: the folder of the run to go on with.")
+    if options.resume:
+        base = _run_module(options).read_config(options.run, default=base)
+    return dataclasses.replace(base, **given)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers wrong use in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (--help shows the usage)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="fashion-gan", description="Train GANs, and see what they learned.")
+    parser.add_argument("--version", action="version", version=f"fashion-gan {__version__}")
+    parser.set_defaults(on_interrupt="")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    train = _command(commands, "train", _train, "train a preset on Fashion-MNIST")
+    train.add_argument("--preset", default="dense", help=f"one of: {', '.join(PRESETS)}")
+    train.add_argument("--run", metavar="FOLDER", help="of the run (default: a new one in logs/)")
+    train.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    train.add_argument(
+        "--resume", action="store_true", help="go on with the run, if it has begun; to the bit"
+    )
+    train.add_argument(
+        "--backup-seconds",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="between two backups within an epoch; there is one after each epoch (default 60)",
+    )
+    train.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and write nothing"
+    )
+    settings = train.add_argument_group("settings, each in place of the preset's")
+    for field in dataclasses.fields(Config):
+        _add_flag(settings, field)
+
+    sample = _command(commands, "sample", _sample, "generate images")
+    sample.add_argument("run", metavar="RUN", help="folder of a run, or a .keras file")
+    sample.add_argument("--count", type=_positive, default=64, metavar="N", help="64 if not given")
+    sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
+    sample.add_argument(
+        "--out",
+        metavar="PATH",
+        help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a folder of PNG",
+    )
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, help: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=help, description=f"{help[0].upper()}{help[1:]}."
+    )
+    command.set_defaults(command=run)
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.add_argument(
+        "--tensorflow-log", action="store_true", help="show TensorFlow's own messages"
+    )
+    return command
+
+
+def _add_flag(group: Any, field: "dataclasses.Field[Any]") -> None:
+    group.add_argument(
+        f"--{field.name.replace('_', '-')}",
+        type=type(field.default),
+        choices=field.metadata["choices"],
+        metavar=None if field.metadata["choices"] else type(field.default).__name__.upper(),
+        help=f"{field.metadata['help']} (dense: {field.default})",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, not {number}")
+    return number

@@ -1,0 +1,66 @@
+"""The settings of a run: each with its default, its help and its check."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Config"]
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "float64")
+
+
+def _setting(default: Any, help: str, minimum: float | None = None, choices: Any = None) -> Any:
+    metadata = {"help": help, "minimum": minimum, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run trains and how; the defaults are the book's dense GAN.
+
+    Raises:
+        ValueError: if a setting is outside what its field allows.
+    """
+
+    networks: str = _setting("dense", "pair of networks, a name of fashion_gan.models.MODELS")
+    latent_dim: int = _setting(30, "size of a latent vector", 1)
+    loss: str = _setting("binary_crossentropy", "a name of fashion_gan.losses.LOSSES")
+    g_optimizer: str = _setting("rmsprop", "the generator's, any of Keras' names")
+    d_optimizer: str = _setting("rmsprop", "the discriminator's, likewise")
+    g_learning_rate: float = _setting(0.001, "the generator's learning rate", 0)
+    d_learning_rate: float = _setting(0.001, "the discriminator's", 0)
+    epochs: int = _setting(50, "passes over the training images", 1)
+    batch_size: int = _setting(32, "real images in a step, and fakes in each phase of it", 1)
+    seed: int = _setting(42, "of weights, latents and the order of the images", 0)
+    precision: str = _setting("float32", "Keras' dtype policy", choices=PRECISIONS)
+    jit_compile: str = _setting(
+        "auto", "XLA; auto chooses by device and networks", choices=("auto", "on", "off")
+    )
+    steps_per_execution: int = _setting(100, "train steps in one call of the compiled graph", 1)
+    image_every: int = _setting(1, "epochs between two image grids", 1)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if kind is float and type(value) is int:
+                object.__setattr__(self, field.name, float(value))
+            elif type(value) is not kind:
+                raise ValueError(f"Expected {kind.__name__}. Received: {field.name}={value!r}.")
+            minimum, choices = field.metadata["minimum"], field.metadata["choices"]
+            if minimum is not None and not minimum <= value < float("inf"):
+                raise ValueError(f"Expected at least {minimum}. Received: {field.name}={value!r}.")
+            if choices is not None and value not in choices:
+                raise ValueError(f"Expected one of {choices}. Received: {field.name}={value!r}.")
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> "Config":
+        """The config with these settings.
+
+        Raises:
+            ValueError: for a name that is no setting.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in settings:
+            if name not in names:
+                raise ValueError(f"Expected settings among {names}. Received: {name!r}.")
+        return cls(**settings)

@@ -1,0 +1,139 @@
+"""Pictures: image arrays to bytes, many images to one grid, a grid to a PNG file."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["tile", "to_uint8", "with_channels", "write_png"]
+
+
+def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -> NDArray[np.uint8]:
+    """Floats of any shape in `value_range` to bytes: `low` to 0, `high` to 255.
+
+    Values between two bytes go to the nearest, values outside of the range to its nearer end.
+    uint8 is returned as it is.
+
+    Raises:
+        TypeError: if `images` are neither floats nor uint8.
+        ValueError: if `images` hold NaN or infinity, or if `value_range` is empty.
+    """
+    images = np.asarray(images)
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise TypeError(
+            f"Expected images as floats in {value_range} or as uint8. "
+            f"Received: images.dtype={images.dtype}."
+        )
+    low, high = value_range
+    if not low < high:
+        raise ValueError(f"Expected low < high. Received: value_range={value_range}.")
+    finite = np.isfinite(images)
+    if not finite.all():
+        raise ValueError(
+            f"Expected finite images. Received NaN or infinity in {np.sum(~finite)} of "
+            f"{images.size} pixels. If a generator made them, its training has diverged."
+        )
+    unit = (images.astype(np.float64) - low) / (high - low)
+    return np.rint(255 * unit.clip(0, 1)).astype(np.uint8)
+
+
+def with_channels(images: ArrayLike) -> np.ndarray:
+    """Images `(n, h, w)` to `(n, h, w, 1)`; `(n, h, w, 1)` and `(n, h, w, 3)` as they are.
+
+    Raises:
+        ValueError: for any other shape.
+    """
+    images = np.asarray(images)
+    if images.ndim == 3:
+        return images[..., np.newaxis]
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise ValueError(
+            "Expected images of shape (n, height, width), (n, height, width, 1) or "
+            f"(n, height, width, 3). Received: images.shape={images.shape}."
+        )
+    return images
+
+
+def tile(
+    images: ArrayLike,
+    columns: int | None = None,
+    *,
+    margin: int = 1,
+    background: int = 192,
+    invert: bool = False,
+) -> NDArray[np.uint8]:
+    """Images `(n, h, w[, c])` side by side, row by row, in one `(height, width, c)`; all uint8.
+
+    Args:
+        images: `n >= 1` of them, grey (`c = 1` or no such axis) or RGB (`c = 3`).
+        columns: the most images in a row; by default as many as make the grid about square.
+        margin: pixels between two neighbours; there is none around the grid.
+        background: grey level of the margins and of the cells left over in the last row; the
+            default stands out from white, black and the middle grey of an untrained generator.
+        invert: show grey images as dark on white, as Fashion-MNIST is usually printed.
+
+    Returns:
+        `rows * (h + margin) - margin` by `columns * (w + margin) - margin` pixels.
+
+    Raises:
+        TypeError: if `images` are not uint8.
+        ValueError: for an unusable shape or argument, or if `invert` meets RGB images.
+    """
+    images = with_channels(images)
+    if images.dtype != np.uint8:
+        raise TypeError(
+            f"Expected uint8 images; `to_uint8` makes them. Received: images.dtype={images.dtype}."
+        )
+    n, h, w, c = images.shape
+    columns = min(n, int(np.ceil(np.sqrt(n))) if columns is None else columns)
+    if n < 1:
+        raise ValueError(f"Expected at least one image. Received: images.shape={images.shape}.")
+    if columns < 1 or margin < 0 or not 0 <= background <= 255:
+        raise ValueError(
+            "Expected columns >= 1, margin >= 0 and background in 0..255. "
+            f"Received: columns={columns}, margin={margin}, background={background}."
+        )
+    if invert and c != 1:
+        raise ValueError(
+            f"invert=True is for grey images. Received: images.shape={images.shape}. "
+            "Leave invert out for RGB."
+        )
+    rows = -(-n // columns)
+    cell_h, cell_w = h + margin, w + margin
+    cells = np.full((rows * columns, cell_h, cell_w, c), background, np.uint8)
+    cells[:n, :h, :w] = 255 - images if invert else images
+    grid = cells.reshape(rows, columns, cell_h, cell_w, c).swapaxes(1, 2)
+    grid = grid.reshape(rows * cell_h, columns * cell_w, c)
+    return grid[: rows * cell_h - margin, : columns * cell_w - margin]
+
+
+def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
+    """Write a uint8 `(h, w, 1)` or `(h, w, 3)` as PNG into an existing folder.
+
+    The file appears complete or not at all: it is renamed into place, over an older one.
+
+    Raises:
+        TypeError: if `image` is not uint8.
+        ValueError: for any other shape.
+    """
+    import tensorflow as tf
+
+    if image.dtype != np.uint8:
+        raise TypeError(
+            f"Expected a uint8 image; `to_uint8` makes it. Received: image.dtype={image.dtype}."
+        )
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(
+            "Expected an image of shape (height, width, 1) or (height, width, 3). "
+            f"Received: image.shape={image.shape}."
+        )
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(tf.io.encode_png(image).numpy())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,125 @@
+"""Images as a `tf.data.Dataset` whose order is a function of the seed and the epoch alone."""
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["make_dataset"]
+
+
+def make_dataset(
+    images: Any,
+    batch_size: int = 32,
+    *,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    shuffle: bool = True,
+    seed: int = 42,
+    drop_remainder: bool = True,
+) -> "tf.data.Dataset":
+    """A `tf.data.Dataset` of float32 batches `(batch_size, h, w, c)` for `fit()`.
+
+    The order of an epoch is a permutation of all images that depends on `seed` and the number of
+    the epoch alone. Two int64 variables on the dataset (not on datasets derived from it) steer it;
+    an iteration reads them when its first batch is drawn, not when its iterator is made:
+
+    - `dataset.epoch`, at first 0, is the epoch whose order comes next; reading advances it by one.
+      To resume at epoch k, `dataset.epoch.assign(k)`, in `fit()` no earlier than
+      `on_epoch_begin`: under a strategy, Keras draws a batch before to build the model.
+    - `dataset.start`, at first 0: so many batches of the next iteration are blank (zeros, made
+      without touching the images), for a consumer that resumes within an epoch and skips them.
+      The number of batches stays the same. Reading sets it back to 0.
+
+    Args:
+        images: `(n, h, w)` or `(n, h, w, c)`. uint8 is kept as it is and each batch is scaled to
+            `low + (high - low) * (x / 255)`; floating images must already be in `value_range`.
+        batch_size: images in a batch.
+        value_range: `(low, high)` of the batches.
+        shuffle: False gives the stored order.
+        seed: of the order.
+        drop_remainder: leave out the last, smaller batch of each epoch.
+
+    Raises:
+        TypeError: batch_size is no integer.
+        ValueError: an argument is not as described, or the images do not fill one batch.
+    """
+    import tensorflow as tf
+
+    low, high = value_range
+    images = _check_images(images, low, high)
+    n, *shape = images.shape
+    batch_size = operator.index(batch_size)
+    if batch_size < 1:
+        raise ValueError(f"Expected a batch_size of at least 1. Received: batch_size={batch_size}.")
+    if drop_remainder and batch_size > n:
+        raise ValueError(
+            f"{n} images make no batch of {batch_size}. Lower batch_size, or pass "
+            f"drop_remainder=False for one smaller batch."
+        )
+    scaled = images.dtype == np.uint8
+    num_batches = n // batch_size if drop_remainder else math.ceil(n / batch_size)
+
+    with tf.device("CPU:0"):
+        pixels = tf.constant(images)
+        # Not the constant 255: Grappler replaces x / 255 by x * (1 / 255), which rounds otherwise.
+        peak = tf.constant(255.0)
+        epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
+        start = tf.Variable(0, dtype=tf.int64, trainable=False, name="start")
+
+    def iteration(_: Any) -> Any:
+        order = tf.range(n, dtype=tf.int64)
+        if shuffle:
+            key = tf.stack([tf.constant(seed, tf.int64), epoch.read_value()])
+            order = tf.random.experimental.stateless_shuffle(order, seed=key, alg="philox")
+        num_blank = tf.minimum(start, num_batches)
+        epoch.assign_add(1)
+        start.assign(0)
+
+        def batch(index: Any) -> Any:
+            first = index * batch_size
+            size = batch_size if drop_remainder else tf.minimum(n - first, batch_size)
+            x = tf.gather(pixels, tf.slice(order, [first], [size]))
+            return low + (high - low) * (tf.cast(x, tf.float32) / peak) if scaled else x
+
+        blank = tf.data.Dataset.from_tensors(tf.zeros([batch_size, *shape])).repeat(num_blank)
+        drawn = tf.data.Dataset.range(num_blank, num_batches)
+        return blank.concatenate(drawn.map(batch, num_parallel_calls=tf.data.AUTOTUNE))
+
+    dataset = tf.data.Dataset.range(1).flat_map(iteration)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(2)
+    dataset.epoch, dataset.start = epoch, start
+    return dataset
+
+
+def _check_images(images: Any, low: float, high: float) -> np.ndarray:
+    """`images` as uint8 or float32 `(n, h, w, c)`, with every value checked against the range."""
+    images = np.asarray(images)
+    if not (low < high and math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(
+            f"Expected a value_range (low, high), low < high. Received: {(low, high)}."
+        )
+    if images.ndim not in (3, 4) or images.size == 0:
+        raise ValueError(
+            f"Expected at least one image, as (n, h, w) or (n, h, w, c). "
+            f"Received: shape={images.shape}."
+        )
+    if images.dtype != np.uint8:
+        if images.dtype.kind != "f":
+            raise ValueError(
+                f"Expected images of uint8, or floating in value_range. "
+                f"Received: dtype={images.dtype}. Convert them with astype."
+            )
+        least, most = images.min(), images.max()
+        if np.isnan(least):
+            raise ValueError("Expected images without NaN. Received: NaN among them.")
+        if least < low or most > high:
+            raise ValueError(
+                f"Expected floating images in value_range={(low, high)}. Received: values from "
+                f"{least} to {most}. Scale them, pass uint8, or name their value_range."
+            )
+        images = images.astype(np.float32, copy=False)
+    return images[..., np.newaxis] if images.ndim == 3 else images

@@ -1,0 +1,9 @@
+"""Presets: names for configs that were tried."""
+
+from fashion_gan.config import Config
+
+__all__ = ["PRESETS"]
+
+PRESETS: dict[str, Config] = {
+    "dense": Config(),
+}

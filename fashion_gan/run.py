@@ -1,0 +1,241 @@
+"""A run: a config trained in a folder of its own, from which it is resumed and sampled."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from fashion_gan import data, images, models, runtime
+from fashion_gan.callbacks import Backup, ImageGrid, MetricsFile, TensorBoard
+from fashion_gan.config import Config
+from fashion_gan.gan import GAN
+
+__all__ = ["build", "load", "new_folder", "read_config", "sample", "summary", "train"]
+
+_CONFIG, _MODEL, _VERSIONS = "config.json", "model.keras", "versions.json"
+
+
+def build(config: Config) -> GAN:
+    """The compiled GAN of a config, with fresh weights; sets seeds and precision."""
+    runtime.prepare(config.seed, config.precision)
+    generator, discriminator = models.build(config.networks, latent_dim=config.latent_dim)
+    gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
+    gan.compile(
+        _optimizer(config.g_optimizer, config.g_learning_rate),
+        _optimizer(config.d_optimizer, config.d_learning_rate),
+        config.loss,
+        jit_compile="auto" if config.jit_compile == "auto" else config.jit_compile == "on",
+        steps_per_execution=config.steps_per_execution,
+    )
+    return gan
+
+
+def train(
+    config: Config,
+    folder: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    backup_seconds: float = 60.0,
+    verbose: str | int = "auto",
+) -> GAN:
+    """Train a config on Fashion-MNIST; `folder` then holds the run.
+
+    The folder gets `config.json`, `versions.json`, TensorBoard's events in `train`, `validation`
+    and `images`, the grids as PNG in `samples`, `metrics.jsonl` with a line for each epoch,
+    `backup` to resume from, and at last `model.keras`.
+
+    Args:
+        config: what to train.
+        folder: of the run; made when needed.
+        data_dir: folder with Fashion-MNIST's files; by default they are searched, see `data.find`.
+        resume: go on with the run in `folder`, if it has begun.
+        backup_seconds: time between two backups within an epoch.
+        verbose: 0, 1 or 2, as in `keras.Model.fit`.
+
+    Raises:
+        FileExistsError: if `folder` holds something, and is not to be resumed.
+        ValueError: if the run to be resumed has another config; only `epochs` may grow.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once a backup is made.
+    """
+    folder = Path(folder)
+    _claim(folder, config, resume)
+    fashion = data.load(data_dir)
+    gan = build(config)
+    dataset, validation = _datasets(fashion, config, gan.value_range)
+    _write(folder / _CONFIG, dataclasses.asdict(config))
+    _write(folder / _VERSIONS, runtime.versions())
+    if verbose:
+        print(gan.xla, flush=True)
+    gan.fit(
+        dataset,
+        epochs=config.epochs,
+        verbose=verbose,
+        validation_data=validation,
+        callbacks=[
+            TensorBoard(folder),
+            ImageGrid(
+                folder,
+                every=config.image_every,
+                seed=config.seed,
+                invert=True,
+                real_images=fashion.train_images,
+                png_dir=folder / "samples",
+            ),
+            MetricsFile(folder / "metrics.jsonl"),
+            Backup(folder / "backup", backup_seconds),
+        ],
+    )
+    partial = folder / f".partial-{_MODEL}"
+    gan.save(partial)
+    os.replace(partial, folder / _MODEL)
+    return gan
+
+
+def load(run: str | os.PathLike[str]) -> GAN:
+    """The trained GAN of a run folder, or of a `.keras` file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    path = Path(run)
+    if path.is_dir():
+        path = path / _MODEL
+    if not path.is_file():
+        hint = (
+            " The run is not finished: `fashion-gan train --resume` goes on with it."
+            if (path.parent / "backup").is_dir()
+            else " `fashion-gan train` makes one."
+        )
+        raise FileNotFoundError(f"There is no trained model {path}.{hint}")
+    gan = keras.saving.load_model(path)
+    if not isinstance(gan, GAN):
+        raise ValueError(f"{path} holds a {type(gan).__name__}, not a GAN.")
+    return gan
+
+
+def sample(gan: GAN, count: int, seed: int, out: str | os.PathLike[str]) -> None:
+    """Generate images into a file or folder.
+
+    Args:
+        gan: that generates.
+        count: number of images.
+        seed: of the latents.
+        out: `FILE.png` for a grid; `FILE.npy` for uint8 `(count, height, width, channels)`; any
+            other name for a folder of PNG files, one an image.
+
+    Raises:
+        FileExistsError: if the folder exists and holds something.
+    """
+    out = Path(out)
+    if out.suffix not in (".png", ".npy") and out.exists() and any(out.iterdir()):
+        raise FileExistsError(f"The folder {out} is not empty. Name a new one.")
+    pictures = images.to_uint8(gan.sample(count, seed=seed), gan.value_range)
+    pictures = images.with_channels(pictures)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".png":
+        images.write_png(out, images.tile(pictures, invert=pictures.shape[-1] == 1))
+    elif out.suffix == ".npy":
+        partial = out.with_name(f".{out.name}")
+        with partial.open("wb") as file:
+            np.save(file, pictures)
+        os.replace(partial, out)
+    else:
+        out.mkdir(exist_ok=True)
+        for index, picture in enumerate(pictures):
+            images.write_png(out / f"{index:05d}.png", picture)
+
+
+def summary(config: Config, data_dir: str | os.PathLike[str] | None = None) -> Iterator[str]:
+    """What `train` would do, line by line."""
+    place = data.find(data_dir)
+    gan = build(config)
+    dataset, _ = _datasets(data.load(place), config, gan.value_range)
+    yield f"data           {place}"
+    for network in (gan.generator, gan.discriminator):
+        yield f"{network.name:<14} {network.count_params():,} parameters"
+    yield f"training       {config.epochs} epochs of {len(dataset):,} steps"
+    yield f"compilation    {gan.xla}"
+    for name, value in dataclasses.asdict(config).items():
+        yield f"  {name:<20} {value}"
+
+
+def read_config(folder: str | os.PathLike[str], default: Config | None = None) -> Config:
+    """The config of a run folder, or `default` if no run has begun there.
+
+    Raises:
+        FileNotFoundError: if no run has begun there, and there is no default.
+        ValueError: if its `config.json` is not one.
+    """
+    path = Path(folder) / _CONFIG
+    if default is not None and not path.exists():
+        return default
+    try:
+        return Config.from_dict(json.loads(path.read_text()))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is no config of a run: {error}") from error
+
+
+def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
+    """Make and return `parent/name`, or `parent/name-2` and so on if that is taken."""
+    number = 1
+    while True:
+        folder = Path(parent) / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def _datasets(
+    fashion: data.FashionMNIST, config: Config, value_range: tuple[float, float]
+) -> tuple[Any, Any]:
+    """The batches to train on, and those held out."""
+    arguments: dict[str, Any] = {"batch_size": config.batch_size, "value_range": value_range}
+    return (
+        data.make_dataset(fashion.train_images, seed=config.seed, **arguments),
+        data.make_dataset(fashion.validation_images, shuffle=False, **arguments),
+    )
+
+
+def _optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.get(name)
+    optimizer.learning_rate = learning_rate
+    return optimizer
+
+
+def _claim(folder: Path, config: Config, resume: bool) -> None:
+    """Make sure that the folder may be written to by this run."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file. Name a folder for the run.")
+    if resume and (folder / _CONFIG).exists():
+        _check_same(config, read_config(folder))
+    elif folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(
+            f"{folder} is not empty. Go on with the run in it by --resume, or name another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _check_same(config: Config, before: Config) -> None:
+    changes = [
+        f"{field.name} was {getattr(before, field.name)!r}, now {getattr(config, field.name)!r}"
+        for field in dataclasses.fields(config)
+        if field.name != "epochs" and getattr(config, field.name) != getattr(before, field.name)
+    ]
+    if config.epochs < before.epochs:
+        changes.append(f"epochs was {before.epochs}, now {config.epochs}: it may only grow")
+    if changes:
+        raise ValueError(f"A resumed run keeps its config: {'; '.join(changes)}.")
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(partial, path)

@@ -1,0 +1,44 @@
+"""TensorBoard's scalars: their steps, also after interruptions."""
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fashion_gan.callbacks import ImageGrid, TensorBoard
+
+
+def steps(folder):
+    accumulator = EventAccumulator(str(folder), {"tensors": 0})
+    accumulator.Reload()
+    return {
+        tag: [event.step for event in accumulator.Tensors(tag)]
+        for tag in accumulator.Tags()["tensors"]
+    }
+
+
+def train(gan, images, folder, **arguments):
+    callbacks = [TensorBoard(folder), ImageGrid(folder, count=4)]
+    gan.fit(images, callbacks=callbacks, validation_data=(images,), verbose=0, **arguments)
+
+
+def test_scalars_and_images_count_finished_epochs(make_gan, tiny_images, tmp_path):
+    train(make_gan(), tiny_images, tmp_path, epochs=3)
+    for part in ("train", "validation"):
+        assert steps(tmp_path / part)["epoch_d_loss"] == [1, 2, 3]
+    assert steps(tmp_path / "images")["samples/fixed_latents"] == [0, 1, 2, 3]
+
+
+def test_epochs_that_are_done_again_have_no_step_twice(make_gan, tiny_images, tmp_path):
+    train(make_gan(), tiny_images, tmp_path, epochs=3)
+    train(make_gan(), tiny_images, tmp_path, initial_epoch=1, epochs=4)
+    assert steps(tmp_path / "train")["epoch_d_loss"] == [1, 2, 3, 4]
+    assert steps(tmp_path / "images")["samples/fixed_latents"] == [0, 1, 2, 3, 4]
+    train(make_gan(), tiny_images, tmp_path, epochs=2)
+    assert steps(tmp_path / "train")["epoch_d_loss"] == [1, 2]
+    assert steps(tmp_path / "images")["samples/fixed_latents"] == [0, 1, 2]
+
+
+def test_a_torn_event_is_dropped_and_the_ones_before_it_are_kept(make_gan, tiny_images, tmp_path):
+    train(make_gan(), tiny_images, tmp_path, epochs=3)
+    (file,) = (tmp_path / "train").iterdir()
+    file.write_bytes(file.read_bytes()[:-5])
+    train(make_gan(), tiny_images, tmp_path, initial_epoch=2, epochs=3)
+    assert steps(tmp_path / "train")["epoch_d_loss"] == [1, 2, 3]

@@ -1,0 +1,43 @@
+"""Networks and images small enough that a test spends its time on what it tests."""
+
+from fashion_gan.runtime import import_tensorflow_quietly
+
+import_tensorflow_quietly()
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from fashion_gan import GAN, models  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed():
+    keras.utils.set_random_seed(42)
+
+
+@pytest.fixture
+def images():
+    """64 random images in [0, 1], shape (64, 28, 28, 1)."""
+    return np.random.default_rng(1).random((64, 28, 28, 1), dtype="float32")
+
+
+@pytest.fixture
+def make_gan():
+    """A function to a compiled GAN on tiny images; arguments are those of `compile`."""
+
+    def make(image_shape=(4, 4, 1), latent_dim=3, seed=0, **compile_arguments):
+        generator, discriminator = models.build(
+            "dense", latent_dim=latent_dim, image_shape=image_shape
+        )
+        gan = GAN(generator, discriminator, seed=seed)
+        gan.compile(**{"jit_compile": False, **compile_arguments})
+        return gan
+
+    return make
+
+
+@pytest.fixture
+def tiny_images():
+    """32 random images in [0, 1], shape (32, 4, 4, 1)."""
+    return np.random.default_rng(1).random((32, 4, 4, 1), dtype="float32")

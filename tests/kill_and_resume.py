@@ -1,0 +1,90 @@
+"""Kills a training with SIGKILL at random moments, again and again, and compares the end.
+
+    python tests/kill_and_resume.py --kills 50
+
+trains once without interruption and once with that many kills, and exits with an error unless both
+runs end with the same weights, optimiser slots and random state, bit for bit, the same metrics
+file, and the same steps in TensorBoard.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+FLAGS = ["--epochs", "8", "--batch-size", "500", "--steps-per-execution", "5"]
+
+
+def command(folder: Path) -> list[str]:
+    """The same command for the first start and for every other."""
+    train = [sys.executable, "-m", "fashion_gan", "train", "--resume", "--run", str(folder)]
+    return [*train, *FLAGS, "--jit-compile", "off", "--backup-seconds", "0.02"]
+
+
+def kill_repeatedly(folder: Path, kills: int, rng: random.Random) -> int:
+    """Start and kill; the number of kills that hit a running training."""
+    hits = 0
+    while hits < kills:
+        process = subprocess.Popen(command(folder), stdout=subprocess.PIPE, text=True)
+        line = "begin"
+        while line and not line.startswith("Epoch"):
+            line = process.stdout.readline()
+        time.sleep(rng.uniform(0.0, 5.0))  # the first step is compiled for two seconds
+        if process.poll() is None:
+            process.kill()
+            hits += 1
+        elif process.wait() != 0 or (folder / "model.keras").exists():
+            break
+        process.wait()
+        process.stdout.close()
+        where = sorted(path.name for path in (folder / "backup").glob("epoch*"))
+        print(f"killed {hits} times; backups: {', '.join(where) or 'none'}", flush=True)
+    return hits
+
+
+def compare(one: Path, other: Path) -> None:
+    """Raise unless both runs ended alike."""
+    import numpy as np
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from fashion_gan import run
+
+    first, second = run.load(one), run.load(other)
+    for a, b in zip(first.variables, second.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name in ("g_optimizer", "d_optimizer"):
+        variables = (getattr(gan, name).variables for gan in (first, second))
+        for a, b in zip(*variables, strict=True):
+            np.testing.assert_array_equal(a, b)
+    metrics = [(folder / "metrics.jsonl").read_text() for folder in (one, other)]
+    np.testing.assert_equal(*metrics)
+    for part in ("train", "validation", "images"):
+        events = [EventAccumulator(str(folder / part), {"tensors": 0}) for folder in (one, other)]
+        for accumulator in events:
+            accumulator.Reload()
+        tags = [sorted(accumulator.Tags()["tensors"]) for accumulator in events]
+        np.testing.assert_equal(*tags)
+        for tag in tags[0]:
+            steps = [[e.step for e in accumulator.Tensors(tag)] for accumulator in events]
+            np.testing.assert_equal(*steps, err_msg=f"{part} {tag}")
+
+
+def main(kills: int, seed: int) -> None:
+    """Run the comparison and say how it went."""
+    with tempfile.TemporaryDirectory() as scratch:
+        whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
+        subprocess.run(command(whole), check=True, stdout=subprocess.DEVNULL)
+        hits = kill_repeatedly(killed, kills, random.Random(seed))
+        subprocess.run(command(killed), check=True, stdout=subprocess.DEVNULL)
+        compare(whole, killed)
+        print(f"{hits} kills, and the same bits")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    main(**vars(parser.parse_args()))

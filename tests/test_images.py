@@ -1,0 +1,204 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashion_gan import images
+from fashion_gan.images import tile, to_uint8, with_channels, write_png
+
+
+def some_images(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def tiled_by_loops(pictures, columns, margin, background):
+    n, h, w, c = pictures.shape
+    rows = 0
+    while rows * columns < n:
+        rows += 1
+    height = rows * h + (rows - 1) * margin
+    width = columns * w + (columns - 1) * margin
+    grid = [[[background] * c for _ in range(width)] for _ in range(height)]
+    for i in range(n):
+        top, left = (i // columns) * (h + margin), (i % columns) * (w + margin)
+        for y in range(h):
+            for x in range(w):
+                grid[top + y][left + x] = list(pictures[i, y, x])
+    return np.array(grid)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-0.5, 3.0)])
+def test_every_byte_survives_the_way_to_floats_and_back(low, high, dtype):
+    every_byte = np.arange(256, dtype=np.uint8).reshape(2, 8, 16)
+    floats = (low + every_byte * (high - low) / 255).astype(dtype)
+    result = to_uint8(floats, (low, high))
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(result, every_byte)
+
+
+def test_values_between_two_bytes_go_to_the_nearest():
+    floats = np.array([0.49, 0.51, 253.49, 253.51]) / 255
+    np.testing.assert_array_equal(to_uint8(floats), [0, 1, 253, 254])
+
+
+def test_values_out_of_range_go_to_its_nearer_end():
+    np.testing.assert_array_equal(to_uint8([-9.0, -1.01, 1.01, 9.0], (-1, 1)), [0, 0, 255, 255])
+
+
+def test_uint8_passes_through_whatever_the_range():
+    given = some_images(2, 3, 4)
+    np.testing.assert_array_equal(to_uint8(given, (-1.0, 1.0)), given)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_finite_are_refused_and_counted(bad):
+    floats = np.zeros((2, 3, 4), np.float32)
+    floats[1, 2, 3] = floats[0, 0, 0] = bad
+    with pytest.raises(ValueError, match="2 of 24 pixels"):
+        to_uint8(floats)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "complex64", "object"])
+def test_pixels_that_are_neither_floats_nor_bytes_are_refused(dtype):
+    with pytest.raises(TypeError, match=dtype):
+        to_uint8(np.ones((1, 2, 2), dtype))
+
+
+@pytest.mark.parametrize("value_range", [(1.0, 1.0), (1.0, -1.0), (0.0, np.nan)])
+def test_an_empty_range_is_refused(value_range):
+    with pytest.raises(ValueError, match="low < high"):
+        to_uint8(np.zeros((1, 2, 2)), value_range)
+
+
+def test_a_missing_channels_axis_is_added_and_a_present_one_kept():
+    grey = some_images(2, 5, 4)
+    assert with_channels(grey).shape == (2, 5, 4, 1)
+    np.testing.assert_array_equal(with_channels(grey)[..., 0], grey)
+    for channels in (1, 3):
+        given = some_images(2, 5, 4, channels)
+        np.testing.assert_array_equal(with_channels(given), given)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (5, 4), (2, 5, 4, 2), (2, 5, 4, 4), (1, 2, 5, 4, 1)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match="height, width") as error:
+        with_channels(np.zeros(shape))
+    assert str(shape) in str(error.value)
+
+
+@pytest.mark.parametrize("margin", [0, 1, 2])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("n, columns", [(1, 1), (5, 2), (6, 3), (7, 7), (8, 3), (9, 1)])
+def test_tiling_agrees_with_a_tiling_by_loops(n, columns, channels, margin):
+    pictures = some_images(n, 5, 4, channels)
+    grid = tile(pictures, columns, margin=margin, background=77)
+    np.testing.assert_array_equal(grid, tiled_by_loops(pictures, columns, margin, 77))
+    assert grid.dtype == np.uint8
+
+
+@pytest.mark.parametrize("n, columns", [(1, 1), (2, 2), (4, 2), (5, 3), (9, 3), (10, 4), (32, 6)])
+def test_a_grid_is_about_square_by_default(n, columns):
+    pictures = some_images(n, 2, 3, 1)
+    np.testing.assert_array_equal(tile(pictures), tile(pictures, columns))
+
+
+def test_a_row_that_is_longer_than_the_images_ends_with_them():
+    pictures = some_images(3, 5, 4, 1)
+    np.testing.assert_array_equal(tile(pictures, 8), tile(pictures, 3))
+
+
+def test_images_without_a_channels_axis_are_grey():
+    grey = some_images(3, 5, 4)
+    np.testing.assert_array_equal(tile(grey), tile(grey[..., np.newaxis]))
+
+
+def test_inversion_turns_the_images_and_leaves_background_and_input_alone():
+    pictures = some_images(3, 5, 4, 1)
+    before = pictures.copy()
+    expected = tiled_by_loops(255 - pictures.astype(int), 2, 1, 30)
+    np.testing.assert_array_equal(tile(pictures, 2, background=30, invert=True), expected)
+    np.testing.assert_array_equal(pictures, before)
+
+
+def test_the_default_background_stands_out_from_black_grey_and_white():
+    between = tile(np.zeros((2, 1, 1), np.uint8))[0, 1, 0]
+    assert all(abs(int(between) - level) > 50 for level in (0, 128, 255))
+
+
+def test_colours_are_not_inverted():
+    with pytest.raises(ValueError, match="grey"):
+        tile(some_images(2, 5, 4, 3), invert=True)
+
+
+def test_only_bytes_are_tiled():
+    with pytest.raises(TypeError, match="to_uint8"):
+        tile(np.zeros((2, 5, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    "n, wrong",
+    [
+        (0, {}),
+        (0, {"columns": 2}),
+        (2, {"columns": 0}),
+        (2, {"margin": -1}),
+        (2, {"background": 256}),
+        (2, {"background": -1}),
+    ],
+)
+def test_arguments_out_of_range_are_refused(n, wrong):
+    with pytest.raises(ValueError, match="Received"):
+        tile(some_images(n, 5, 4), **wrong)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_holds_the_pixels_and_replaces_an_older_one(tmp_path, channels):
+    path = tmp_path / "picture.png"
+    path.write_text("older")
+    picture = some_images(7, 5, channels)
+    write_png(path, picture)
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG")
+    np.testing.assert_array_equal(tf.io.decode_png(data).numpy(), picture)
+    assert os.listdir(tmp_path) == ["picture.png"]
+
+
+@pytest.mark.parametrize("fails", ["write_bytes", "replace"])
+def test_a_png_that_fails_halfway_leaves_the_older_one_and_no_litter(tmp_path, monkeypatch, fails):
+    path = tmp_path / "picture.png"
+    path.write_text("older")
+
+    def full(*args):
+        raise OSError("disk full")
+
+    def half(self, data):
+        with open(self, "wb") as file:
+            file.write(data[:8])
+        full()
+
+    if fails == "replace":
+        monkeypatch.setattr(images.os, "replace", full)
+    else:
+        monkeypatch.setattr(images.Path, "write_bytes", half)
+    with pytest.raises(OSError, match="disk full"):
+        write_png(path, some_images(7, 5, 1))
+    assert os.listdir(tmp_path) == ["picture.png"]
+    assert path.read_text() == "older"
+
+
+def test_only_pictures_of_bytes_are_written(tmp_path):
+    with pytest.raises(TypeError, match="to_uint8"):
+        write_png(tmp_path / "a.png", np.zeros((7, 5, 1)))
+    for shape in [(7, 5), (7, 5, 2), (1, 7, 5, 1)]:
+        with pytest.raises(ValueError, match="height, width"):
+            write_png(tmp_path / "a.png", np.zeros(shape, np.uint8))
+    assert os.listdir(tmp_path) == []
+
+
+def test_importing_it_does_not_import_tensorflow():
+    code = "import sys, fashion_gan.images; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

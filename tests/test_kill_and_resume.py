@@ -1,0 +1,15 @@
+"""Exact resume, with real processes and SIGKILL."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("kill_and_resume.py")
+
+
+def test_a_run_killed_five_times_at_random_moments_ends_in_the_same_bits():
+    result = subprocess.run(
+        [sys.executable, SCRIPT, "--kills", "5"], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("5 kills, and the same bits\n")

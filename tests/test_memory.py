@@ -1,0 +1,32 @@
+"""Memory: flat, however long a run is."""
+
+import subprocess
+import sys
+
+CODE = """
+import sys, tempfile
+import numpy as np, psutil
+from fashion_gan import GAN, callbacks, models
+import keras
+
+class Memory(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 in (50, 200):
+            print(epoch + 1, psutil.Process().memory_info().rss)
+
+gan = GAN(*models.build("dense", latent_dim=3, image_shape=(8, 8, 1)))
+gan.compile()
+images = np.random.default_rng(0).random((64, 8, 8, 1), dtype="float32")
+with tempfile.TemporaryDirectory() as folder:
+    grid = callbacks.ImageGrid(folder, count=16)
+    gan.fit(images, batch_size=8, epochs=200, callbacks=[grid, Memory()], verbose=0)
+"""
+
+
+def test_200_epochs_with_image_grids_need_no_more_memory_than_50():
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CODE], capture_output=True, text=True, check=True
+    )
+    memory = {int(a): int(b) for a, b in (line.split() for line in result.stdout.splitlines())}
+    assert memory[50] > 1e8
+    assert memory[200] < 1.02 * memory[50]

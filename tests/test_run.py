@@ -1,0 +1,173 @@
+"""Runs and commands, on the real images, with few and large batches."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashion_gan import run
+from fashion_gan.cli import main
+from fashion_gan.config import Config
+
+SMALL = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": "off"}
+FLAGS = ["--batch-size", "5000", "--steps-per-execution", "4", "--jit-compile", "off"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a run of two epochs, made by the command."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert main(["train", "--run", str(folder), "--epochs", "2", *FLAGS]) == 0
+    return folder
+
+
+def test_a_run_folder_holds_all_that_one_needs_to_know(folder):
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"train", "validation", "images", "samples", "backup", "model.keras"}
+    assert run.read_config(folder) == Config(epochs=2, **SMALL)
+    assert json.loads((folder / "versions.json").read_text())["tensorflow"] == tf.__version__
+    pictures = sorted(path.name for path in (folder / "samples").iterdir())
+    assert pictures == ["epoch_0000.png", "epoch_0001.png", "epoch_0002.png", "real.png"]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["epoch"], line["steps"]) for line in lines] == [(1, 11), (2, 22)]
+    assert {"d_loss", "g_loss", "val_d_accuracy_real"} <= set(lines[0])
+
+
+def test_a_loaded_run_is_the_trained_gan_ready_to_go_on(folder):
+    gan = run.load(folder)
+    assert (gan.steps, gan.latent_dim, gan.value_range) == (22, 30, (0, 1))
+    assert gan.g_optimizer.iterations == 22
+    again = run.train(Config(epochs=2, **SMALL), folder, resume=True, verbose=0)
+    for a, b in zip(gan.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_epochs_may_grow_and_end_where_a_longer_run_ends(folder, tmp_path):
+    config = Config(epochs=3, **SMALL)
+    longer = run.train(config, tmp_path / "at once", verbose=0)
+    run.train(Config(epochs=1, **SMALL), tmp_path / "in parts", verbose=0)
+    assert main(["train", "--resume", "--run", str(tmp_path / "in parts"), "--epochs", "3"]) == 0
+    for a, b in zip(run.load(tmp_path / "in parts").variables, longer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    metrics = [(tmp_path / part / "metrics.jsonl").read_text() for part in ("at once", "in parts")]
+    assert metrics[0] == metrics[1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seed", "1", "--loss", "x"], "loss was 'binary_crossentropy', now 'x'; seed was 42"),
+        (["--epochs", "1"], "epochs was 2, now 1: it may only grow"),
+    ],
+)
+def test_a_changed_config_is_refused_field_by_field(folder, capsys, flags, message):
+    before = (folder / "config.json").read_text()
+    assert main(["train", "--resume", "--run", str(folder), *flags]) == 2
+    assert message in capsys.readouterr().err
+    assert (folder / "config.json").read_text() == before
+
+
+def test_a_folder_in_use_is_not_written_to(folder, capsys):
+    before = {path: path.stat().st_mtime for path in folder.rglob("*")}
+    assert main(["train", "--run", str(folder)]) == 2
+    assert "is not empty. Go on with the run in it by --resume" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime for path in folder.rglob("*")} == before
+
+
+def test_samples_are_written_as_grid_array_and_folder(folder, tmp_path):
+    for out in ("a.png", "a.npy", "a"):
+        assert main(["sample", str(folder), "--count", "6", "--out", str(tmp_path / out)]) == 0
+    array = np.load(tmp_path / "a.npy")
+    assert (array.shape, array.dtype) == ((6, 28, 28, 1), np.uint8)
+    wanted = np.rint(255 * run.load(folder).sample(6, seed=0))
+    np.testing.assert_array_equal(array, wanted)
+    for index, image in enumerate(array):
+        png = tf.io.decode_png((tmp_path / "a" / f"{index:05d}.png").read_bytes())
+        np.testing.assert_array_equal(png, image)
+    grid = tf.io.decode_png((tmp_path / "a.png").read_bytes()).numpy()
+    np.testing.assert_array_equal(grid[:28, :28], 255 - array[0])
+    assert main(["sample", str(folder), "--out", str(tmp_path / "a")]) == 2
+
+
+def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
+    for source, out in ((folder, "a.npy"), (folder / "model.keras", "b.npy")):
+        assert main(["sample", str(source), "--seed", "3", "--out", str(tmp_path / out)]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "arguments are required: COMMAND"),
+        (["trian"], "invalid choice: 'trian'"),
+        (["train", "--preset", "dens"], "Did you mean 'dense'?"),
+        (["train", "--epochs", "0"], "at least 1. Received: epochs=0"),
+        (["train", "--epochs", "many"], "invalid int value: 'many'"),
+        (["train", "--precision", "float8"], "invalid choice: 'float8'"),
+        (["train", "--resume"], "--resume needs --run"),
+        (["train", "--loss", "hing", "--dry-run"], "one of ['binary_crossentropy'"),
+        (["train", "--networks", "dence", "--dry-run"], "Did you mean 'dense'?"),
+        (["train", "--data-dir", "/nowhere", "--dry-run"], "'/nowhere' is not a folder"),
+        (["train", "--batch-size", "60000", "--dry-run"], "make no batch of 60000"),
+        (["sample", "/nowhere"], "There is no trained model /nowhere"),
+        (["sample", "/nowhere", "--count", "0"], "expected at least 1, not 0"),
+        (["sample", "/nowhere", "--count", "-3"], "expected at least 1, not -3"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_answered_in_one_line_and_status_2(arguments, message, capsys, tmp_path):
+    try:
+        status = main(arguments)
+    except SystemExit as error:
+        status = error.code
+    lines = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("fashion-gan")
+    assert message in lines[0]
+
+
+def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
+    assert main(["train", "--dry-run", "--run", str(tmp_path / "x"), "--epochs", "7"]) == 0
+    out = capsys.readouterr().out
+    assert "136,634 parameters" in out
+    assert "7 epochs of 1,718 steps" in out
+    assert "XLA is on: on the CPU" in out
+    assert not (tmp_path / "x").exists()
+
+
+def test_default_run_folders_never_collide(tmp_path):
+    made = [run.new_folder(tmp_path, "dense").name for _ in range(3)]
+    assert made == ["dense", "dense-2", "dense-3"]
+
+
+def test_an_unfinished_run_says_how_to_finish_it(tmp_path):
+    (tmp_path / "backup").mkdir()
+    with pytest.raises(FileNotFoundError, match="not finished: `fashion-gan train --resume`"):
+        run.load(tmp_path)
+
+
+def test_help_and_version_do_not_wait_for_tensorflow():
+    code = (
+        "import sys, fashion_gan.cli\n"
+        "try: fashion_gan.cli.main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "--learning-rate" in result.stdout.replace("--g-learning-rate", "--learning-rate")
+
+
+def test_tensorflow_is_silent_unless_asked():
+    command = [sys.executable, "-m", "fashion_gan", "train", "--dry-run"]
+    quiet, loud = (
+        subprocess.run([*command, *flag], capture_output=True, text=True)
+        for flag in ([], ["--tensorflow-log"])
+    )
+    assert quiet.stderr == ""
+    assert "oneDNN" in loud.stderr
+    assert quiet.stdout == loud.stdout
