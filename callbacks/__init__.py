@@ -3,6 +3,7 @@
 from .backup import Backup
 from .image_grid import ImageGrid
 from .metrics_file import MetricsFile
+from .nan_guard import NaNGuard
 from .tensorboard import TensorBoard
 
-__all__ = ["Backup", "ImageGrid", "MetricsFile", "TensorBoard"]
+__all__ = ["Backup", "ImageGrid", "MetricsFile", "NaNGuard", "TensorBoard"]

@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING, Any
 from fashion_gan._version import __version__
 
 if TYPE_CHECKING:
-    from fashion_gan import callbacks, data, images, losses, models
+    from fashion_gan import callbacks, data, images, losses, metrics, models
     from fashion_gan.config import Config
     from fashion_gan.gan import GAN
+    from fashion_gan.run import load
 
-__all__ = ["GAN", "Config", "__version__", "callbacks", "data", "images", "losses", "models"]
+__all__ = [
+    "GAN",
+    "Config",
+    "__version__",
+    "callbacks",
+    "data",
+    "images",
+    "load",
+    "losses",
+    "metrics",
+    "models",
+]
 
-_CLASSES = {"GAN": "fashion_gan.gan", "Config": "fashion_gan.config"}
+_HOMES = {"GAN": "fashion_gan.gan", "Config": "fashion_gan.config", "load": "fashion_gan.run"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CLASSES:
-        return getattr(import_module(_CLASSES[name]), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     if name in __all__:
         return import_module(f"fashion_gan.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ __all__ = [
     "check_images",
     "check_optimizers",
     "check_shape",
+    "computes_in_float16",
     "latent_dim",
     "value_range",
 ]
@@ -87,7 +88,7 @@ def behind_the_sigmoid(discriminator: keras.Model) -> Callable[..., Any]:
     if _last_activation(discriminator) != "sigmoid":
         return discriminator
     last = discriminator.layers[-1]
-    trunk = keras.Model(discriminator.inputs, last.input)
+    trunk = keras.Model(discriminator.inputs, last.input, dtype=discriminator.dtype_policy)
     head = object.__new__(type(last))  # copy.copy would go through Keras' serialisation
     head.__dict__.update(last.__dict__, activation=keras.activations.linear)
     return lambda images, training: head(trunk(images, training=training))
@@ -95,11 +96,16 @@ def behind_the_sigmoid(discriminator: keras.Model) -> Callable[..., Any]:
 
 def check_optimizers(g_optimizer: Any, d_optimizer: Any) -> None:
     """Refuse one optimiser for both networks."""
-    if g_optimizer is d_optimizer:
+    if g_optimizer is d_optimizer and isinstance(g_optimizer, keras.optimizers.Optimizer):
         raise ValueError(
             "One optimiser cannot serve both networks: it keeps state for each weight. "
             "Give two, or give their names."
         )
+
+
+def computes_in_float16(network: keras.Model) -> bool:
+    """Whether a layer's gradients can vanish or overflow for want of exponent bits."""
+    return any(layer.compute_dtype == "float16" for layer in network._flatten_layers())
 
 
 def check_shape(shape: Any, wanted: tuple[int, ...]) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from fashion_gan import borders, losses, xla
+from fashion_gan import borders, losses, optimizers, xla
 from fashion_gan.resumption import EpochStart, Resumption
-from fashion_gan.training import Means, frozen, update
+from fashion_gan.training import Means, frozen, replica_share, update
 
 __all__ = ["GAN"]
 
@@ -71,6 +71,7 @@ class GAN(keras.Model):
         self.image_shape: tuple[int, ...] = tuple(generator.output_shape[1:])
         self.value_range = borders.value_range(generator, value_range)
         self.xla: xla.Choice | None = None
+        self._compile_arguments: dict[str, Any] = {}
         self._logits = borders.behind_the_sigmoid(discriminator)
         self._float = generator.variable_dtype
         self._means = Means(_LOGGED, name="means")
@@ -82,6 +83,7 @@ class GAN(keras.Model):
                 [random.getrandbits(31) if seed is None else seed, 0], dtype
             ),
             trainable=False,
+            aggregation="only_first_replica",
         )
         self._generate = tf.function(
             lambda latents: generator(latents, training=False),
@@ -118,6 +120,7 @@ class GAN(keras.Model):
         networks = (self.generator, self.discriminator)
         self.loss_function = losses.get(loss)
         self.xla = xla.choose(jit_compile, networks, run_eagerly)
+        borders.check_optimizers(g_optimizer, d_optimizer)
         self._compile_arguments = {
             "g_optimizer": keras.optimizers.serialize(keras.optimizers.get(g_optimizer)),
             "d_optimizer": keras.optimizers.serialize(keras.optimizers.get(d_optimizer)),
@@ -126,17 +129,18 @@ class GAN(keras.Model):
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
         }
+        half = any(borders.computes_in_float16(network) for network in networks)
         with self.distribute_strategy.scope():
-            self.g_optimizer = keras.optimizers.get(g_optimizer)
-            self.d_optimizer = keras.optimizers.get(d_optimizer)
-            borders.check_optimizers(self.g_optimizer, self.d_optimizer)
-            self.g_optimizer.build(self.generator.trainable_variables)
-            self.d_optimizer.build(self.discriminator.trainable_variables)
+            self.g_optimizer = optimizers.make(g_optimizer, self.generator, "g_optimizer", half)
+            self.d_optimizer = optimizers.make(d_optimizer, self.discriminator, "d_optimizer", half)
         super().compile(
             optimizer=None,
             jit_compile=self.xla.enabled,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
+        )
+        self.optimizer = optimizers.OptimizerPair(
+            [self.g_optimizer, self.d_optimizer], lambda: self._random_state[1]
         )
 
     @property
@@ -206,6 +210,10 @@ class GAN(keras.Model):
         train: Any = self.train_function
         self.train_function: Any = self._resumption.skipping(self, train)
 
+    def reseed(self) -> None:
+        """Draw other latents from now on, those of a seed that is a function of the present one."""
+        self._random_state.assign([(int(self._random_state[0]) + 0x9E3779B9) % 2**31, self.steps])
+
     def call(self, latents: Any, training: bool = False) -> Any:
         """Images for latents `(batch, latent_dim)`."""
         return self.generator(latents, training=training)
@@ -225,7 +233,8 @@ class GAN(keras.Model):
         with tf.GradientTape() as tape:
             real_logits, fake_logits = self._discriminate(real, fake, training=True)
             loss = ops.mean(self.loss_function.discriminator(real_logits, fake_logits))
-        update(self.discriminator, self.d_optimizer, tape, loss)
+            scaled = self.d_optimizer.scale_loss(replica_share(loss))
+        update(self.discriminator, self.d_optimizer, tape, scaled)
         return loss, real_logits, fake_logits
 
     def _train_generator(self, batch_size: Any) -> Any:
@@ -233,8 +242,9 @@ class GAN(keras.Model):
         with tf.GradientTape() as tape:
             fake = self.generator(latents, training=True)
             logits = frozen(self.discriminator, lambda: self._logits(fake, training=True))
-            loss = ops.mean(self.loss_function.generator(logits))
-        update(self.generator, self.g_optimizer, tape, loss)
+            loss = ops.mean(self.loss_function.generator(ops.cast(logits, self._float)))
+            scaled = self.g_optimizer.scale_loss(replica_share(loss))
+        update(self.generator, self.g_optimizer, tape, scaled)
         return loss
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -250,14 +260,20 @@ class GAN(keras.Model):
     def draw_latents(self, batch_size: Any, index: Any) -> Any:
         """Standard normals `(batch_size, latent_dim)`: a function of the GAN's seed and `index`.
 
-        Training step `n` uses the indices `2 n` and `2 n + 1`, evaluation the negative ones.
+        Training step `n` uses the indices `2 n` and `2 n + 1`, evaluation the negative ones. Of
+        several replicas, each gets its rows of what a single one would draw for them all.
         """
-        return tf.random.stateless_normal(
-            (batch_size, self.latent_dim),
+        context = tf.distribute.get_replica_context()
+        replicas = context.num_replicas_in_sync if context else 1
+        latents = tf.random.stateless_normal(
+            (batch_size * replicas, self.latent_dim),
             seed=ops.stack([self._random_state[0], ops.cast(index, "int64")]),
             dtype=self._float,
             alg="philox",
         )
+        if replicas == 1:
+            return latents
+        return latents[context.replica_id_in_sync_group * batch_size :][:batch_size]
 
     def sample(
         self, count: int | None = None, *, latents: Any = None, seed: int | None = None
@@ -308,7 +324,7 @@ class GAN(keras.Model):
         return cls(**{**config, **built})
 
     def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile`, serialised."""
+        """The arguments of `compile`, serialised; empty before it was called."""
         return dict(self._compile_arguments)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -342,7 +358,8 @@ class GAN(keras.Model):
 
     def _discriminate(self, real: Any, fake: Any, training: bool) -> tuple[Any, Any]:
         """Logits of both halves, from one pass over the fakes and then the reals."""
-        logits = self._logits(ops.concatenate([fake, real]), training=training)
+        both = ops.concatenate([ops.cast(fake, self._float), real])
+        logits = self._logits(both, training=training)
         fake_logits, real_logits = ops.split(ops.cast(logits, self._float), 2)
         return real_logits, fake_logits
 

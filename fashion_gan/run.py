@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from fashion_gan import data, images, models, runtime
-from fashion_gan.callbacks import Backup, ImageGrid, MetricsFile, TensorBoard
+from fashion_gan.callbacks import Backup, ImageGrid, MetricsFile, NaNGuard, TensorBoard
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
 
@@ -60,6 +60,7 @@ def train(
 
     Raises:
         FileExistsError: if `folder` holds something, and is not to be resumed.
+        FloatingPointError: if a loss or weight became NaN again and again, see `NaNGuard`.
         ValueError: if the run to be resumed has another config; only `epochs` may grow.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once a backup is made.
     """
@@ -88,6 +89,7 @@ def train(
                 png_dir=folder / "samples",
             ),
             MetricsFile(folder / "metrics.jsonl"),
+            NaNGuard(),
             Backup(folder / "backup", backup_seconds),
         ],
     )

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-__all__ = ["Means", "frozen", "update"]
+__all__ = ["Means", "frozen", "replica_share", "update"]
 
 
 def frozen(network: keras.Model, compute: Callable[[], Any]) -> Any:
@@ -25,10 +25,15 @@ def frozen(network: keras.Model, compute: Callable[[], Any]) -> Any:
     return result
 
 
+def replica_share(loss: Any) -> Any:
+    """A replica's mean loss as its part of the global one: optimisers add up the gradients."""
+    return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+
 def update(
     network: keras.Model, optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: Any
 ) -> None:
-    """One step of `optimizer` on the trainable variables of `network`."""
+    """One step of `optimizer`, by the gradient of a loss that it has scaled."""
     variables = network.trainable_variables
     optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
 

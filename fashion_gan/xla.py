@@ -1,5 +1,6 @@
 """XLA: whether it can compile a train step here, whether it pays, and the reason in words."""
 
+import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -34,6 +35,13 @@ def choose(
     """
     if requested not in (True, False, "auto"):
         raise ValueError(f"Expected True, False or 'auto'. Received: jit_compile={requested!r}.")
+    choice = _choose(requested, networks, run_eagerly)
+    if requested is True and not choice.enabled:
+        warnings.warn(f"jit_compile=True was asked for, but {choice}", stacklevel=3)
+    return choice
+
+
+def _choose(requested: bool | str, networks: Iterable[keras.Model], run_eagerly: bool) -> Choice:
     if requested is False:
         return Choice(False, "jit_compile=False was asked for")
     if run_eagerly:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 # An arrow may point to an earlier floor, or within `callbacks`, `models` and `metrics`.
 FLOORS = [
     {"_version", "registry", "metrics", "images"},
-    {"losses", "models", "pipeline", "xla", "borders", "resumption", "training"},
+    {"losses", "models", "pipeline", "xla", "borders", "optimizers", "resumption", "training"},
     {"data"},
     {"gan", "config"},
     {"presets", "runtime"},
@@ -99,4 +99,4 @@ def test_packages_and_folders_agree_and_callbacks_is_one_folder():
 
 def test_no_file_outgrows_one_idea():
     for path in MODULES:
-        assert len((ROOT / path).read_text().splitlines()) <= 360, path
+        assert len((ROOT / path).read_text().splitlines()) <= 400, path

@@ -1,0 +1,142 @@
+"""Precision policies × XLA × preset: does it work, how fast is a step, where do the losses end?
+
+    python benchmarks/precision_and_xla.py            # about 15 minutes on two cores
+    python benchmarks/precision_and_xla.py --table    # only writes docs/precision.md anew
+
+Each variant runs in a process of its own, and the variants take turns, so that a drift of the
+machine's speed hits all alike. float32 runs with several seeds: their spread is the yardstick for
+the final losses of the other policies. Writes docs/results/precision.json and docs/precision.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+DOCS = Path(__file__).parent.parent / "docs"
+RESULTS = DOCS / "results/precision.json"
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+PRESETS = ("dense",)
+SEEDS = (1, 2, 3, 4, 5)
+
+
+def measure(preset: str, policy: str, jit_compile: str, seed: int, epochs: int) -> dict:
+    """Train; the last epoch's losses, and milliseconds a step in the epochs after the first."""
+    import dataclasses
+
+    import keras
+
+    from fashion_gan import data, run
+    from fashion_gan.presets import PRESETS as configs
+
+    class Clock(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.marks: list[float] = []
+
+        def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+            self.marks.append(time.perf_counter())
+
+        on_train_end = lambda self, logs=None: self.marks.append(time.perf_counter())  # noqa: E731
+
+    config = dataclasses.replace(
+        configs[preset], precision=policy, jit_compile=jit_compile, seed=seed, epochs=epochs
+    )
+    gan, clock = run.build(config), Clock()
+    images = data.load().train_images
+    dataset = data.make_dataset(images, config.batch_size, value_range=gan.value_range, seed=seed)
+    history = gan.fit(dataset, epochs=epochs, callbacks=[clock], verbose=0).history
+    spans = [b - a for a, b in zip(clock.marks, clock.marks[1:], strict=False)][1:]
+    return {
+        "preset": preset,
+        "policy": policy,
+        "xla": jit_compile,
+        "seed": seed,
+        "ms_per_step": 1e3 * statistics.median(spans) / len(dataset),
+        "d_loss": history["d_loss"][-1],
+        "g_loss": history["g_loss"][-1],
+    }
+
+
+def run_all(epochs: int) -> dict:
+    """Every variant once with the first seed, and float32 with all of them, in turns."""
+    runs = []
+    for seed in SEEDS:
+        for preset in PRESETS:
+            for policy in POLICIES:
+                for xla in ("on", "off"):
+                    if seed != SEEDS[0] and (policy != "float32" or xla == "off"):
+                        continue
+                    child = ["--child", preset, policy, xla, str(seed), str(epochs)]
+                    command = [sys.executable, "-W", "ignore", __file__, *child]
+                    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+                    output = subprocess.run(
+                        command, capture_output=True, text=True, check=True, env=environment
+                    ).stdout
+                    runs.append(json.loads(output.splitlines()[-1]))
+                    print(runs[-1], flush=True)
+    from fashion_gan.runtime import versions
+
+    machine = {"processor": _processor(), "cores": os.cpu_count(), **versions()}
+    return {"machine": machine, "epochs": epochs, "runs": runs}
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
+
+
+def table(results: dict) -> str:
+    """docs/precision.md."""
+    runs, machine = results["runs"], results["machine"]
+    lines = [
+        "# Precision and XLA",
+        "",
+        f"Made by `python benchmarks/precision_and_xla.py` on {machine['processor']}, "
+        f"{machine['cores']} cores, TensorFlow {machine['tensorflow']}, Keras {machine['keras']}; "
+        f"{results['epochs']} epochs of Fashion-MNIST each. Milliseconds are the median over the "
+        "epochs after the first, and relative to float32 with XLA; losses are means over the last "
+        "epoch.",
+        "",
+        "| preset | policy | XLA | ms a step | relative | `d_loss` | `g_loss` |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    base = next(r for r in runs if (r["policy"], r["xla"]) == ("float32", "on"))
+    for r in runs:
+        if r["seed"] == SEEDS[0]:
+            lines.append(
+                f"| {r['preset']} | {r['policy']} | {r['xla']} | {r['ms_per_step']:.2f} | "
+                f"{r['ms_per_step'] / base['ms_per_step']:.2f} | {r['d_loss']:.3f} | "
+                f"{r['g_loss']:.3f} |"
+            )
+    spread = [r for r in runs if (r["policy"], r["xla"]) == ("float32", "on")]
+    lines += ["", f"float32 with the seeds {', '.join(map(str, SEEDS))}:", ""]
+    for name in ("d_loss", "g_loss"):
+        values = [r[name] for r in spread]
+        lines.append(
+            f"- `{name}`: {min(values):.3f} to {max(values):.3f}, mean "
+            f"{statistics.mean(values):.3f}, standard deviation {statistics.stdev(values):.3f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--table", action="store_true", help="only write the page anew")
+    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        preset, policy, xla, seed, epochs = options.child
+        print(json.dumps(measure(preset, policy, xla, int(seed), int(epochs))))
+    else:
+        if not options.table:
+            RESULTS.write_text(json.dumps(run_all(options.epochs), indent=1) + "\n")
+        (DOCS / "precision.md").write_text(table(json.loads(RESULTS.read_text())))

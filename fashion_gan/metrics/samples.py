@@ -1,0 +1,52 @@
+"""The border: what is given becomes one finite float64 matrix, or an error that says why not."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Floats", "as_samples", "check_dims"]
+
+Floats = NDArray[np.float64]
+
+
+def as_samples(x: ArrayLike, name: str) -> Floats:
+    """`x` as C-contiguous float64 `(n, d)`; images `(n, h, w, c)` become `n` rows of pixels.
+
+    Args:
+        x: real numbers of any dtype, the first axis counting the samples.
+        name: what the caller calls `x`, for the message.
+
+    Raises:
+        TypeError: if `x` are not real numbers.
+        ValueError: if `x` has no second axis, is empty, or holds NaN or infinity.
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"Expected {name} as floats or integers. Received: dtype={array.dtype}.")
+    if array.ndim < 2 or not array.size:
+        raise ValueError(
+            f"Expected {name} of shape (samples, features), neither of them 0. "
+            f"Received: shape={array.shape}."
+        )
+    samples = np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float64)
+    broken = np.count_nonzero(~np.isfinite(samples).all(axis=1))
+    if broken:
+        raise ValueError(
+            f"Expected finite {name} samples. Received NaN or infinity in {broken} of "
+            f"{len(samples)}. If a generator made them, its training has diverged."
+        )
+    return samples
+
+
+def check_dims(**arrays: Floats) -> None:
+    """Refuse arrays whose last axes differ; the keywords name them in the message.
+
+    Raises:
+        ValueError: naming every array with its number of features.
+    """
+    dims = {name: array.shape[-1] for name, array in arrays.items()}
+    if len(set(dims.values())) > 1:
+        received = ", ".join(f"{name} with {dim}" for name, dim in dims.items())
+        raise ValueError(
+            f"Expected the same number of features. Received: {received}. "
+            "Take all of them from one feature space."
+        )

@@ -1,0 +1,123 @@
+"""NaN: named, undone, and not for ever."""
+
+import keras
+import numpy as np
+import pytest
+
+from fashion_gan.callbacks import NaNGuard
+
+
+class Poison(keras.callbacks.Callback):
+    """Writes NaN into a weight before given steps, so that the next step has a NaN loss."""
+
+    def __init__(self, network, *steps):
+        super().__init__()
+        self.network = network
+        self.steps = list(steps)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.model.steps in self.steps:
+            self.steps.remove(self.model.steps)
+            kernel = getattr(self.model, self.network).weights[0]
+            kernel.assign(np.full(kernel.shape, np.nan))
+
+
+def finite(gan):
+    return all(np.isfinite(v.numpy()).all() for v in gan.variables)
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_training_goes_on_from_the_last_good_state_and_says_what_went_bad(
+    make_gan, tiny_images, network
+):
+    gan, guard = make_gan(), NaNGuard(every=2)
+    with pytest.warns(UserWarning) as warned:
+        gan.fit(
+            tiny_images, batch_size=4, epochs=2, callbacks=[guard, Poison(network, 5)], verbose=0
+        )
+    (message,) = (str(w.message) for w in warned)
+    assert "Not finite: d_loss and g_loss" in message
+    assert f"{network}/dense" in message
+    assert "between steps 4 and 6. Restored the state after step 4" in message
+    assert "(try 1 of 3)" in message
+    assert finite(gan)
+    assert gan.steps == 16 - 2
+    assert guard.restorations == 1
+
+
+def test_the_state_restored_is_the_good_one_bit_for_bit_but_for_the_latents(make_gan, tiny_images):
+    gan, states = make_gan(), []
+
+    class Record(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            variables = gan.variables + gan.g_optimizer.variables + gan.d_optimizer.variables
+            states.append([v.numpy() for v in variables])
+
+    guard = NaNGuard(every=1)
+    with pytest.warns(UserWarning, match="Not finite"):
+        gan.fit(
+            tiny_images,
+            batch_size=4,
+            callbacks=[guard, Record(), Poison("discriminator", 3)],
+            verbose=0,
+        )
+    good, restored = states[2], states[3]
+    differ = [i for i, (a, b) in enumerate(zip(good, restored, strict=True)) if (a != b).any()]
+    assert len(differ) == 1
+    assert good[differ[0]][0] != restored[differ[0]][0]
+    assert good[differ[0]][1] == restored[differ[0]][1] == 3
+
+
+def test_it_gives_up_after_so_many_tries_in_its_last_good_state(make_gan, tiny_images):
+    gan = make_gan()
+
+    class Always(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            kernel = self.model.generator.weights[0]
+            kernel.assign(np.full(kernel.shape, np.inf))
+
+    with (
+        pytest.warns(UserWarning) as warned,
+        pytest.raises(
+            FloatingPointError,
+            match=r"gave up after 2 restorations. The model is as it was after step 0. Lower the",
+        ),
+    ):
+        gan.fit(tiny_images, batch_size=4, callbacks=[NaNGuard(tries=2), Always()], verbose=0)
+    assert ["try 1 of 2" in str(w.message) for w in warned] == [True, False]
+    assert finite(gan)
+    assert gan.steps == 0
+
+
+def test_no_tries_means_the_first_nan_ends_training(make_gan, tiny_images):
+    with pytest.raises(FloatingPointError, match="gave up after 0 restorations"):
+        make_gan().fit(
+            tiny_images,
+            batch_size=4,
+            callbacks=[NaNGuard(tries=0), Poison("generator", 2)],
+            verbose=0,
+        )
+
+
+def test_a_healthy_run_is_not_changed_by_being_watched(make_gan, tiny_images):
+    results = []
+    for callbacks in ([], [NaNGuard(every=1)]):
+        keras.utils.set_random_seed(3)
+        gan = make_gan()
+        gan.fit(tiny_images, batch_size=4, shuffle=False, callbacks=callbacks, verbose=0)
+        results.append([v.numpy() for v in gan.variables])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_that_are_bad_from_the_start_are_named(make_gan, tiny_images):
+    gan = make_gan()
+    gan.generator.weights[0].assign(np.full(gan.generator.weights[0].shape, np.nan))
+    with pytest.raises(FloatingPointError, match="Not finite: generator/.*kernel, before"):
+        gan.fit(tiny_images, callbacks=[NaNGuard()], verbose=0)
+
+
+@pytest.mark.parametrize("arguments", [{"tries": -1}, {"every": 0}, {"every": 1.5}])
+def test_bad_arguments_are_named(arguments):
+    with pytest.raises(ValueError, match=f"Received: {next(iter(arguments))}="):
+        NaNGuard(**arguments)

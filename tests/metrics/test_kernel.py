@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from fashion_gan.metrics import kernel_distance
+
+
+def features(n, d=6, seed=0, shift=0.0):
+    return np.random.default_rng(seed).normal(shift, size=(n, d))
+
+
+def by_loops(x, y):
+    """The unbiased estimate, kernel value by kernel value."""
+
+    def k(a, b):
+        return (sum(p * q for p, q in zip(a, b, strict=True)) / len(a) + 1) ** 3
+
+    n = len(x)
+    xx = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j)
+    yy = sum(k(y[i], y[j]) for i in range(n) for j in range(n) if i != j)
+    xy = sum(k(a, b) for a in x for b in y)
+    return (xx + yy) / (n * (n - 1)) - 2 * xy / n**2
+
+
+def test_over_the_whole_sets_it_is_the_unbiased_estimate():
+    x, y = features(30, seed=1), features(30, seed=2, shift=0.5)
+    result = kernel_distance(x, y, subsets=3, size=30)
+    np.testing.assert_allclose(result.mean, by_loops(x, y), rtol=1e-11)
+    assert result.deviation <= 1e-12 * result.mean
+
+
+def test_over_subsets_it_is_the_mean_and_deviation_of_their_estimates():
+    x, y = features(40, seed=1), features(25, seed=2, shift=0.5)
+    rng = np.random.default_rng(9)
+    values = [
+        by_loops(x[rng.choice(40, 12, replace=False)], y[rng.choice(25, 12, replace=False)])
+        for _ in range(5)
+    ]
+    result = kernel_distance(x, y, subsets=5, size=12, seed=9)
+    np.testing.assert_allclose(result.mean, np.mean(values), rtol=1e-10)
+    np.testing.assert_allclose(result.deviation, np.std(values), rtol=1e-10)
+
+
+def test_between_two_points_it_is_known():
+    x, y = np.tile([1.0, 2.0], (4, 1)), np.tile([3.0, -1.0], (5, 1))
+    expected = (5 / 2 + 1) ** 3 + (10 / 2 + 1) ** 3 - 2 * (1 / 2 + 1) ** 3
+    np.testing.assert_allclose(kernel_distance(x, y, size=3).mean, expected, rtol=1e-13)
+
+
+def test_within_one_distribution_it_is_0_on_average_and_negative_at_times():
+    distances = [
+        kernel_distance(features(50, seed=s), features(50, seed=s + 1), size=50, subsets=1).mean
+        for s in range(0, 400, 2)
+    ]
+    standard_error = np.std(distances) / np.sqrt(len(distances))
+    assert -3 * standard_error < np.mean(distances) < 3 * standard_error
+    assert 0.3 < np.mean(np.array(distances) < 0) < 0.8
+
+
+def test_it_grows_with_the_shift():
+    shifts = [0.0, 0.2, 0.5, 1.0]
+    distances = [
+        kernel_distance(features(300, seed=1), features(300, seed=2, shift=s), size=100).mean
+        for s in shifts
+    ]
+    assert distances == sorted(distances)
+
+
+def test_over_the_whole_sets_it_is_symmetric_and_blind_to_order():
+    x, y = features(60, seed=1), features(60, seed=2, shift=0.3)
+    whole = dict(size=60, subsets=1)
+    distance = kernel_distance(x, y, **whole).mean
+    np.testing.assert_allclose(kernel_distance(y, x, **whole).mean, distance, rtol=1e-11)
+    np.testing.assert_allclose(kernel_distance(x[::-1], y, **whole).mean, distance, rtol=1e-11)
+
+
+def test_the_seed_decides():
+    x, y = features(200, seed=1), features(200, seed=2)
+    few = dict(size=50, subsets=4)
+    assert kernel_distance(x, y, seed=1, **few) == kernel_distance(x, y, seed=1, **few)
+    assert kernel_distance(x, y, seed=1, **few) != kernel_distance(x, y, seed=2, **few)
+
+
+@pytest.mark.parametrize("real, fake", [(99, 100), (100, 99)])
+def test_too_few_samples_are_an_error_and_just_enough_are_not(real, fake):
+    kernel_distance(features(100), features(100), size=100, subsets=1)
+    with pytest.raises(ValueError, match=f"size=100 .* Received {real} real and {fake} fake"):
+        kernel_distance(features(real), features(fake), size=100)
+
+
+@pytest.mark.parametrize("arguments", [dict(size=1), dict(subsets=0)])
+def test_no_subsets_and_no_pairs_are_errors(arguments):
+    kernel_distance(features(9), features(9), size=2, subsets=1)
+    with pytest.raises(ValueError, match="subsets >= 1 and size >= 2"):
+        kernel_distance(features(9), features(9), **arguments)
