@@ -13,8 +13,9 @@ __all__ = ["TensorBoard"]
 class TensorBoard(keras.callbacks.TensorBoard):
     """Keras' `TensorBoard`, in step with `ImageGrid` and made for runs that are resumed.
 
-    The step of an epoch's numbers is the number of finished epochs. When training begins, events
-    in `log_dir` and below it that the training will write again are dropped.
+    The step of an epoch's numbers is the number of finished epochs, that of a batch's numbers the
+    number of train steps. When training begins, events in `log_dir` and below it that the training
+    will write again are dropped.
 
     Args:
         log_dir: folder of the run.
@@ -40,6 +41,12 @@ class TensorBoard(keras.callbacks.TensorBoard):
                 _rewind(path, epoch)
             self._begun = True
         super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Count the batch; with `update_freq=n`, by the model's steps, which a resumption keeps."""
+        if self.update_freq != "epoch":
+            self._global_train_batch = self.model.steps
+        super().on_train_batch_begin(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the epoch's numbers."""

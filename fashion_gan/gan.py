@@ -184,13 +184,12 @@ class GAN(keras.Model):
             borders.check_images(x, self.image_shape, self.value_range)
         if isinstance(x, tf.data.Dataset | Generator):
             kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle these
+        start = EpochStart(x, lambda: self._resumption)
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(EpochStart(x, lambda: self._resumption))
+            start.set_model(self)
+            callbacks.callbacks.insert(0, start)
         else:
-            callbacks = [
-                EpochStart(x, lambda: self._resumption),
-                *keras.tree.flatten(callbacks or []),
-            ]
+            callbacks = [start, *keras.tree.flatten(callbacks or [])]
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def resume_at(self, epoch: int, batch: int = 0, metrics: list[Any] | None = None) -> None:

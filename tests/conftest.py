@@ -26,12 +26,12 @@ def images():
 def make_gan():
     """A function to a compiled GAN on tiny images; arguments are those of `compile`."""
 
-    def make(image_shape=(4, 4, 1), latent_dim=3, seed=0, **compile_arguments):
+    def make(*optimizers, image_shape=(4, 4, 1), latent_dim=3, seed=0, **compile_arguments):
         generator, discriminator = models.build(
             "dense", latent_dim=latent_dim, image_shape=image_shape
         )
         gan = GAN(generator, discriminator, seed=seed)
-        gan.compile(**{"jit_compile": False, **compile_arguments})
+        gan.compile(*optimizers, **{"jit_compile": False, **compile_arguments})
         return gan
 
     return make

@@ -9,7 +9,7 @@ def steps(folder):
     accumulator = EventAccumulator(str(folder), {"tensors": 0})
     accumulator.Reload()
     return {
-        tag: [event.step for event in accumulator.Tensors(tag)]
+        tag: sorted(event.step for event in accumulator.Tensors(tag))
         for tag in accumulator.Tags()["tensors"]
     }
 

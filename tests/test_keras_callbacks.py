@@ -1,0 +1,310 @@
+"""Every callback of Keras, by its effect on a GAN; docs/callbacks.md is the table of them."""
+
+import csv
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fashion_gan import data
+from fashion_gan.callbacks import OneOptimizer, TensorBoard
+
+DOCS = Path(__file__).parent.parent / "docs/callbacks.md"
+CURVE = [3.0, 1.0, 2.0, 4.0]  # of an artificial "distance": the second epoch is the best
+
+
+class Distance(keras.callbacks.Callback):
+    """Puts a number into the logs, as an evaluation would, and keeps the weights of each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["distance"] = CURVE[epoch]
+        self.weights.append(everything(self.model))
+
+
+def everything(gan):
+    optimizers = [*gan.g_optimizer.variables, *gan.d_optimizer.variables]
+    return [v.numpy() for v in (*gan.variables, *optimizers)]
+
+
+def networks(gan):
+    return gan.generator.get_weights() + gan.discriminator.get_weights()
+
+
+def assert_same(a, b):
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def rates(gan):
+    return [round(float(o.learning_rate), 8) for o in (gan.g_optimizer, gan.d_optimizer)]
+
+
+def fit(gan, images, *callbacks, epochs=4, **arguments):
+    arguments = {"batch_size": 8, "shuffle": False, "verbose": 0, **arguments}
+    return gan.fit(images, epochs=epochs, callbacks=list(callbacks), **arguments).history
+
+
+def test_the_table_names_every_callback_that_keras_has():
+    classes = {
+        name
+        for name in dir(keras.callbacks)
+        if isinstance(getattr(keras.callbacks, name), type) and not name.startswith("_")
+    }
+    text = DOCS.read_text()
+    assert set(re.findall(r"^\| `(\w+)`", text, re.M)) == classes
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert name in globals(), name
+
+
+@pytest.mark.parametrize("file", ["best.keras", "best.weights.h5"])
+def test_model_checkpoint_keeps_the_best_epoch(make_gan, tiny_images, tmp_path, file):
+    distance = Distance()
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        tmp_path / file,
+        monitor="distance",
+        mode="min",
+        save_best_only=True,
+        save_weights_only=file.endswith("h5"),
+    )
+    fit(make_gan(), tiny_images, distance, checkpoint)
+    if file.endswith("h5"):
+        best = make_gan()
+        best.load_weights(tmp_path / file)
+    else:
+        best = keras.saving.load_model(tmp_path / file)
+    assert_same(everything(best), distance.weights[1])
+
+
+def test_early_stopping_stops_and_restores_both_networks(make_gan, tiny_images):
+    gan, distance = make_gan(), Distance()
+    stop = keras.callbacks.EarlyStopping(
+        monitor="distance", mode="min", patience=1, restore_best_weights=True
+    )
+    logs = fit(gan, tiny_images, distance, stop)
+    assert logs["distance"] == CURVE[:3]
+    best = distance.weights[1]
+    names = {id(v): i for i, v in enumerate((*gan.variables,))}
+    for network in (gan.generator, gan.discriminator):
+        assert_same(
+            [w.numpy() for w in network.weights], [best[names[id(w)]] for w in network.weights]
+        )
+
+
+def test_reduce_lr_on_plateau_reduces_both_rates(make_gan, tiny_images):
+    gan = make_gan("adam", "rmsprop")
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        monitor="distance", mode="min", factor=0.1, patience=2
+    )
+    logs = fit(gan, tiny_images, Distance(), plateau)
+    assert rates(gan) == [1e-4, 1e-4]
+    assert logs["learning_rate_g_optimizer"] == pytest.approx([1e-3] * 4)
+
+
+def test_learning_rate_scheduler_sets_both_rates(make_gan, tiny_images):
+    gan = make_gan("adam", "rmsprop")
+    logs = fit(gan, tiny_images, keras.callbacks.LearningRateScheduler(lambda e, lr: lr / 2))
+    assert rates(gan) == [0.001 / 16] * 2
+    for name in ("learning_rate_g_optimizer", "learning_rate_d_optimizer"):
+        assert logs[name] == pytest.approx([0.001 / 2, 0.001 / 4, 0.001 / 8, 0.001 / 16])
+
+
+@pytest.mark.parametrize(
+    ("network", "wanted", "name"),
+    [
+        ("generator", [0.5, 0.001], "learning_rate_g_optimizer"),
+        ("discriminator", [0.001, 0.5], "learning_rate_d_optimizer"),
+    ],
+)
+def test_a_callback_for_one_optimizer_leaves_the_other_alone(
+    make_gan, tiny_images, network, wanted, name
+):
+    gan = make_gan("adam", "rmsprop")
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5)
+    logs = fit(gan, tiny_images, OneOptimizer(network, scheduler), epochs=2)
+    assert rates(gan) == wanted
+    assert logs[name] == [0.5, 0.5]
+    assert [n for n in logs if n.startswith("learning_rate")] == [name]
+
+
+def test_a_callback_for_one_optimizer_can_stop_training(make_gan, tiny_images):
+    stop = keras.callbacks.EarlyStopping(monitor="distance", mode="min", patience=1)
+    logs = fit(make_gan(), tiny_images, Distance(), OneOptimizer("generator", stop))
+    assert len(logs["distance"]) == 3
+    with pytest.raises(ValueError, match=r"\['discriminator', 'generator'\].* network='d'"):
+        OneOptimizer("d", stop)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_schedule_object_decays_one_optimizer_by_its_own_steps(make_gan, tiny_images, which):
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=4, decay_rate=0.5)
+    optimizers = [keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01)]
+    optimizers[which] = keras.optimizers.SGD(schedule)
+    gan = make_gan(*optimizers)
+    fit(gan, tiny_images, epochs=2)
+    wanted = [0.01, 0.01]
+    wanted[which] = round(0.1 * 0.5**2, 8)
+    assert rates(gan) == wanted
+
+
+def steps(folder, tag):
+    accumulator = EventAccumulator(str(folder), {"tensors": 0})
+    accumulator.Reload()
+    return {event.step: event.tensor_proto for event in accumulator.Tensors(tag)}
+
+
+def test_tensorboard_shows_both_rates_and_the_networks_histograms(make_gan, tiny_images, tmp_path):
+    board = keras.callbacks.TensorBoard(tmp_path, histogram_freq=1, profile_batch=(2, 3))
+    fit(make_gan("adam", "sgd"), tiny_images, board, epochs=2)
+    for name, rate in (("g", 0.001), ("d", 0.01)):
+        values = steps(tmp_path / "train", f"epoch_learning_rate_{name}_optimizer")
+        assert list(values) == [0, 1]
+        assert float(tf.make_ndarray(values[0])) == pytest.approx(rate)
+    accumulator = EventAccumulator(str(tmp_path / "train"), {"tensors": 0})
+    accumulator.Reload()
+    histograms = [tag for tag in accumulator.Tags()["tensors"] if "histogram" in tag]
+    assert any("generator" in tag for tag in histograms)
+    assert any("discriminator" in tag for tag in histograms)
+    assert list((tmp_path / "train/plugins/profile").rglob("*.xplane.pb"))
+
+
+def test_tensorboard_batch_steps_go_on_in_a_second_fit(make_gan, tiny_images, tmp_path):
+    gan = make_gan()
+    for part in ("first", "second"):
+        fit(gan, tiny_images, TensorBoard(tmp_path / part, update_freq=1), epochs=1)
+    firsts, seconds = (
+        list(steps(tmp_path / part / "train", "batch_d_loss")) for part in ("first", "second")
+    )
+    assert len(firsts) == len(seconds) == 4
+    assert min(seconds) > max(firsts)
+
+
+def test_csv_logger_writes_what_fit_returns(make_gan, tiny_images, tmp_path):
+    logs = fit(make_gan(), tiny_images, keras.callbacks.CSVLogger(tmp_path / "log.csv"))
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert len(rows) == 4
+    for name, values in logs.items():
+        assert [float(row[name]) for row in rows] == pytest.approx(values, rel=1e-6)
+
+
+def test_backup_and_restore_goes_on_where_it_stopped(make_gan, tiny_images, tmp_path):
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise RuntimeError
+
+    start = networks(make_gan())
+    results = []
+    for crash in ([], [Crash()]):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / f"{len(crash)}")
+        keras.utils.set_random_seed(1)
+        gan = make_gan()
+        gan.set_weights(gan.get_weights())
+        if crash:
+            with pytest.raises(RuntimeError):
+                fit(gan, tiny_images, backup, *crash)
+            gan = make_gan(seed=99)
+        fit(gan, tiny_images, backup)
+        results.append(everything(gan))
+    assert_same(*results)
+    assert results[0][0][1] == 16
+    assert len(start) == 12
+
+
+def test_terminate_on_nan_never_fires_which_is_why_there_is_nan_guard(make_gan, tiny_images):
+    gan = make_gan()
+    gan.generator.weights[0].assign(np.full(gan.generator.weights[0].shape, np.nan))
+    logs = fit(gan, tiny_images, keras.callbacks.TerminateOnNaN(), epochs=2)
+    assert np.isnan(logs["d_loss"]).all()
+    assert len(logs["d_loss"]) == 2
+
+
+def test_lambda_callback_is_called_with_the_logs(make_gan, tiny_images):
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs))
+    logs = fit(make_gan(), tiny_images, callback)
+    assert [s["d_loss"] for s in seen] == logs["d_loss"]
+
+
+def test_swap_ema_weights_evaluates_the_average_and_trains_on_with_the_weights(
+    make_gan, tiny_images
+):
+    class Record(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.validated, self.trained = [], []
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.validated.append(networks(self.model))
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.trained.append(networks(self.model))
+
+    def optimizer():
+        return keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+
+    def train(*callbacks):
+        keras.utils.set_random_seed(0)
+        gan, record = make_gan(optimizer(), optimizer()), Record()
+        validation = (tiny_images[:8],)
+        fit(gan, tiny_images, *callbacks, record, validation_data=validation, epochs=2)
+        return gan, record
+
+    gan, record = train(keras.callbacks.SwapEMAWeights())
+    plain, plain_record = train()
+    averages = [
+        v.numpy()
+        for o in (gan.g_optimizer, gan.d_optimizer)
+        for v in o._model_variables_moving_average
+    ]
+    # Keras swaps by adding and subtracting, which rounds.
+    for found, wanted in (
+        (record.validated[-1], averages),
+        (record.trained[-1], plain_record.trained[-1]),
+        (networks(gan), networks(plain)),
+    ):
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+    assert np.abs(record.validated[-1][0] - record.trained[-1][0]).max() > 1e-4
+
+
+def test_swap_ema_weights_refuses_optimizers_without_an_average(make_gan, tiny_images):
+    with pytest.raises(ValueError, match="use_ema=True"):
+        fit(
+            make_gan(),
+            tiny_images,
+            keras.callbacks.SwapEMAWeights(),
+            validation_data=(tiny_images,),
+        )
+
+
+def test_progbar_logger_ends_each_epoch_with_all_batches_and_the_final_numbers(
+    make_gan, tiny_images, capsys
+):
+    logs = fit(make_gan(steps_per_execution=3), tiny_images, epochs=1, verbose=1)
+    last = capsys.readouterr().out.split("\r")[-1].splitlines()[-1]
+    assert "4/4" in last
+    assert f"d_loss: {logs['d_loss'][0]:.4f}" in last
+
+
+def test_a_callback_list_is_taken_as_it_is(make_gan, tiny_images):
+    gan, distance = make_gan(), Distance()
+    callbacks = keras.callbacks.CallbackList([distance], add_history=True, model=gan, epochs=2)
+    dataset = data.make_dataset(tiny_images, batch_size=8)
+    gan.fit(dataset, epochs=2, callbacks=callbacks, verbose=0)
+    assert len(distance.weights) == 2
+    assert int(dataset.epoch) == 2
+
+
+def test_history_has_the_logs_of_each_epoch(make_gan, tiny_images):
+    gan = make_gan()
+    logs = fit(gan, tiny_images)
+    assert gan.history.history == logs
+    assert {len(values) for values in logs.values()} == {4}
