@@ -2,9 +2,18 @@
 
 from .backup import Backup
 from .image_grid import ImageGrid
+from .metric_evaluation import MetricEvaluation
 from .metrics_file import MetricsFile
 from .nan_guard import NaNGuard
 from .one_optimizer import OneOptimizer
 from .tensorboard import TensorBoard
 
-__all__ = ["Backup", "ImageGrid", "MetricsFile", "NaNGuard", "OneOptimizer", "TensorBoard"]
+__all__ = [
+    "Backup",
+    "ImageGrid",
+    "MetricEvaluation",
+    "MetricsFile",
+    "NaNGuard",
+    "OneOptimizer",
+    "TensorBoard",
+]

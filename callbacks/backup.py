@@ -14,6 +14,8 @@ from typing import Any
 
 import keras
 
+from fashion_gan.training import check_agreement, is_chief
+
 __all__ = ["Backup"]
 
 _STATE, _POSITION = "state.weights.h5", "position.json"
@@ -31,6 +33,10 @@ class Backup(keras.callbacks.Callback):
     checksum is passed over with a warning. Ctrl-C and SIGTERM take effect at the end of the
     execution under way, after a backup; a second Ctrl-C takes effect at once.
 
+    Of several workers, the chief saves and all restore: give them one folder on a shared disk. One
+    that is not the chief obeys a signal an execution later, so that signals to all let the chief
+    save first.
+
     Put it last in the list of callbacks: what the others write about an epoch is then on the disk
     before the backup says that the epoch is done.
 
@@ -40,7 +46,8 @@ class Backup(keras.callbacks.Callback):
 
     Raises:
         OSError: when a backup cannot be written; the ones before it are intact.
-        ValueError: when there are backups, and none of them can be read.
+        ValueError: when there are backups, and none of them can be read; when the workers do not
+            see the same one.
     """
 
     def __init__(self, folder: str | os.PathLike[str], seconds: float = 60.0) -> None:
@@ -49,14 +56,18 @@ class Backup(keras.callbacks.Callback):
         self.seconds = seconds
         self._epoch = 0
         self._signal: int | None = None
+        self._chief = True
+        self._patience = 0
         self._saved_at = 0.0
         self._handlers: dict[int, Any] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the newest sound backup, if there is one, and listen for signals."""
+        self._chief = is_chief(self.model.distribute_strategy)
         self._restore()
         self._saved_at = time.monotonic()
         self._signal = None
+        self._patience = 0 if self._chief else 1
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._on_signal)
@@ -89,9 +100,13 @@ class Backup(keras.callbacks.Callback):
         self._signal = number
 
     def _obey(self) -> None:
-        if self._signal is not None:
-            self._stop_listening()
-            raise KeyboardInterrupt(signal.Signals(self._signal).name)
+        if self._signal is None:
+            return
+        if self._patience > 0:
+            self._patience -= 1
+            return
+        self._stop_listening()
+        raise KeyboardInterrupt(signal.Signals(self._signal).name)
 
     def _stop_listening(self) -> None:
         for number, handler in self._handlers.items():
@@ -99,6 +114,8 @@ class Backup(keras.callbacks.Callback):
         self._handlers.clear()
 
     def _save(self, epoch: int, batch: int) -> None:
+        if not self._chief:
+            return
         final = self.folder / f"epoch_{epoch:06d}_batch_{batch:08d}"
         partial = self.folder / ".partial"
         try:
@@ -129,6 +146,18 @@ class Backup(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
 
     def _restore(self) -> None:
+        backup, position = self._newest()
+        check_agreement(
+            self.model.distribute_strategy,
+            f"the newest backup in {self.folder}, which must be one folder on a shared disk",
+            backup and (backup.name, position["sha256"]),
+        )
+        if backup is not None:
+            self.model.load_weights(backup / _STATE)
+            self.model.resume_at(position["epoch"], position["batch"], position["metrics"])
+
+    def _newest(self) -> tuple[Path | None, dict[str, Any]]:
+        """The newest sound backup and its position; `None` if there are no backups."""
         backups = self._backups()
         for backup in backups:
             try:
@@ -142,13 +171,12 @@ class Backup(keras.callbacks.Callback):
                     stacklevel=2,
                 )
                 continue
-            self.model.load_weights(backup / _STATE)
-            self.model.resume_at(position["epoch"], position["batch"], position["metrics"])
-            return
+            return backup, position
         if backups:
             raise ValueError(
                 f"No backup in {self.folder} can be read. Delete the folder to begin anew."
             )
+        return None, {}
 
     def _backups(self) -> list[Path]:
         """The newest first."""

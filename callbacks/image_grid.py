@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from fashion_gan.images import tile, to_uint8, with_channels, write_png
+from fashion_gan.training import is_chief
 
 __all__ = ["ImageGrid"]
 
@@ -98,7 +99,7 @@ class ImageGrid(keras.callbacks.Callback):
                 "ImageGrid needs a model with `sample(count, seed=...)` and `value_range`, such as "
                 f"a GAN. Received: model={type(self.model).__name__}."
             )
-        if _is_chief(self.model.distribute_strategy):
+        if is_chief(self.model.distribute_strategy):
             self._writer = tf.summary.create_file_writer(self.log_dir)
             if self.png_dir is not None:
                 self.png_dir.mkdir(parents=True, exist_ok=True)
@@ -155,12 +156,3 @@ class ImageGrid(keras.callbacks.Callback):
                 f"Expected real_images as uint8, or as floats in the generator's range [{low:g}, "
                 f"{high:g}]. Received: {real.dtype} in [{real.min():g}, {real.max():g}]."
             )
-
-
-def _is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes files: the only one, or the first of several."""
-    cluster = strategy.cluster_resolver
-    if cluster is None or cluster.task_type in (None, "", "chief"):
-        return True
-    has_chief = "chief" in cluster.cluster_spec().jobs
-    return cluster.task_type == "worker" and cluster.task_id == 0 and not has_chief

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from fashion_gan.training import is_chief
+
 __all__ = ["MetricsFile"]
 
 
@@ -15,7 +17,8 @@ class MetricsFile(keras.callbacks.Callback):
 
     `epoch` is the number of finished epochs, `steps` that of train steps. Numbers that are not
     finite become `null`. When a run is resumed, lines of epochs that will be done again, and a
-    line that was cut off, are dropped first: no epoch has two lines.
+    line that was cut off, are dropped first: no epoch has two lines. Of several workers, the chief
+    writes.
 
     Args:
         path: of the file; its folder must exist.
@@ -32,7 +35,7 @@ class MetricsFile(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the lines of the epochs before the first one of this run."""
-        if not self._begun:
+        if not self._begun and is_chief(self.model.distribute_strategy):
             lines = self.path.read_text().splitlines()[:epoch] if self.path.exists() else []
             partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
             partial.write_text("".join(line + "\n" for line in lines))
@@ -41,6 +44,8 @@ class MetricsFile(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Append a line."""
+        if not is_chief(self.model.distribute_strategy):
+            return
         numbers = {name: _finite(value) for name, value in (logs or {}).items()}
         line = {"epoch": epoch + 1, "steps": self.model.steps, **numbers}
         with self.path.open("a") as file:

@@ -7,7 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fashion_gan.training import is_chief
+
 __all__ = ["TensorBoard"]
+
+_COUNTED_IN_STEPS = ("batch_", "evaluation_")  # so Keras names them; all others count epochs
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
@@ -15,7 +19,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     The step of an epoch's numbers is the number of finished epochs, that of a batch's numbers the
     number of train steps. When training begins, events in `log_dir` and below it that the training
-    will write again are dropped.
+    will write again are dropped. Of several workers, the chief writes.
 
     Args:
         log_dir: folder of the run.
@@ -29,6 +33,16 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().__init__(log_dir, write_graph=write_graph, **arguments)
         self._begun = False
 
+    def set_model(self, model: keras.Model) -> None:
+        """Watch the model; on a worker that is not the chief, do nothing from here on."""
+        if is_chief(model.distribute_strategy):
+            super().set_model(model)
+            return
+        keras.callbacks.Callback.set_model(self, model)
+        for hook in dir(keras.callbacks.Callback):
+            if hook.startswith("on_"):
+                setattr(self, hook, lambda *args, **kwargs: None)
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin; which epoch comes first is not known yet."""
         super().on_train_begin(logs)
@@ -38,7 +52,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         """Drop what lies ahead of the first epoch."""
         if not self._begun:
             for path in Path(self.log_dir).rglob("events.out.tfevents.*"):
-                _rewind(path, epoch)
+                _rewind(path, epoch, self.model.steps)
             self._begun = True
         super().on_epoch_begin(epoch, logs)
 
@@ -53,13 +67,15 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_epoch_end(epoch + 1, logs)
 
 
-def _rewind(path: Path, epoch: int) -> None:
-    """Drop the events after `epoch` epochs; all of them if that is 0."""
+def _rewind(path: Path, epoch: int, steps: int) -> None:
+    """Drop the events after `epoch` epochs or `steps` train steps; all if the epoch is 0."""
     kept, dropped = [], 0
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             event = tf.compat.v1.Event.FromString(record)
-            if event.HasField("summary") and (epoch == 0 or event.step > epoch):
+            counts_steps = any(v.tag.startswith(_COUNTED_IN_STEPS) for v in event.summary.value)
+            limit = steps if counts_steps else epoch
+            if event.HasField("summary") and (epoch == 0 or event.step > limit):
                 dropped += 1
             else:
                 kept.append(record)

@@ -1,6 +1,7 @@
-"""Puts a run of the dense preset into README: its pictures, and the numbers of its metrics file.
+"""Puts a run of the dense preset into README: its pictures, its logged numbers and its scores.
 
 python -m fashion_gan train --preset dense --epochs 50 --run logs/dense
+python -m fashion_gan evaluate logs/dense --yardsticks --json > docs/results/dense-scores.json
 python docs/update_readme.py logs/dense
 """
 
@@ -22,6 +23,9 @@ NUMBERS = (
     "d_logit_fake",
 )
 BEGIN, END = "<!-- from docs/results/dense.jsonl -->\n", "<!-- end -->"
+SCORES = DOCS / "results/dense-scores.json"
+SCORES_BEGIN = "<!-- from docs/results/dense-scores.json -->\n"
+MEASURES = ("frechet_distance", "pixel_frechet_distance", "precision", "recall", "coverage")
 
 
 def table() -> str:
@@ -36,10 +40,34 @@ def table() -> str:
     return head + rule + "".join(rows)
 
 
+def score_table() -> str:
+    """The scores of the run and of the yardsticks, and the shares of its classes, as Markdown."""
+    scores = json.loads(SCORES.read_text())["scores"]
+    run = next(iter(scores))
+    lines = [
+        f"| 10,000 images | {' | '.join(f'`{name}`' for name in MEASURES)} | classes under 1 % |",
+        f"|---|{'---|' * len(MEASURES)}---|",
+    ]
+    for name, values in scores.items():
+        title = "**the book's GAN**" if name == run else name
+        numbers = " | ".join(f"{values[measure]:.2f}" for measure in MEASURES)
+        missing = values["missing_classes"]
+        named = ", ".join(missing).lower() if len(missing) < 6 else f"{len(missing)} of them"
+        lines.append(f"| {title} | {numbers} | {named or 'none'} |")
+    shares = sorted(scores[run]["class_shares"].items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{name.lower()} {100 * share:.1f} %" for name, share in shares)
+    return (
+        "\n".join(lines) + f"\n\nShares of the classes, of which each should be 10 %: {listed}.\n"
+    )
+
+
 def readme() -> str:
-    """README with the table of today's metrics file."""
-    before, rest = README.read_text().split(BEGIN)
-    return before + BEGIN + table() + END + rest.split(END, 1)[1]
+    """README with the tables of today's results."""
+    text = README.read_text()
+    for begin, content in ((BEGIN, table()), (SCORES_BEGIN, score_table())):
+        before, rest = text.split(begin)
+        text = before + begin + content + END + rest.split(END, 1)[1]
+    return text
 
 
 def main(run: str) -> None:

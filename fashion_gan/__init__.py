@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fashion_gan._version import __version__
 
 if TYPE_CHECKING:
-    from fashion_gan import callbacks, data, images, losses, metrics, models
+    from fashion_gan import callbacks, data, evaluate, features, images, losses, metrics, models
     from fashion_gan.config import Config
     from fashion_gan.gan import GAN
     from fashion_gan.run import load
@@ -20,6 +20,8 @@ __all__ = [
     "__version__",
     "callbacks",
     "data",
+    "evaluate",
+    "features",
     "images",
     "load",
     "losses",

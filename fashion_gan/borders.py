@@ -1,7 +1,7 @@
 """The checks at the border: what a GAN is given, before the first step."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -11,9 +11,11 @@ import tensorflow as tf
 __all__ = [
     "behind_the_sigmoid",
     "build",
+    "check_batch_norm",
     "check_images",
     "check_optimizers",
     "check_shape",
+    "check_shares",
     "computes_in_float16",
     "latent_dim",
     "value_range",
@@ -135,6 +137,66 @@ def check_images(x: Any, shape: tuple[int, ...], wanted_range: tuple[float, floa
     check_shape(images.shape[1:], shape)
     images = np.asarray(images)
     _check_range(images, wanted_range)
+
+
+def check_batch_norm(networks: Iterable[keras.Model], replicas: int) -> None:
+    """Warn of batch norm that sees its own replica's share of each batch only."""
+    names = [
+        layer.name
+        for network in networks
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
+    ]
+    if replicas > 1 and names:
+        warnings.warn(
+            f"On {replicas} replicas, {', '.join(names)} will each take the statistics of a "
+            "replica's share of the batch, and of the moving averages only the first replica's "
+            "are kept. For the whole batch's: BatchNormalization(synchronized=True).",
+            stacklevel=3,
+        )
+
+
+def check_shares(
+    strategy: tf.distribute.Strategy,
+    x: Any,
+    batch_size: int | None = None,
+    validation_data: Any = None,
+    validation_batch_size: int | None = None,
+    validation_split: float = 0.0,
+    **_: Any,
+) -> None:
+    """Refuse batches of which the replicas cannot have equal shares.
+
+    The mean over replicas would give an image in a smaller share more weight, and with no image in
+    a share it is NaN.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1 or isinstance(x, tf.distribute.DistributedDataset):
+        return
+    if validation_split:
+        raise ValueError(
+            f"On {replicas} replicas give validation_data. Received: {validation_split=}."
+        )
+    for size in _batch_sizes(x, batch_size):
+        if size is None or size % replicas:
+            raise ValueError(
+                f"Each batch is shared equally by {replicas} replicas. Received: batches of "
+                f"{size or 'unknown size'}. Batch by a multiple of {replicas}, with "
+                "drop_remainder=True: data.make_dataset(images, batch_size), say."
+            )
+    if validation_data is not None:
+        held_out, _, _ = keras.utils.unpack_x_y_sample_weight(validation_data)
+        check_shares(strategy, held_out, validation_batch_size or batch_size)
+
+
+def _batch_sizes(x: Any, batch_size: int | None) -> set[int | None]:
+    """The sizes of the batches that Keras will make of `x`; `None` for one that cannot be told."""
+    if isinstance(x, tf.data.Dataset):
+        return {keras.tree.flatten(x.element_spec)[0].shape[0]}
+    if not isinstance(x, np.ndarray | tf.Tensor):
+        return {None}
+    batch_size = batch_size or 32
+    return {min(batch_size, len(x)), len(x) % batch_size or batch_size}
 
 
 def _check_range(images: np.ndarray, wanted: tuple[float, float]) -> None:

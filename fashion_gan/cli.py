@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -10,16 +11,25 @@ from fashion_gan._version import __version__
 from fashion_gan.config import Config
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
-from fashion_gan.runtime import import_tensorflow_quietly
+from fashion_gan.runtime import import_tensorflow_quietly, workers
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if it succeeded, 2 for wrong use or input, 130 after Ctrl-C."""
+    """Run a command; the exit status.
+
+    It is 0 after success, 1 if another worker was lost, 2 for wrong use or input, and 130 after
+    Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
+    except ConnectionError as error:
+        if options.debug:
+            raise
+        print(f"fashion-gan: error: {error} {options.on_interrupt}".rstrip(), file=sys.stderr)
+        return 1
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         if options.debug:
             raise
@@ -35,14 +45,20 @@ def _train(options: argparse.Namespace) -> None:
     config = _config(options)
     run = _run_module(options)
     if options.dry_run:
-        print("\n".join(run.summary(config, options.data_dir)))
+        print("\n".join(run.summary(config, options.data_dir, options.devices)))
         return
+    if workers() and options.run is None:
+        raise ValueError("With TF_CONFIG, --run is needed: a folder that all workers share.")
     folder = options.run or run.new_folder("logs", options.preset)
-    options.on_interrupt = f"The run is kept; go on with: fashion-gan train --resume --run {folder}"
+    everywhere = " on all workers" if workers() else ""
+    options.on_interrupt = (
+        f"The run is kept; go on{everywhere} with: fashion-gan train --resume --run {folder}"
+    )
     gan = run.train(
         config,
         folder,
         data_dir=options.data_dir,
+        devices=options.devices,
         resume=options.resume,
         backup_seconds=options.backup_seconds,
     )
@@ -57,6 +73,34 @@ def _sample(options: argparse.Namespace) -> None:
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
     run.sample(gan, options.count, options.seed, out)
     print(f"{options.count} images: {out}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    run = _run_module(options)
+    result = run.evaluate(
+        options.source,
+        count=options.count,
+        seed=options.seed,
+        held_out=options.held_out,
+        with_yardsticks=options.yardsticks,
+        data_dir=options.data_dir,
+    )
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", *result["scores"])
+    for name, value in next(iter(result["scores"].values())).items():
+        if isinstance(value, float):
+            table.add_row(name, *(f"{scores[name]:.4g}" for scores in result["scores"].values()))
+    table.add_row(
+        "missing classes",
+        *(", ".join(scores["missing_classes"]) or "none" for scores in result["scores"].values()),
+    )
+    Console().print(table)
+    print(f"{options.count:,} images against as many {options.held_out} images of Fashion-MNIST.")
 
 
 def _run_module(options: argparse.Namespace) -> Any:
@@ -101,6 +145,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--run", metavar="FOLDER", help="of the run (default: a new one in logs/)")
     train.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
     train.add_argument(
+        "--devices",
+        type=_positive,
+        metavar="N",
+        help="train on N devices of this host (default 1); TF_CONFIG names the workers of many",
+    )
+    train.add_argument(
         "--resume", action="store_true", help="go on with the run, if it has begun; to the bit"
     )
     train.add_argument(
@@ -126,6 +176,27 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a folder of PNG",
     )
+    evaluate = _command(commands, "evaluate", _evaluate, "measure what a generator learned")
+    evaluate.add_argument(
+        "source",
+        metavar="RUN|IMAGES",
+        help="folder of a run, .keras file, .npy file of uint8 images, or folder of PNG",
+    )
+    evaluate.add_argument(
+        "--count", type=_positive, default=10_000, metavar="N", help="images (default 10000)"
+    )
+    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
+    evaluate.add_argument(
+        "--held-out",
+        choices=("test", "validation"),
+        default="test",
+        help="the real images: test for scores to report, validation for choices",
+    )
+    evaluate.add_argument(
+        "--yardsticks", action="store_true", help="score real and damaged images beside it"
+    )
+    evaluate.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
     return parser
 
 

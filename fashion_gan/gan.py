@@ -11,7 +11,7 @@ from keras import ops
 
 from fashion_gan import borders, losses, optimizers, xla
 from fashion_gan.resumption import EpochStart, Resumption
-from fashion_gan.training import Means, frozen, replica_share, update
+from fashion_gan.training import Means, frozen, on_replicas, replica_share, update
 
 __all__ = ["GAN"]
 
@@ -119,8 +119,8 @@ class GAN(keras.Model):
         """
         networks = (self.generator, self.discriminator)
         self.loss_function = losses.get(loss)
-        self.xla = xla.choose(jit_compile, networks, run_eagerly)
         borders.check_optimizers(g_optimizer, d_optimizer)
+        borders.check_batch_norm(networks, self.distribute_strategy.num_replicas_in_sync)
         self._compile_arguments = {
             "g_optimizer": keras.optimizers.serialize(keras.optimizers.get(g_optimizer)),
             "d_optimizer": keras.optimizers.serialize(keras.optimizers.get(d_optimizer)),
@@ -131,6 +131,7 @@ class GAN(keras.Model):
         }
         half = any(borders.computes_in_float16(network) for network in networks)
         with self.distribute_strategy.scope():
+            self.xla = xla.choose(jit_compile, networks, run_eagerly)
             self.g_optimizer = optimizers.make(g_optimizer, self.generator, "g_optimizer", half)
             self.d_optimizer = optimizers.make(d_optimizer, self.discriminator, "d_optimizer", half)
         super().compile(
@@ -178,10 +179,11 @@ class GAN(keras.Model):
 
         Raises:
             ValueError: if the images are of another shape or range than the generator's, or if
-                there is no batch.
+                there is no batch; or if several replicas cannot share the batches equally.
         """
         if self.compiled:
             borders.check_images(x, self.image_shape, self.value_range)
+        borders.check_shares(self.distribute_strategy, x, batch_size, **kwargs)
         if isinstance(x, tf.data.Dataset | Generator):
             kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle these
         start = EpochStart(x, lambda: self._resumption)
@@ -191,6 +193,13 @@ class GAN(keras.Model):
         else:
             callbacks = [start, *keras.tree.flatten(callbacks or [])]
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Losses and accuracies on held-out images, as `keras.Model.evaluate` returns them."""
+        borders.check_shares(self.distribute_strategy, x, batch_size)
+        return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def resume_at(self, epoch: int, batch: int = 0, metrics: list[Any] | None = None) -> None:
         """Let the next `fit()` go on within a run whose weights have been loaded.
@@ -212,6 +221,22 @@ class GAN(keras.Model):
     def reseed(self) -> None:
         """Draw other latents from now on, those of a seed that is a function of the present one."""
         self._random_state.assign([(int(self._random_state[0]) + 0x9E3779B9) % 2**31, self.steps])
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """The function that makes train steps in `fit()`."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self.train_function = on_replicas(self, self.train_step)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """The function that makes test steps in `evaluate()`."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().make_test_function(force)
+        if self.test_function is None or force:
+            self.test_function: Any = on_replicas(self, self.test_step)
+        return self.test_function
 
     def call(self, latents: Any, training: bool = False) -> Any:
         """Images for latents `(batch, latent_dim)`."""

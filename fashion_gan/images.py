@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["tile", "to_uint8", "with_channels", "write_png"]
+__all__ = ["read_images", "tile", "to_uint8", "with_channels", "write_png"]
 
 
 def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -> NDArray[np.uint8]:
@@ -108,6 +108,32 @@ def tile(
     grid = cells.reshape(rows, columns, cell_h, cell_w, c).swapaxes(1, 2)
     grid = grid.reshape(rows * cell_h, columns * cell_w, c)
     return grid[: rows * cell_h - margin, : columns * cell_w - margin]
+
+
+def read_images(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Images `(n, h, w, c)` from a `.npy` file of uint8, or from the PNG files of a folder.
+
+    Raises:
+        ValueError: if the array is not uint8 images, or the folder holds no PNG, or PNG of several
+            sizes.
+    """
+    path = Path(path)
+    if path.is_dir():
+        import tensorflow as tf
+
+        files = sorted(path.glob("*.png"))
+        decoded = [tf.io.decode_png(file.read_bytes()).numpy() for file in files]
+        shapes = {image.shape for image in decoded}
+        if len(shapes) != 1:
+            raise ValueError(
+                f"Expected a folder of PNG files of one size. Received: {path} with "
+                f"{len(files)} files of {len(shapes)} sizes."
+            )
+        return np.stack(decoded)
+    array = np.load(path, allow_pickle=False)
+    if array.dtype != np.uint8:
+        raise ValueError(f"Expected uint8 images. Received: {path} with dtype={array.dtype}.")
+    return with_channels(array)
 
 
 def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:

@@ -6,4 +6,5 @@ __all__ = ["PRESETS"]
 
 PRESETS: dict[str, Config] = {
     "dense": Config(),
+    "dcgan": Config(networks="dcgan", latent_dim=100),
 }

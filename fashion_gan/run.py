@@ -10,12 +10,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from fashion_gan import data, images, models, runtime
+from fashion_gan import data, features, images, models, runtime
+from fashion_gan import evaluate as evaluation
 from fashion_gan.callbacks import Backup, ImageGrid, MetricsFile, NaNGuard, TensorBoard
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
+from fashion_gan.training import check_agreement, is_chief
 
-__all__ = ["build", "load", "new_folder", "read_config", "sample", "summary", "train"]
+__all__ = ["build", "evaluate", "load", "new_folder", "read_config", "sample", "summary", "train"]
 
 _CONFIG, _MODEL, _VERSIONS = "config.json", "model.keras", "versions.json"
 
@@ -35,11 +37,13 @@ def build(config: Config) -> GAN:
     return gan
 
 
+@runtime.with_workers()
 def train(
     config: Config,
     folder: str | os.PathLike[str],
     *,
     data_dir: str | os.PathLike[str] | None = None,
+    devices: int | None = None,
     resume: bool = False,
     backup_seconds: float = 60.0,
     verbose: str | int = "auto",
@@ -48,35 +52,44 @@ def train(
 
     The folder gets `config.json`, `versions.json`, TensorBoard's events in `train`, `validation`
     and `images`, the grids as PNG in `samples`, `metrics.jsonl` with a line for each epoch,
-    `backup` to resume from, and at last `model.keras`.
+    `backup` to resume from, and at last `model.keras`. Of several workers, the chief writes it; all
+    need it on a shared disk to resume.
 
     Args:
         config: what to train.
         folder: of the run; made when needed.
         data_dir: folder with Fashion-MNIST's files; by default they are searched, see `data.find`.
+        devices: of this host, see `runtime.strategy`.
         resume: go on with the run in `folder`, if it has begun.
         backup_seconds: time between two backups within an epoch.
         verbose: 0, 1 or 2, as in `keras.Model.fit`.
 
     Raises:
+        ConnectionError: if another worker is lost.
         FileExistsError: if `folder` holds something, and is not to be resumed.
         FloatingPointError: if a loss or weight became NaN again and again, see `NaNGuard`.
         ValueError: if the run to be resumed has another config; only `epochs` may grow.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once a backup is made.
     """
     folder = Path(folder)
-    _claim(folder, config, resume)
+    strategy = runtime.strategy(devices)
+    chief = is_chief(strategy)
+    check_agreement(strategy, "what to train", (config, resume))
+    if chief:
+        _claim(folder, config, resume)
     fashion = data.load(data_dir)
-    gan = build(config)
+    with strategy.scope():
+        gan = build(config)
     dataset, validation = _datasets(fashion, config, gan.value_range)
-    _write(folder / _CONFIG, dataclasses.asdict(config))
-    _write(folder / _VERSIONS, runtime.versions())
-    if verbose:
-        print(gan.xla, flush=True)
+    if chief:
+        _write(folder / _CONFIG, dataclasses.asdict(config))
+        _write(folder / _VERSIONS, runtime.versions())
+        if verbose:
+            print(gan.xla, flush=True)
     gan.fit(
         dataset,
         epochs=config.epochs,
-        verbose=verbose,
+        verbose=verbose if chief else 0,
         validation_data=validation,
         callbacks=[
             TensorBoard(folder),
@@ -93,9 +106,11 @@ def train(
             Backup(folder / "backup", backup_seconds),
         ],
     )
-    partial = folder / f".partial-{_MODEL}"
-    gan.save(partial)
-    os.replace(partial, folder / _MODEL)
+    if chief:
+        partial = folder / f".partial-{_MODEL}"
+        gan.save(partial)
+        os.replace(partial, folder / _MODEL)
+    check_agreement(strategy, "the steps they made", gan.steps)  # the others wait for the chief
     return gan
 
 
@@ -153,10 +168,57 @@ def sample(gan: GAN, count: int, seed: int, out: str | os.PathLike[str]) -> None
             images.write_png(out / f"{index:05d}.png", picture)
 
 
-def summary(config: Config, data_dir: str | os.PathLike[str] | None = None) -> Iterator[str]:
-    """What `train` would do, line by line."""
+def evaluate(
+    source: str | os.PathLike[str],
+    *,
+    count: int = 10_000,
+    seed: int = 0,
+    held_out: str = "test",
+    with_yardsticks: bool = False,
+    data_dir: str | None = None,
+) -> dict[str, Any]:
+    """Scores of a generator, or of images from anywhere, and all that they depend on.
+
+    Args:
+        source: a run folder or `.keras` file; or images, as a `.npy` file or a folder of PNG.
+        count: images on each side.
+        seed: of the latents.
+        held_out: `"test"` or `"validation"`: the real images to compare with.
+        with_yardsticks: also score `evaluation.yardsticks` and the run's untrained networks.
+        data_dir: see `data.find`.
+
+    Returns:
+        `scores`: name to numbers, the source first; `protocol`, `versions`, and `classifier`, the
+        hash of the evaluator.
+    """
+    protocol = evaluation.Protocol(count=count, seed=seed)
+    judge = evaluation.fashion_mnist(protocol, held_out=held_out, data_dir=data_dir)
+    path = Path(source)
+    is_model = path.suffix == ".keras" or (path / _CONFIG).exists()
+    sets = {str(source): judge.sample(load(path)) if is_model else images.read_images(path)}
+    sets[str(source)] = sets[str(source)][:count]
+    if with_yardsticks:
+        sets.update(evaluation.yardsticks(data.load(data_dir), count, seed))
+        config = read_config(path, default=Config()) if path.is_dir() else Config()
+        sets["untrained generator"] = judge.sample(build(config))
+    return {
+        "scores": {name: judge(pixels) for name, pixels in sets.items()},
+        "protocol": dataclasses.asdict(protocol) | {"held_out": held_out},
+        "versions": runtime.versions(),
+        "classifier": features.load().sha256,
+    }
+
+
+def summary(
+    config: Config,
+    data_dir: str | os.PathLike[str] | None = None,
+    devices: int | None = None,
+) -> Iterator[str]:
+    """What `train` would do, line by line; it does not wait for other workers."""
     place = data.find(data_dir)
-    gan = build(config)
+    workers = runtime.workers()
+    with runtime.strategy(None if workers else devices).scope():
+        gan = build(config)
     dataset, _ = _datasets(data.load(place), config, gan.value_range)
     yield f"data           {place}"
     for network in (gan.generator, gan.discriminator):

@@ -1,15 +1,29 @@
-"""The process that a run lives in: seeds, precision, TensorFlow's messages, versions."""
+"""The process that a run lives in: seeds, precision, devices, TensorFlow's messages, versions."""
 
+import json
 import os
 import platform
+import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fashion_gan._version import __version__
 
-__all__ = ["import_tensorflow_quietly", "prepare", "versions"]
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = [
+    "import_tensorflow_quietly",
+    "prepare",
+    "strategy",
+    "versions",
+    "with_workers",
+    "workers",
+]
 
 
 def import_tensorflow_quietly() -> None:
@@ -46,6 +60,95 @@ def prepare(seed: int, precision: str) -> None:
 
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(precision)
+
+
+def strategy(devices: int | None = None) -> "tf.distribute.Strategy":
+    """How a run is spread: over the workers of `TF_CONFIG`, over devices of this host, or not.
+
+    Build the GAN in its `scope()`. With `TF_CONFIG`, call this before anything else that uses
+    TensorFlow's devices; it waits for the other workers.
+
+    Args:
+        devices: so many GPUs of this host, the first ones, or CPUs if it has no GPU; by default
+            one, and with `TF_CONFIG` all GPUs.
+
+    Raises:
+        ValueError: if there are fewer, or if `TF_CONFIG` cannot be read.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if workers():
+        if devices is not None:
+            _check_devices(devices, max(len(gpus), 1), "GPU" if gpus else "CPU")
+            tf.config.set_visible_devices(gpus[:devices], "GPU")
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if devices is None or devices == 1:
+        return tf.distribute.get_strategy()
+    kind = "GPU" if gpus else "CPU"
+    names = [device.name for device in tf.config.list_logical_devices(kind)]
+    _check_devices(devices, len(names), kind)
+    return tf.distribute.MirroredStrategy(names[:devices])
+
+
+def _check_devices(devices: int, there: int, kind: str) -> None:
+    if not 1 <= devices <= there:
+        raise ValueError(
+            f"Expected 1 to {there} devices, since TensorFlow finds {there} {kind} on this host. "
+            f"Received: devices={devices}."
+        )
+
+
+def workers() -> list[str]:
+    """Addresses of the workers in `TF_CONFIG`, the chief's first; none if it is not set.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return []
+    try:
+        content = json.loads(text)
+        cluster, task = content["cluster"], content["task"]
+        if not set(cluster) <= {"chief", "worker"}:
+            raise ValueError(f"its jobs are {list(cluster)}")
+        cluster[task["type"]][task["index"]]
+        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            'Expected TF_CONFIG={"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": '
+            f'"worker", "index": 0}}}} with each worker\'s own index. Received: {text} ({error!r}).'
+        ) from error
+
+
+@contextmanager
+def with_workers() -> Iterator[None]:
+    """Say in one line that another worker is lost, in place of TensorFlow's error.
+
+    TensorFlow notices within some ten seconds that a worker has died or cannot be reached.
+
+    Raises:
+        ConnectionError: in that case.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.FailedPreconditionError,
+    ) as error:
+        if not workers():
+            raise
+        named = re.findall(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", str(error))
+        worst = f" ({' '.join(named[-1])}, TensorFlow says)" if named else ""
+        raise ConnectionError(
+            f"Another worker{worst} has stopped or cannot be reached, so this one stops as well."
+        ) from error
 
 
 def versions() -> dict[str, Any]:

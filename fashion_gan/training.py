@@ -1,5 +1,6 @@
-"""What a train step is made of: freezing a network, updating one, and running means."""
+"""What a train step is made of: freezing a network, updating one, means, and several replicas."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,15 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-__all__ = ["Means", "frozen", "replica_share", "update"]
+__all__ = [
+    "Means",
+    "check_agreement",
+    "frozen",
+    "is_chief",
+    "on_replicas",
+    "replica_share",
+    "update",
+]
 
 
 def frozen(network: keras.Model, compute: Callable[[], Any]) -> Any:
@@ -39,20 +48,91 @@ def update(
 
 
 class Means(keras.metrics.Metric):
-    """Running means of several numbers in one variable, so that a step makes one update."""
+    """Running means of several numbers in one variable, so that a step makes one update.
+
+    Several replicas take the mean of theirs before each update, so that all hold the same: what
+    reads or saves the means on one worker need not wait for the others.
+    """
 
     def __init__(self, names: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.names = names
-        self.totals = self.add_variable((len(names),), initializer="zeros", name="totals")
-        self.batches = self.add_variable((), initializer="zeros", dtype="int64", name="batches")
+        self.totals = keras.Variable(
+            "zeros", (len(names),), dtype=self.dtype, trainable=False, name="totals"
+        )
+        self.batches = keras.Variable("zeros", (), dtype="int64", trainable=False, name="batches")
 
     def update_state(self, values: list[Any]) -> None:
         """Add one scalar for each name."""
-        self.totals.assign_add(ops.cast(ops.stack(values), self.totals.dtype))
+        stacked = ops.cast(ops.stack(values), self.totals.dtype)
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            stacked = tf.distribute.get_replica_context().all_reduce("MEAN", stacked)
+        self.totals.assign_add(stacked)
         self.batches.assign_add(1)
 
     def result(self) -> dict[str, Any]:
         """The mean for each name; 0 before the first update."""
         means = self.totals / ops.cast(ops.maximum(self.batches, 1), self.totals.dtype)
         return dict(zip(self.names, ops.unstack(means), strict=True))
+
+
+def on_replicas(model: keras.Model, step: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    """An execution of `step` on all replicas, as `model.train_function` or `model.test_function`.
+
+    Keras' own reduces what the step returns, in which it fails on several workers if that is
+    scalars, and calls a function within its loop, in which TensorFlow's collectives fail. This one
+    reads the metrics from the model, and runs the step in the loop itself.
+
+    References:
+        https://github.com/keras-team/keras/issues/20585 and 19246.
+    """
+    strategy = model.distribute_strategy
+
+    def execute(iterator: Any) -> tuple[Any, dict[str, Any]]:
+        def run_one(done: Any, _: Any) -> tuple[Any, Any]:
+            batch = iterator.get_next_as_optional()
+
+            def run() -> Any:
+                strategy.run(step, args=(batch.get_value(),))
+                return done + 1
+
+            return tf.cond(batch.has_value(), run, lambda: done), batch.has_value()
+
+        done, _ = tf.while_loop(
+            lambda done, more: tf.logical_and(more, done < model.steps_per_execution),
+            run_one,
+            (tf.constant(0), tf.constant(True)),
+        )
+        return done, model.get_metrics_result()
+
+    if not model.run_eagerly:
+        execute = tf.function(execute, autograph=False, reduce_retracing=True)
+
+    def function(iterator: Any) -> dict[str, Any]:
+        done, logs = execute(iterator)
+        if done == 0:
+            raise StopIteration
+        return logs
+
+    return function
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes files: the only one, or the first of several."""
+    cluster = strategy.cluster_resolver
+    if cluster is None or cluster.task_type in (None, "", "chief"):
+        return True
+    has_chief = "chief" in cluster.cluster_spec().jobs
+    return cluster.task_type == "worker" and cluster.task_id == 0 and not has_chief
+
+
+def check_agreement(strategy: tf.distribute.Strategy, what: str, value: Any) -> None:
+    """Make sure that `value` prints alike on all workers; each of them must call this.
+
+    Raises:
+        ValueError: on every worker, if it does not.
+    """
+    digest = int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:7], "big")
+    mine = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([digest]))
+    if len(set(strategy.gather(mine, axis=0).numpy().tolist())) > 1:
+        raise ValueError(f"The workers differ in {what}. Here it is: {value!r}.")

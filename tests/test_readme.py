@@ -25,13 +25,14 @@ def test_the_example_has_eight_lines_and_runs(tmp_path, monkeypatch):
     assert list((tmp_path / "logs/dense/images").iterdir())
 
 
-def test_the_table_is_made_from_the_committed_metrics():
+def test_the_tables_are_made_from_the_committed_results():
     path = ROOT / "docs/update_readme.py"
     spec = importlib.util.spec_from_file_location("update_readme", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.readme() == (ROOT / "README.md").read_text()
     assert module.table().count("|") > 50
+    assert "ankle boot" in module.score_table()
 
 
 def test_every_logged_number_is_explained(make_gan, tiny_images):

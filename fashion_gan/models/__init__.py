@@ -5,14 +5,15 @@ from typing import Any
 
 import keras
 
+from fashion_gan.models.dcgan import dcgan
 from fashion_gan.models.dense import dense
 from fashion_gan.registry import lookup
 
-__all__ = ["MODELS", "build", "dense"]
+__all__ = ["MODELS", "build", "dcgan", "dense"]
 
 Pair = tuple[keras.Model, keras.Model]
 
-MODELS: dict[str, Callable[..., Pair]] = {"dense": dense}
+MODELS: dict[str, Callable[..., Pair]] = {"dcgan": dcgan, "dense": dense}
 
 
 def build(name: str, **arguments: Any) -> Pair:

@@ -1,0 +1,222 @@
+"""From generated images to numbers: sample, features, metrics."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fashion_gan import images as pictures
+from fashion_gan import metrics
+
+__all__ = ["FULL", "QUICK", "Evaluator", "Protocol", "fashion_mnist", "yardsticks"]
+
+Features = Callable[[np.ndarray], Any]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured, and on how many images: distances of different counts do not compare.
+
+    Args:
+        count: images on each side, generated and real.
+        seed: of the latents, and of random choices within metrics.
+        kernel_subsets: subsets of the kernel distance.
+        kernel_size: images in each of them.
+        bins: k-means bins of the pixels; 0 leaves out what needs the training images, `ndb` and
+            `nearest_ratio`.
+    """
+
+    count: int = 10_000
+    seed: int = 0
+    kernel_subsets: int = 100
+    kernel_size: int = 1_000
+    bins: int = 100
+
+
+FULL = Protocol()
+"""The protocol of reported scores: 10,000 generated against the 10,000 test images."""
+
+QUICK = Protocol(count=2_000, kernel_subsets=20, kernel_size=500, bins=0)
+"""For every epoch of a training."""
+
+
+class Evaluator:
+    """Measures generated images against real ones, in two feature spaces.
+
+    The numbers are those of `fashion_gan.metrics`: in the space of `features` under their plain
+    names, in the space of the first 64 principal components of the pixels as `pixel_…`. Where
+    `features` also gives labels, the shares of the classes are measured as well.
+
+    Args:
+        real: uint8 `(n, height, width, channels)` to compare with, `n >= protocol.count`; held-out
+            images, so that copying the training images does not pay.
+        train: uint8 images that the generator was trained on: the principal components, the bins
+            and the nearest neighbours are theirs.
+        features: from uint8 images to an array `(n, d)`, or to a pair of that and labels `(n,)`.
+        class_names: of the labels, in order; None where there are no labels.
+        protocol: what to measure.
+
+    Raises:
+        ValueError: if there are fewer real images than the protocol needs.
+    """
+
+    def __init__(
+        self,
+        real: np.ndarray,
+        train: np.ndarray,
+        features: Features,
+        class_names: Sequence[str] | None = None,
+        protocol: Protocol = FULL,
+    ) -> None:
+        if len(real) < protocol.count:
+            raise ValueError(
+                f"The protocol needs {protocol.count:,} real images. Received: {len(real):,}. "
+                "Lower its count, and compare only with scores of that count."
+            )
+        self.real = real[: protocol.count]
+        self.train = train
+        self.class_names = class_names
+        self.protocol = protocol
+        self._features = features
+
+    def sample(self, gan: Any) -> np.ndarray:
+        """`protocol.count` uint8 images of a GAN, by the protocol's seed."""
+        samples = gan.sample(self.protocol.count, seed=self.protocol.seed)
+        return pictures.with_channels(pictures.to_uint8(samples, gan.value_range))
+
+    def __call__(self, images: np.ndarray) -> dict[str, Any]:
+        """The numbers of `protocol.count` uint8 images; `missing_classes` is a list of names.
+
+        Raises:
+            ValueError: if the images are not as many as the protocol says, or of another shape.
+        """
+        images = pictures.with_channels(images)
+        if images.shape != self.real.shape:
+            raise ValueError(
+                f"Expected images of shape {self.real.shape}, as the protocol says. "
+                f"Received: images.shape={images.shape}."
+            )
+        features, labels = self._split(self._features(images))
+        scores = self._distances(features, *self._real_side)
+        scores.update(_prefixed(self._distances(self._pixels(images), *self._pixel_side)))
+        if labels is not None and self.class_names is not None:
+            names = list(self.class_names)
+            balance = metrics.class_balance(labels, len(names), names=names)
+            scores["class_entropy"] = balance.normalised_entropy
+            scores["class_total_variation"] = balance.total_variation
+            scores["missing_classes"] = list(balance.missing)
+            scores["class_shares"] = dict(zip(names, map(float, balance.shares), strict=True))
+        if self.protocol.bins:
+            difference = metrics.bin_difference(self._bins, images)
+            scores["ndb"] = difference.ratio
+            scores["bin_divergence"] = difference.divergence
+            scores["nearest_ratio"] = metrics.copying_ratio(
+                self._test_to_train,
+                metrics.nearest(self._pixels(images), self._train_pixels),
+            )
+        return scores
+
+    def _distances(
+        self, fake: np.ndarray, gaussian: metrics.Gaussian, manifold: metrics.Manifold
+    ) -> dict[str, Any]:
+        protocol = self.protocol
+        kernel = metrics.kernel_distance(
+            manifold.samples,
+            fake,
+            subsets=protocol.kernel_subsets,
+            size=protocol.kernel_size,
+            seed=protocol.seed,
+        )
+        return {
+            "frechet_distance": metrics.frechet_distance(gaussian, fake),
+            "kernel_distance": kernel.mean,
+            "kernel_distance_sd": kernel.deviation,
+            **dataclasses.asdict(metrics.overlap(manifold, fake)),
+        }
+
+    def _pixels(self, images: np.ndarray) -> np.ndarray:
+        """Principal components of pixels in [0, 1]: the kernel distance depends on the scale."""
+        return self._pca.transform(images / 255)
+
+    @staticmethod
+    def _split(output: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        return output if isinstance(output, tuple) else (np.asarray(output), None)
+
+    @cached_property
+    def _real_side(self) -> tuple[metrics.Gaussian, metrics.Manifold]:
+        features, _ = self._split(self._features(self.real))
+        return metrics.gaussian(features), metrics.manifold(features)
+
+    @cached_property
+    def _pixel_side(self) -> tuple[metrics.Gaussian, metrics.Manifold]:
+        pixels = self._pixels(self.real)
+        return metrics.gaussian(pixels), metrics.manifold(pixels)
+
+    @cached_property
+    def _pca(self) -> metrics.PCA:
+        return metrics.fit_pca(self.train / 255)
+
+    @cached_property
+    def _bins(self) -> metrics.Bins:
+        return metrics.fit_bins(self.train, self.protocol.bins, seed=self.protocol.seed)
+
+    @cached_property
+    def _train_pixels(self) -> np.ndarray:
+        return self._pixels(self.train)
+
+    @cached_property
+    def _test_to_train(self) -> metrics.Neighbours:
+        return metrics.nearest(self._pixels(self.real), self._train_pixels)
+
+
+def fashion_mnist(
+    protocol: Protocol = FULL, *, held_out: str = "test", data_dir: str | None = None
+) -> Evaluator:
+    """The evaluator of Fashion-MNIST, with the classifier that comes with the package.
+
+    Args:
+        protocol: what to measure.
+        held_out: `"test"` for scores to report, `"validation"` (5,000 images) for choices during
+            development.
+        data_dir: see `data.find`.
+    """
+    from fashion_gan import data, features
+
+    fashion = data.load(data_dir)
+    real = getattr(fashion, f"{held_out}_images")
+    return Evaluator(real, fashion.train_images, features.load(), data.CLASS_NAMES, protocol)
+
+
+def yardsticks(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Images whose scores say what a score means, from the best to the worst; uint8, `count` each.
+
+    Real images that the evaluator does not compare with, the same without a class, blurred, and
+    under noise; and nothing but noise.
+
+    Args:
+        fashion: a `data.FashionMNIST`.
+        count: images of each kind.
+        seed: of the choice and of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(fashion.train_images))
+    images, labels = fashion.train_images[order], fashion.train_labels[order]
+    real = images[:count]
+    padded = np.pad(real.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    height, width = real.shape[1:3]
+    neighbours = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    noise = rng.normal(0, 0.2 * 255, real.shape)
+    return {
+        "training images": real,
+        "without sneakers": images[labels != 7][:count],
+        "blurred": pictures.to_uint8(np.mean(neighbours, axis=0) / 255),
+        "with noise": pictures.to_uint8((real + noise) / 255),
+        "noise alone": rng.integers(0, 256, real.shape, np.uint8),
+    }
+
+
+def _prefixed(scores: dict[str, Any]) -> dict[str, Any]:
+    return {f"pixel_{name}": score for name, score in scores.items()}

@@ -1,0 +1,61 @@
+"""The convolutional pair: strides in place of pooling, batch norm in the generator."""
+
+import keras
+from keras import layers
+
+__all__ = ["dcgan"]
+
+
+def dcgan(
+    latent_dim: int = 100, image_shape: tuple[int, int, int] = (28, 28, 1)
+) -> tuple[keras.Model, keras.Model]:
+    """The DCGAN of Hands-On Machine Learning, chapter 17.
+
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1], the
+    discriminator maps those to `(batch, 1)` probabilities of being real. Both end in
+    float32 under the mixed precision policies.
+
+    Raises:
+        ValueError: if the height or width of the images is no multiple of 4.
+
+    References:
+        Radford et al. 2015, https://arxiv.org/abs/1511.06434.
+        Géron 2019, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 2nd ed.
+    """
+    height, width, channels = image_shape
+    if height % 4 or width % 4:
+        raise ValueError(
+            "Two strides of 2 make images whose height and width are multiples of 4. "
+            f"Received: image_shape={image_shape}."
+        )
+    head_dtype = keras.config.dtype_policy().variable_dtype
+    small = (height // 4, width // 4, 128)
+    generator = keras.Sequential(
+        [
+            layers.Input((latent_dim,)),
+            layers.Dense(small[0] * small[1] * small[2]),
+            layers.Reshape(small),
+            layers.BatchNormalization(),
+            layers.Conv2DTranspose(64, 5, 2, padding="same", activation="selu"),
+            layers.BatchNormalization(),
+            layers.Conv2DTranspose(
+                channels, 5, 2, padding="same", activation="tanh", dtype=head_dtype
+            ),
+        ],
+        name="generator",
+    )
+    discriminator = keras.Sequential(
+        [
+            layers.Input(image_shape),
+            layers.Conv2D(64, 5, 2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Dropout(0.4),
+            layers.Conv2D(128, 5, 2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Dropout(0.4),
+            layers.Flatten(),
+            layers.Dense(1, activation="sigmoid", dtype=head_dtype),
+        ],
+        name="discriminator",
+    )
+    return generator, discriminator

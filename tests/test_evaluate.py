@@ -1,0 +1,183 @@
+"""Scores: their order is that of the damage, and they say what they were measured on."""
+
+import numpy as np
+import pytest
+
+from fashion_gan import data, evaluate, features, metrics
+from fashion_gan.callbacks import MetricEvaluation, MetricsFile
+
+COUNT = 2000
+QUICK = evaluate.Protocol(count=COUNT, kernel_subsets=10, kernel_size=500, bins=20)
+
+
+@pytest.fixture(scope="module")
+def fashion():
+    return data.load()
+
+
+@pytest.fixture(scope="module")
+def evaluator(fashion):
+    return evaluate.Evaluator(
+        fashion.test_images, fashion.train_images[:5000], features.load(), data.CLASS_NAMES, QUICK
+    )
+
+
+@pytest.fixture(scope="module")
+def scores(fashion, evaluator):
+    """Of 2,000 training images that the evaluator has not seen, whole and damaged."""
+    images, labels = fashion.train_images[10_000:40_000], fashion.train_labels[10_000:40_000]
+    rng = np.random.default_rng(0)
+
+    def without(*classes):
+        return images[~np.isin(labels, classes)][:COUNT]
+
+    def noisy(deviation):
+        noise = rng.normal(0, deviation, (COUNT, 28, 28, 1))
+        return np.clip(images[:COUNT] + noise, 0, 255).astype("uint8")
+
+    def blurred(width):
+        x = images[:COUNT].astype(float)
+        for axis in (1, 2):
+            x = np.mean([np.roll(x, s, axis) for s in range(-width, width + 1)], axis=0)
+        return x.astype("uint8")
+
+    sets = {
+        "real": images[:COUNT],
+        "1 class removed": without(7),
+        "2 classes removed": without(7, 9),
+        "4 classes removed": without(5, 7, 8, 9),
+        "noise 10": noisy(10),
+        "noise 40": noisy(40),
+        "noise 120": noisy(120),
+        "blur 1": blurred(1),
+        "blur 2": blurred(2),
+        "blur 4": blurred(4),
+        "copies": fashion.train_images[:COUNT],
+        "one image": np.repeat(images[:1], COUNT, axis=0),
+    }
+    return {name: evaluator(images) for name, images in sets.items()}
+
+
+@pytest.mark.parametrize("space", ["", "pixel_"])
+@pytest.mark.parametrize("name", ["frechet_distance", "kernel_distance"])
+@pytest.mark.parametrize(
+    "chain",
+    [
+        ["real", "1 class removed", "2 classes removed", "4 classes removed", "one image"],
+        ["real", "noise 10", "noise 40", "noise 120"],
+        ["real", "blur 1", "blur 2", "blur 4"],
+    ],
+    ids=["classes", "noise", "blur"],
+)
+def test_every_distance_grows_with_the_damage(scores, space, name, chain):
+    values = [scores[kind][space + name] for kind in chain]
+    assert values == sorted(values)
+    assert len(set(values)) == len(values)
+
+
+def test_coverage_and_recall_fall_with_the_classes(scores):
+    for name in ("coverage", "recall", "pixel_coverage"):
+        values = [scores[kind][name] for kind in ("4 classes removed", "2 classes removed", "real")]
+        assert values == sorted(values)
+        assert values[0] < values[-1] - 0.1
+
+
+def test_missing_classes_are_named(scores):
+    assert scores["real"]["missing_classes"] == []
+    assert scores["2 classes removed"]["missing_classes"] == ["Sneaker", "Ankle boot"]
+    assert scores["real"]["class_total_variation"] < 0.05
+    assert scores["4 classes removed"]["class_total_variation"] > 0.35
+    assert sum(scores["real"]["class_shares"].values()) == pytest.approx(1)
+
+
+def test_copies_of_the_training_images_are_found_out(scores):
+    assert scores["copies"]["nearest_ratio"] == 0
+    assert 0.8 < scores["real"]["nearest_ratio"] < 1.2
+
+
+def test_the_order_of_the_images_changes_nothing(fashion, evaluator, scores):
+    order = np.random.default_rng(1).permutation(COUNT)
+    again = evaluator(fashion.train_images[10_000 : 10_000 + COUNT][order])
+    for name in ("frechet_distance", "coverage", "ndb", "class_entropy", "pixel_density"):
+        assert again[name] == pytest.approx(scores["real"][name], rel=1e-6)
+
+
+def test_without_labels_the_numbers_of_classes_are_left_out(fashion):
+    plain = evaluate.Evaluator(
+        fashion.test_images,
+        fashion.train_images[:5000],
+        lambda images: images.reshape(len(images), -1)[:, ::8].astype(float),
+        protocol=evaluate.Protocol(count=1000, kernel_subsets=2, kernel_size=100, bins=0),
+    )
+    scores = plain(fashion.train_images[:1000])
+    assert "frechet_distance" in scores
+    assert not [name for name in scores if "class" in name]
+    assert not {"ndb", "nearest_ratio"} & set(scores)
+
+
+def test_other_counts_are_refused(fashion, evaluator):
+    with pytest.raises(ValueError, match=r"Expected images of shape \(2000, 28, 28, 1\)"):
+        evaluator(fashion.test_images[:1999])
+    with pytest.raises(ValueError, match="needs 10,000 real images. Received: 5,000"):
+        evaluate.Evaluator(fashion.validation_images, fashion.train_images, features.load())
+
+
+def test_the_classifier_is_the_one_that_was_measured(fashion, tmp_path):
+    classifier = features.load()
+    assert features.WEIGHTS.stat().st_size < 1e6
+    outputs, labels = classifier(fashion.test_images)
+    assert (outputs.shape, outputs.dtype) == ((10_000, 128), np.float32)
+    assert np.mean(labels == fashion.test_labels) >= 0.925
+    halves = [classifier(part)[0] for part in np.split(fashion.test_images[:600], 2)]
+    np.testing.assert_allclose(np.concatenate(halves), outputs[:600], rtol=0, atol=1e-4)
+
+
+def test_another_classifier_is_not_taken_for_it(tmp_path):
+    (tmp_path / "classifier.npz").write_bytes(features.WEIGHTS.read_bytes() + b" ")
+    with pytest.raises(ValueError, match="has SHA-256 .*expected .*Install the package again"):
+        features.load(tmp_path / "classifier.npz")
+
+
+def test_the_classifier_refuses_what_it_cannot_see():
+    with pytest.raises(TypeError, match="uint8"):
+        features.load()(np.zeros((2, 28, 28, 1)))
+    with pytest.raises(ValueError, match=r"\(n, 28, 28, 1\)"):
+        features.load()(np.zeros((2, 32, 32, 3), "uint8"))
+
+
+class Ruler:
+    """An evaluator that measures the mean brightness."""
+
+    def sample(self, gan):
+        return gan.sample(8, seed=0)
+
+    def __call__(self, images):
+        return {"mean": images.mean(), "missing_classes": ["a"], "class_shares": {"Ankle boot": 1}}
+
+
+def test_numbers_of_an_evaluation_are_in_the_logs_of_its_epochs(make_gan, tiny_images, tmp_path):
+    gan, file = make_gan(), MetricsFile(tmp_path / "metrics.jsonl")
+    callbacks = [MetricEvaluation(Ruler(), every=2, prefix="quick_"), file]
+    logs = gan.fit(tiny_images, batch_size=8, epochs=4, callbacks=callbacks, verbose=0).history
+    assert logs["quick_missing_classes"] == [1, 1]
+    assert logs["share_ankle_boot"] == [1, 1]
+    assert len(logs["quick_mean"]) == 2
+    assert logs["quick_mean"][-1] == pytest.approx(gan.sample(8, seed=0).mean())
+    assert ["quick_mean" in line for line in file.path.read_text().splitlines()] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    with pytest.raises(ValueError, match="every=0"):
+        MetricEvaluation(Ruler(), every=0)
+
+
+def test_an_evaluator_samples_a_gan_by_the_protocols_seed(make_gan, evaluator):
+    gan = make_gan(image_shape=(28, 28, 1))
+    samples = evaluator.sample(gan)
+    assert (samples.shape, samples.dtype) == ((COUNT, 28, 28, 1), np.uint8)
+    np.testing.assert_array_equal(samples, evaluator.sample(gan))
+    scores = evaluator(samples)
+    assert scores["frechet_distance"] > 0
+    assert metrics.class_balance(np.zeros(3, int), 10).total_variation == pytest.approx(0.9)
