@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 from fashion_gan._version import __version__
 
 if TYPE_CHECKING:
-    from fashion_gan import callbacks, data, evaluate, features, images, losses, metrics, models
+    from fashion_gan import (
+        callbacks,
+        data,
+        evaluate,
+        features,
+        images,
+        losses,
+        metrics,
+        models,
+        penalties,
+    )
     from fashion_gan.config import Config
     from fashion_gan.gan import GAN
     from fashion_gan.run import load
@@ -27,6 +37,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "penalties",
 ]
 
 _HOMES = {"GAN": "fashion_gan.gan", "Config": "fashion_gan.config", "load": "fashion_gan.run"}

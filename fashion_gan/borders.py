@@ -13,7 +13,9 @@ __all__ = [
     "build",
     "check_batch_norm",
     "check_images",
+    "check_numbers",
     "check_optimizers",
+    "check_parts",
     "check_shape",
     "check_shares",
     "computes_in_float16",
@@ -102,6 +104,24 @@ def check_optimizers(g_optimizer: Any, d_optimizer: Any) -> None:
         raise ValueError(
             "One optimiser cannot serve both networks: it keeps state for each weight. "
             "Give two, or give their names."
+        )
+
+
+def check_numbers(ema_decay: float | None, d_steps: int) -> None:
+    """Refuse numbers of `GAN.compile` that are out of range."""
+    if ema_decay is not None and not 0 <= ema_decay < 1:
+        raise ValueError(f"Expected 0 <= ema_decay < 1, or None. Received: ema_decay={ema_decay}.")
+    if not isinstance(d_steps, int) or d_steps < 1:
+        raise ValueError(f"Expected an integer of at least 1. Received: d_steps={d_steps!r}.")
+
+
+def check_parts(batch_size: int | None, d_steps: int) -> None:
+    """Refuse batches that do not divide into `d_steps` equal parts."""
+    if d_steps > 1 and (batch_size is None or batch_size % d_steps):
+        raise ValueError(
+            f"Each of d_steps={d_steps} updates takes its part of the batch. Received: batches of "
+            f"{batch_size or 'unknown size'}. Batch by a multiple of {d_steps}, with "
+            "drop_remainder=True."
         )
 
 

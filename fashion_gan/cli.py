@@ -213,12 +213,17 @@ def _command(commands: Any, name: str, run: Any, help: str) -> argparse.Argument
 
 
 def _add_flag(group: Any, field: "dataclasses.Field[Any]") -> None:
+    name = f"--{field.name.replace('_', '-')}"
+    help = f"{field.metadata['help']} (dense: {field.default})"
+    if isinstance(field.default, bool):
+        group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=help)
+        return
     group.add_argument(
-        f"--{field.name.replace('_', '-')}",
+        name,
         type=type(field.default),
         choices=field.metadata["choices"],
         metavar=None if field.metadata["choices"] else type(field.default).__name__.upper(),
-        help=f"{field.metadata['help']} (dense: {field.default})",
+        help=help,
     )
 
 

@@ -25,19 +25,36 @@ class Config:
     networks: str = _setting("dense", "pair of networks, a name of fashion_gan.models.MODELS")
     latent_dim: int = _setting(30, "size of a latent vector", 1)
     loss: str = _setting("binary_crossentropy", "a name of fashion_gan.losses.LOSSES")
+    r1: float = _setting(0.0, "weight of the R1 penalty, 0 for none", 0)
+    r2: float = _setting(0.0, "of the R2 penalty", 0)
+    wgan_gp: float = _setting(0.0, "of the WGAN-GP penalty", 0)
+    dragan: float = _setting(0.0, "of the DRAGAN penalty", 0)
+    penalty_interval: int = _setting(1, "steps from one penalty to the next, which weighs more", 1)
+    ema_decay: float = _setting(0.0, "of the averaged generator a step, 0 for no average", 0)
+    d_steps: int = _setting(1, "updates of the discriminator for one of the generator", 1)
     g_optimizer: str = _setting("rmsprop", "the generator's, any of Keras' names")
     d_optimizer: str = _setting("rmsprop", "the discriminator's, likewise")
     g_learning_rate: float = _setting(0.001, "the generator's learning rate", 0)
     d_learning_rate: float = _setting(0.001, "the discriminator's", 0)
+    beta_1: float = _setting(0.9, "of Adam and its kin, for both networks", 0)
+    beta_2: float = _setting(0.999, "likewise", 0)
+    decay_epochs: int = _setting(
+        0, "epochs in which both learning rates fall along a cosine, 0 for constant rates", 0
+    )
+    decay_to: float = _setting(0.0, "share of the learning rates that is left then", 0)
     epochs: int = _setting(50, "passes over the training images", 1)
-    batch_size: int = _setting(32, "real images in a step, and fakes in each phase of it", 1)
+    batch_size: int = _setting(
+        32, "real images in an update of the discriminator, and fakes in each update", 1
+    )
     seed: int = _setting(42, "of weights, latents and the order of the images", 0)
     precision: str = _setting("float32", "Keras' dtype policy", choices=PRECISIONS)
     jit_compile: str = _setting(
         "auto", "XLA; auto chooses by device and networks", choices=("auto", "on", "off")
     )
     steps_per_execution: int = _setting(100, "train steps in one call of the compiled graph", 1)
+    log_gradients: bool = _setting(False, "log norms of gradients and updates")
     image_every: int = _setting(1, "epochs between two image grids", 1)
+    evaluate_every: int = _setting(1, "epochs between two quick evaluations, 0 for none", 0)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -1,15 +1,15 @@
 """The GAN: two networks, two optimisers, and a train step that runs both phases in one graph."""
 
-import random
 from collections.abc import Generator
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from fashion_gan import borders, losses, optimizers, xla
+from fashion_gan import borders, ema, losses, optimizers, xla
+from fashion_gan import penalties as gradient_penalties
+from fashion_gan.pair import Pair
 from fashion_gan.resumption import EpochStart, Resumption
 from fashion_gan.training import Means, frozen, on_replicas, replica_share, update
 
@@ -23,10 +23,11 @@ _LOGGED = (
     "d_logit_real",
     "d_logit_fake",
 )
+_GRADIENTS = ("d_gradient_norm", "d_update_ratio", "g_gradient_norm", "g_update_ratio")
 
 
 @keras.saving.register_keras_serializable("fashion_gan")
-class GAN(keras.Model):
+class GAN(Pair):
     """A generator and a discriminator, trained against each other by `fit()`.
 
     One train step updates the discriminator on a batch of fakes and reals (targets 0 for fake, 1
@@ -53,44 +54,10 @@ class GAN(keras.Model):
         Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1.
     """
 
-    def __init__(
-        self,
-        generator: keras.Model,
-        discriminator: keras.Model,
-        latent_dim: int | None = None,
-        *,
-        value_range: tuple[float, float] | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.latent_dim = borders.latent_dim(generator, latent_dim)
-        borders.build(generator, discriminator, self.latent_dim)
-        self.generator = generator
-        self.discriminator = discriminator
-        self.image_shape: tuple[int, ...] = tuple(generator.output_shape[1:])
-        self.value_range = borders.value_range(generator, value_range)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.xla: xla.Choice | None = None
-        self._compile_arguments: dict[str, Any] = {}
-        self._logits = borders.behind_the_sigmoid(discriminator)
-        self._float = generator.variable_dtype
-        self._means = Means(_LOGGED, name="means")
-        self._random_state = self.add_weight(
-            name="random_state",  # (seed, number of train steps so far)
-            shape=(2,),
-            dtype="int64",
-            initializer=lambda shape, dtype: ops.convert_to_tensor(
-                [random.getrandbits(31) if seed is None else seed, 0], dtype
-            ),
-            trainable=False,
-            aggregation="only_first_replica",
-        )
-        self._generate = tf.function(
-            lambda latents: generator(latents, training=False),
-            input_signature=[tf.TensorSpec((None, self.latent_dim), self._float)],
-        )
         self._resumption = Resumption()
-        self.built = True
 
     def compile(
         self,
@@ -98,42 +65,67 @@ class GAN(keras.Model):
         d_optimizer: Any = "rmsprop",
         loss: str | dict[str, Any] | losses.AdversarialLoss = "binary_crossentropy",
         *,
+        penalties: Any = (),
+        ema_decay: float | None = None,
+        d_steps: int = 1,
+        log_gradients: bool = False,
         jit_compile: bool | str = "auto",
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
     ) -> None:
-        """Choose optimisers and loss.
+        """Choose optimisers, loss, and what steadies the game.
 
         Args:
             g_optimizer: of the generator: a name, a config or an optimiser that no other model
                 uses.
             d_optimizer: of the discriminator, likewise.
             loss: a name of `losses.LOSSES` or an `AdversarialLoss`.
+            penalties: of the discriminator's slope, such as `[penalties.R1(0.1)]`; they are
+                logged as `d_penalty`, apart from `d_loss`.
+            ema_decay: keep an average of the generator's weights, of which a step forgets
+                `1 - ema_decay`: `gan.average`, which then draws the samples.
+            d_steps: updates of the discriminator in a step, each on its part of the batch, before
+                one of the generator, which makes as many fakes as such a part has images.
+            log_gradients: also log the norm of each network's gradient and, as `…_update_ratio`,
+                the norm of the update of its weights over that of the weights.
             jit_compile: `True`, `False` or `"auto"`; `gan.xla` tells what was chosen and why.
             run_eagerly: run the step without compiling it, for debugging.
             steps_per_execution: train steps in one call of the compiled graph; callbacks then see
                 every `steps_per_execution`-th batch.
 
         Raises:
-            ValueError: for an unknown name, or one optimiser for both networks.
+            ValueError: for an unknown name, a number out of range, or one optimiser for both
+                networks.
         """
         networks = (self.generator, self.discriminator)
         self.loss_function = losses.get(loss)
+        self.penalties = gradient_penalties.get_all(penalties)
         borders.check_optimizers(g_optimizer, d_optimizer)
+        borders.check_numbers(ema_decay, d_steps)
         borders.check_batch_norm(networks, self.distribute_strategy.num_replicas_in_sync)
         self._compile_arguments = {
             "g_optimizer": keras.optimizers.serialize(keras.optimizers.get(g_optimizer)),
             "d_optimizer": keras.optimizers.serialize(keras.optimizers.get(d_optimizer)),
             "loss": keras.saving.serialize_keras_object(self.loss_function),
+            "penalties": [keras.saving.serialize_keras_object(p) for p in self.penalties],
+            "ema_decay": ema_decay,
+            "d_steps": d_steps,
+            "log_gradients": log_gradients,
             "jit_compile": jit_compile,
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
         }
+        self.ema_decay, self.d_steps, self.log_gradients = ema_decay, d_steps, log_gradients
+        names = [*_LOGGED, *(["d_penalty"] if self.penalties else [])]
+        names += _GRADIENTS if log_gradients else []
         half = any(borders.computes_in_float16(network) for network in networks)
         with self.distribute_strategy.scope():
+            self._means = Means(names, name="means")
             self.xla = xla.choose(jit_compile, networks, run_eagerly)
             self.g_optimizer = optimizers.make(g_optimizer, self.generator, "g_optimizer", half)
             self.d_optimizer = optimizers.make(d_optimizer, self.discriminator, "d_optimizer", half)
+            if ema_decay is not None and self.average is None:
+                self.average = ema.twin(self.generator)
         super().compile(
             optimizer=None,
             jit_compile=self.xla.enabled,
@@ -227,7 +219,7 @@ class GAN(keras.Model):
         if self.distribute_strategy.num_replicas_in_sync == 1:
             return super().make_train_function(force)
         if self.train_function is None or force:
-            self.train_function = on_replicas(self, self.train_step)
+            self.train_function = on_replicas(self, self.train_step, self.get_metrics_result)
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
@@ -235,167 +227,113 @@ class GAN(keras.Model):
         if self.distribute_strategy.num_replicas_in_sync == 1:
             return super().make_test_function(force)
         if self.test_function is None or force:
-            self.test_function: Any = on_replicas(self, self.test_step)
+            self.test_function: Any = on_replicas(self, self.test_step, self._test_logs)
         return self.test_function
 
-    def call(self, latents: Any, training: bool = False) -> Any:
-        """Images for latents `(batch, latent_dim)`."""
-        return self.generator(latents, training=training)
-
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One update of the discriminator, then one of the generator; the running means."""
+        """`d_steps` updates of the discriminator, then one of the generator; the running means."""
         real = self._real_images(data)
         with tf.control_dependencies([real]):  # where the data ends, nothing moves any more
-            d_loss, real_logits, fake_logits = self._train_discriminator(real)
-            g_loss = self._train_generator(ops.shape(real)[0])
+            first = self._random_state[1] * (self.d_steps + 1)  # of the indices of this step
+            parts = ops.split(real, self.d_steps)
+            logs = [self._train_discriminator(part, first + i) for i, part in enumerate(parts)]
+            numbers = {name: ops.mean(ops.stack([log[name] for log in logs])) for name in logs[0]}
+            numbers.update(self._train_generator(parts[-1], first + self.d_steps))
+            if self.ema_decay is not None:
+                ema.follow(self.average, self.generator, self.ema_decay, self._random_state[1])
             self._random_state.assign_add([0, 1])
-            return self._log(d_loss, g_loss, real_logits, fake_logits)
+            self._means.update_state(numbers)
+            return self.get_metrics_result()
 
-    def _train_discriminator(self, real: Any) -> tuple[Any, Any, Any]:
-        latents = self.draw_latents(ops.shape(real)[0], 2 * self._random_state[1])
+    def _train_discriminator(self, real: Any, index: Any) -> dict[str, Any]:
+        latents = self.draw_latents(ops.shape(real)[0], index)
         fake = frozen(self.generator, lambda: self.generator(latents, training=True))
+        fake = ops.cast(fake, self._float)
         with tf.GradientTape() as tape:
             real_logits, fake_logits = self._discriminate(real, fake, training=True)
             loss = ops.mean(self.loss_function.discriminator(real_logits, fake_logits))
-            scaled = self.d_optimizer.scale_loss(replica_share(loss))
-        update(self.discriminator, self.d_optimizer, tape, scaled)
-        return loss, real_logits, fake_logits
+            penalty = [ops.mean(self._penalty(p, real, fake, index)) for p in self.penalties]
+            scaled = self.d_optimizer.scale_loss(replica_share(sum(penalty, start=loss)))
+        sizes = update(self.discriminator, self.d_optimizer, tape, scaled, self.log_gradients)
+        return {
+            "d_loss": loss,
+            **self._accuracies(real_logits, fake_logits),
+            **({"d_penalty": sum(penalty)} if penalty else {}),
+            **{f"d_{name}": size for name, size in sizes.items()},
+        }
 
-    def _train_generator(self, batch_size: Any) -> Any:
-        latents = self.draw_latents(batch_size, 2 * self._random_state[1] + 1)
+    def _penalty(
+        self, penalty: gradient_penalties.GradientPenalty, real: Any, fake: Any, index: Any
+    ) -> Any:
+        """The penalty for each image; in a step that a lazy one leaves out, zeros."""
+        batch_size = ops.shape(real)[0]
+        name = type(penalty).__name__
+
+        def uniform(shape: Any) -> Any:
+            return self._draw(tf.random.stateless_uniform, batch_size, shape, index, name)
+
+        def cost() -> Any:
+            return frozen(self.discriminator, lambda: penalty(self._judge, real, fake, uniform))
+
+        if penalty.lazy == 1:
+            return cost()
+        due = self._random_state[1] % penalty.lazy == 0
+        return tf.cond(due, lambda: penalty.lazy * cost(), lambda: ops.zeros_like(real[:, 0, 0, 0]))
+
+    def _train_generator(self, real: Any, index: Any) -> dict[str, Any]:
+        latents = self.draw_latents(ops.shape(real)[0], index)
         with tf.GradientTape() as tape:
             fake = self.generator(latents, training=True)
-            logits = frozen(self.discriminator, lambda: self._logits(fake, training=True))
-            loss = ops.mean(self.loss_function.generator(ops.cast(logits, self._float)))
+            real_logits, fake_logits = frozen(
+                self.discriminator,
+                lambda: (
+                    self._judge(real) if self.loss_function.paired else None,
+                    self._judge(fake),
+                ),
+            )
+            loss = ops.mean(self.loss_function.generator(real_logits, fake_logits))
             scaled = self.g_optimizer.scale_loss(replica_share(loss))
-        update(self.generator, self.g_optimizer, tape, scaled)
-        return loss
+        sizes = update(self.generator, self.g_optimizer, tape, scaled, self.log_gradients)
+        return {"g_loss": loss, **{f"g_{name}": size for name, size in sizes.items()}}
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The losses and accuracies on held-out images; nothing but the running means moves."""
         real = self._real_images(data)
         latents = self.draw_latents(ops.shape(real)[0], -1 - self._means.batches)
-        fake = self.generator(latents, training=False)
+        fake = ops.cast(self.generator(latents, training=False), self._float)
         real_logits, fake_logits = self._discriminate(real, fake, training=False)
-        d_loss = ops.mean(self.loss_function.discriminator(real_logits, fake_logits))
-        g_loss = ops.mean(self.loss_function.generator(fake_logits))
-        return self._log(d_loss, g_loss, real_logits, fake_logits)
-
-    def draw_latents(self, batch_size: Any, index: Any) -> Any:
-        """Standard normals `(batch_size, latent_dim)`: a function of the GAN's seed and `index`.
-
-        Training step `n` uses the indices `2 n` and `2 n + 1`, evaluation the negative ones. Of
-        several replicas, each gets its rows of what a single one would draw for them all.
-        """
-        context = tf.distribute.get_replica_context()
-        replicas = context.num_replicas_in_sync if context else 1
-        latents = tf.random.stateless_normal(
-            (batch_size * replicas, self.latent_dim),
-            seed=ops.stack([self._random_state[0], ops.cast(index, "int64")]),
-            dtype=self._float,
-            alg="philox",
-        )
-        if replicas == 1:
-            return latents
-        return latents[context.replica_id_in_sync_group * batch_size :][:batch_size]
-
-    def sample(
-        self, count: int | None = None, *, latents: Any = None, seed: int | None = None
-    ) -> np.ndarray:
-        """Generate images, without touching the random state of training.
-
-        Args:
-            count: number of images, for random latents.
-            latents: `(count, latent_dim)`, in place of `count` and `seed`.
-            seed: the same seed gives the same latents; by default they are new in each call.
-
-        Returns:
-            float32 images `(count, *image_shape)` in `value_range`.
-
-        Raises:
-            ValueError: unless exactly one of `count` and `latents` is given, and fits.
-        """
-        if latents is None:
-            if count is None or count < 1:
-                raise ValueError(f"Expected a positive number of images. Received: count={count}.")
-            latents = np.random.default_rng(seed).standard_normal((count, self.latent_dim))
-        elif count is not None or seed is not None:
-            raise ValueError("Expected either `latents`, or `count` and `seed`. Received both.")
-        latents = np.asarray(latents, self._float)
-        if latents.ndim != 2 or latents.shape[1] != self.latent_dim or not len(latents):
-            raise ValueError(
-                f"Expected latents of shape (count, {self.latent_dim}). "
-                f"Received: latents.shape={latents.shape}."
-            )
-        batches = [latents[i : i + 512] for i in range(0, len(latents), 512)]
-        return np.concatenate([self._generate(b).numpy() for b in batches]).astype("float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, with both networks serialised."""
-        return {
-            **super().get_config(),
-            "generator": keras.saving.serialize_keras_object(self.generator),
-            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
-            "latent_dim": self.latent_dim,
-            "value_range": list(self.value_range),
+        numbers = {
+            "d_loss": ops.mean(self.loss_function.discriminator(real_logits, fake_logits)),
+            "g_loss": ops.mean(self.loss_function.generator(real_logits, fake_logits)),
+            **self._accuracies(real_logits, fake_logits),
         }
+        self._means.update_state(numbers)
+        return self._test_logs()
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "GAN":
-        """The GAN that `get_config()` describes, with fresh weights."""
-        networks = ("generator", "discriminator")
-        built = {name: keras.saving.deserialize_keras_object(config[name]) for name in networks}
-        return cls(**{**config, **built})
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile`, serialised; empty before it was called."""
-        return dict(self._compile_arguments)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as `get_compile_config()` says."""
-        self.compile(**config)
-
-    def save_own_variables(self, store: Any) -> None:
-        """Save the random states: the latents', and those of both networks' layers."""
-        for index, variable in enumerate(self._random_states()):
-            store[str(index)] = variable.numpy()
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load the random states."""
-        variables = self._random_states()
-        if len(store.keys()) != len(variables):
-            raise ValueError(
-                f"The file holds {len(store.keys())} random states, this GAN has {len(variables)}: "
-                "it was saved from other networks."
-            )
-        for index, variable in enumerate(variables):
-            variable.assign(store[str(index)])
-
-    def _random_states(self) -> list[Any]:
-        networks = [*self.generator.variables, *self.discriminator.variables]
-        return [self._random_state, *(v for v in networks if v.name == "seed_generator_state")]
+    def _test_logs(self) -> dict[str, Any]:
+        logs = self._means.result()
+        return {name: logs[name] for name in _LOGGED}
 
     def _real_images(self, data: Any) -> Any:
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         borders.check_shape(images.shape[1:], self.image_shape)
+        borders.check_parts(images.shape[0], self.d_steps)
         return ops.reshape(ops.cast(images, self._float), (-1, *self.image_shape))
+
+    def _judge(self, images: Any, training: bool = True) -> Any:
+        """The discriminator's logits `(batch, 1)`."""
+        return ops.cast(self._logits(images, training=training), self._float)
 
     def _discriminate(self, real: Any, fake: Any, training: bool) -> tuple[Any, Any]:
         """Logits of both halves, from one pass over the fakes and then the reals."""
-        both = ops.concatenate([ops.cast(fake, self._float), real])
-        logits = self._logits(both, training=training)
-        fake_logits, real_logits = ops.split(ops.cast(logits, self._float), 2)
+        logits = self._judge(ops.concatenate([fake, real]), training)
+        fake_logits, real_logits = ops.split(logits, 2)
         return real_logits, fake_logits
 
-    def _log(self, d_loss: Any, g_loss: Any, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
-        self._means.update_state(
-            [
-                d_loss,
-                g_loss,
-                ops.mean(ops.cast(real_logits > 0, self._float)),
-                ops.mean(ops.cast(fake_logits < 0, self._float)),
-                ops.mean(real_logits),
-                ops.mean(fake_logits),
-            ]
-        )
-        return self.get_metrics_result()
+    def _accuracies(self, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
+        return {
+            "d_accuracy_real": ops.mean(ops.cast(real_logits > 0, self._float)),
+            "d_accuracy_fake": ops.mean(ops.cast(fake_logits < 0, self._float)),
+            "d_logit_real": ops.mean(real_logits),
+            "d_logit_fake": ops.mean(fake_logits),
+        }

@@ -1,10 +1,26 @@
 """Presets: names for configs that were tried."""
 
+from dataclasses import replace
+
 from fashion_gan.config import Config
 
 __all__ = ["PRESETS"]
 
+_BOOK = Config()
+_MODERN = Config(
+    loss="relativistic",
+    ema_decay=0.999,
+    g_optimizer="adam",
+    d_optimizer="adam",
+    g_learning_rate=5e-4,
+    d_learning_rate=5e-4,
+    beta_1=0.0,
+    beta_2=0.99,
+    batch_size=64,
+)
+
 PRESETS: dict[str, Config] = {
-    "dense": Config(),
-    "dcgan": Config(networks="dcgan", latent_dim=100),
+    "dense": _BOOK,
+    "dense_modern": replace(_MODERN, r1=0.02, r2=0.02, epochs=60, decay_epochs=60, decay_to=0.05),
+    "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
 }

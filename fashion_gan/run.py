@@ -15,6 +15,7 @@ from fashion_gan import evaluate as evaluation
 from fashion_gan.callbacks import Backup, ImageGrid, MetricsFile, NaNGuard, TensorBoard
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
+from fashion_gan.penalties import PENALTIES
 from fashion_gan.training import check_agreement, is_chief
 
 __all__ = ["build", "evaluate", "load", "new_folder", "read_config", "sample", "summary", "train"]
@@ -22,15 +23,29 @@ __all__ = ["build", "evaluate", "load", "new_folder", "read_config", "sample", "
 _CONFIG, _MODEL, _VERSIONS = "config.json", "model.keras", "versions.json"
 
 
-def build(config: Config) -> GAN:
-    """The compiled GAN of a config, with fresh weights; sets seeds and precision."""
+def build(config: Config, num_images: int = 55_000) -> GAN:
+    """The compiled GAN of a config, with fresh weights; sets seeds and precision.
+
+    Args:
+        config: what to build.
+        num_images: to train on; they make the epochs in which learning rates fall.
+    """
     runtime.prepare(config.seed, config.precision)
     generator, discriminator = models.build(config.networks, latent_dim=config.latent_dim)
     gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
+    steps = config.decay_epochs * (num_images // (config.batch_size * config.d_steps))
     gan.compile(
-        _optimizer(config.g_optimizer, config.g_learning_rate),
-        _optimizer(config.d_optimizer, config.d_learning_rate),
+        _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
+        _optimizer(config.d_optimizer, config.d_learning_rate, steps * config.d_steps, config),
         config.loss,
+        penalties=[
+            {"name": name, "weight": getattr(config, name), "lazy": config.penalty_interval}
+            for name in PENALTIES
+            if getattr(config, name)
+        ],
+        ema_decay=config.ema_decay or None,
+        d_steps=config.d_steps,
+        log_gradients=config.log_gradients,
         jit_compile="auto" if config.jit_compile == "auto" else config.jit_compile == "on",
         steps_per_execution=config.steps_per_execution,
     )
@@ -79,7 +94,7 @@ def train(
         _claim(folder, config, resume)
     fashion = data.load(data_dir)
     with strategy.scope():
-        gan = build(config)
+        gan = build(config, len(fashion.train_images))
     dataset, validation = _datasets(fashion, config, gan.value_range)
     if chief:
         _write(folder / _CONFIG, dataclasses.asdict(config))
@@ -261,17 +276,27 @@ def _datasets(
     fashion: data.FashionMNIST, config: Config, value_range: tuple[float, float]
 ) -> tuple[Any, Any]:
     """The batches to train on, and those held out."""
-    arguments: dict[str, Any] = {"batch_size": config.batch_size, "value_range": value_range}
+    batch_size = config.batch_size * config.d_steps
+    arguments: dict[str, Any] = {"batch_size": batch_size, "value_range": value_range}
     return (
         data.make_dataset(fashion.train_images, seed=config.seed, **arguments),
         data.make_dataset(fashion.validation_images, shuffle=False, **arguments),
     )
 
 
-def _optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
+def _optimizer(
+    name: str, learning_rate: float, decay_steps: int, config: Config
+) -> keras.optimizers.Optimizer:
     optimizer = keras.optimizers.get(name)
-    optimizer.learning_rate = learning_rate
-    return optimizer
+    arguments = optimizer.get_config()
+    betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
+    arguments.update({key: value for key, value in betas.items() if key in arguments})
+    arguments["learning_rate"] = learning_rate
+    if decay_steps:
+        arguments["learning_rate"] = keras.optimizers.schedules.CosineDecay(
+            learning_rate, decay_steps, config.decay_to
+        )
+    return type(optimizer).from_config(arguments)
 
 
 def _claim(folder: Path, config: Config, resume: bool) -> None:

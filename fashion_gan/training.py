@@ -1,7 +1,7 @@
 """What a train step is made of: freezing a network, updating one, means, and several replicas."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -40,11 +40,31 @@ def replica_share(loss: Any) -> Any:
 
 
 def update(
-    network: keras.Model, optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: Any
-) -> None:
-    """One step of `optimizer`, by the gradient of a loss that it has scaled."""
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    tape: tf.GradientTape,
+    loss: Any,
+    measure: bool = False,
+) -> dict[str, Any]:
+    """One step of `optimizer`, by the gradient of a loss that it has scaled.
+
+    Returns:
+        If it is to `measure`, `gradient_norm`, of the unscaled gradient, and `update_ratio`, the
+        norm of the step over that of the weights; else nothing, at no cost. Of several replicas,
+        each has the norm of its own part of the gradient, times their number.
+    """
     variables = network.trainable_variables
-    optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+    gradients = tape.gradient(loss, variables)
+    before = [ops.copy(variable) for variable in variables] if measure else []
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    if not measure:
+        return {}
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    steps = [variable - old for variable, old in zip(variables, before, strict=True)]
+    return {
+        "gradient_norm": tf.linalg.global_norm(gradients) * replicas / optimizer.scale_loss(1.0),
+        "update_ratio": tf.linalg.global_norm(steps) / tf.linalg.global_norm(before),
+    }
 
 
 class Means(keras.metrics.Metric):
@@ -52,19 +72,22 @@ class Means(keras.metrics.Metric):
 
     Several replicas take the mean of theirs before each update, so that all hold the same: what
     reads or saves the means on one worker need not wait for the others.
+
+    They are not saved with the model: an epoch begins with fresh ones.
     """
 
-    def __init__(self, names: tuple[str, ...], **kwargs: Any) -> None:
+    def __init__(self, names: Iterable[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.names = names
+        self.names = tuple(names)
         self.totals = keras.Variable(
-            "zeros", (len(names),), dtype=self.dtype, trainable=False, name="totals"
+            "zeros", (len(self.names),), dtype=self.dtype, trainable=False, name="totals"
         )
         self.batches = keras.Variable("zeros", (), dtype="int64", trainable=False, name="batches")
 
-    def update_state(self, values: list[Any]) -> None:
-        """Add one scalar for each name."""
-        stacked = ops.cast(ops.stack(values), self.totals.dtype)
+    def update_state(self, numbers: dict[str, Any]) -> None:
+        """Add a scalar for some of the names; the means of the others are then too low."""
+        values = [numbers.get(name, 0.0) for name in self.names]
+        stacked = ops.stack([ops.cast(value, self.totals.dtype) for value in values])
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             stacked = tf.distribute.get_replica_context().all_reduce("MEAN", stacked)
         self.totals.assign_add(stacked)
@@ -75,13 +98,21 @@ class Means(keras.metrics.Metric):
         means = self.totals / ops.cast(ops.maximum(self.batches, 1), self.totals.dtype)
         return dict(zip(self.names, ops.unstack(means), strict=True))
 
+    def save_own_variables(self, store: Any) -> None:
+        """Save nothing."""
 
-def on_replicas(model: keras.Model, step: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    def load_own_variables(self, store: Any) -> None:
+        """Load nothing."""
+
+
+def on_replicas(
+    model: keras.Model, step: Callable[[Any], Any], logs: Callable[[], dict[str, Any]]
+) -> Callable[[Any], dict[str, Any]]:
     """An execution of `step` on all replicas, as `model.train_function` or `model.test_function`.
 
     Keras' own reduces what the step returns, in which it fails on several workers if that is
     scalars, and calls a function within its loop, in which TensorFlow's collectives fail. This one
-    reads the metrics from the model, and runs the step in the loop itself.
+    returns `logs()` after the last step, and runs the step in the loop itself.
 
     References:
         https://github.com/keras-team/keras/issues/20585 and 19246.
@@ -103,16 +134,16 @@ def on_replicas(model: keras.Model, step: Callable[[Any], Any]) -> Callable[[Any
             run_one,
             (tf.constant(0), tf.constant(True)),
         )
-        return done, model.get_metrics_result()
+        return done, logs()
 
     if not model.run_eagerly:
         execute = tf.function(execute, autograph=False, reduce_retracing=True)
 
     def function(iterator: Any) -> dict[str, Any]:
-        done, logs = execute(iterator)
+        done, numbers = execute(iterator)
         if done == 0:
             raise StopIteration
-        return logs
+        return numbers
 
     return function
 

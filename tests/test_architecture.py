@@ -18,8 +18,9 @@ ROOT = Path(__file__).parent.parent
 # An arrow may point to an earlier floor, or within `callbacks`, `models` and `metrics`.
 FLOORS = [
     {"_version", "registry", "metrics", "images"},
-    {"losses", "models", "pipeline", "xla", "borders", "optimizers", "resumption", "training"},
-    {"data"},
+    {"losses", "penalties", "ema", "models", "pipeline", "xla", "borders", "optimizers"}
+    | {"resumption", "training"},
+    {"data", "pair"},
     {"gan", "config", "features"},
     {"presets", "runtime", "evaluate"},
     {"callbacks"},

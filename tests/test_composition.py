@@ -1,0 +1,127 @@
+"""What `compile` composes: losses, penalties, precision, XLA, steps, and gradient norms."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from fashion_gan import GAN, losses, models, penalties
+
+COMBINATIONS = [
+    *itertools.product(losses.LOSSES, penalties.PENALTIES, ["float32"], [False]),
+    *itertools.product(
+        ["relativistic"],
+        penalties.PENALTIES,
+        ["float32", "mixed_float16", "mixed_bfloat16"],
+        [False, True],
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "penalty", "policy", "xla"), sorted(set(COMBINATIONS)))
+def test_three_steps_end_without_nan_and_with_one_trace(tiny_images, loss, penalty, policy, xla):
+    keras.config.set_dtype_policy(policy)
+    try:
+        generator, discriminator = models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
+        gan = GAN(generator, discriminator, seed=0)
+        weight = {"name": penalty, "weight": 0.5, "lazy": 2}
+        gan.compile(loss=loss, penalties=[weight], ema_decay=0.9, jit_compile=xla)
+        traces, step = [], gan.train_step
+        gan.train_step = lambda data: (traces.append(1), step(data))[1]
+        logs = gan.fit(tiny_images[:24], batch_size=8, verbose=0).history
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert gan.steps == 3
+    assert len(traces) == 1
+    assert logs["d_penalty"][0] > 0
+    assert all(np.isfinite(value).all() for value in logs.values())
+    assert all(np.isfinite(variable).all() for variable in gan.variables)
+
+
+def linear_pair():
+    """A discriminator whose slope is its kernel, which makes R1 the weight decay of the kernel."""
+    generator = keras.Sequential(
+        [layers.Input((3,)), layers.Dense(16, activation="sigmoid"), layers.Reshape((4, 4, 1))]
+    )
+    discriminator = keras.Sequential([layers.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1)])
+    return generator, discriminator
+
+
+@pytest.mark.parametrize("lazy", [1, 3])
+def test_the_penalty_pulls_at_the_discriminator_as_its_formula_says(tiny_images, lazy):
+    gans = []
+    for weight in (0.0, 0.5):
+        keras.utils.set_random_seed(1)
+        gan = GAN(*linear_pair(), seed=0)
+        sgd = (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))
+        gan.compile(*sgd, penalties=[penalties.R1(weight, lazy)], jit_compile=False)
+        before = gan.discriminator.layers[-1].kernel.numpy()
+        logs = gan.fit(tiny_images[:8], batch_size=8, verbose=0).history
+        gans.append(gan)
+    without, with_penalty = (gan.discriminator.layers[-1].kernel.numpy() for gan in gans)
+    np.testing.assert_allclose(with_penalty, without - 0.1 * 0.5 * lazy * before, atol=1e-6)
+    assert logs["d_penalty"][0] == pytest.approx(lazy * 0.25 * (before**2).sum(), rel=1e-5)
+    second = gans[1].fit(tiny_images[:8], batch_size=8, verbose=0).history["d_penalty"][0]
+    assert (second == 0) == (lazy == 3), "a lazy penalty rests in the second step"
+
+
+def test_a_relativistic_generator_sees_the_reals_of_its_step(tiny_images):
+    gan = GAN(*linear_pair(), seed=0)
+    sgd = (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0))
+    gan.compile(*sgd, loss="relativistic", jit_compile=False)
+    logs = gan.fit(tiny_images[:8], batch_size=8, shuffle=False, verbose=0).history
+    real = gan.discriminator(tiny_images[:8]).numpy()
+    first, second = (gan.discriminator(gan(gan.draw_latents(8, i))).numpy() for i in (0, 1))
+    assert logs["d_loss"][0] == pytest.approx(np.log1p(np.exp(first - real)).mean(), rel=1e-5)
+    assert logs["g_loss"][0] == pytest.approx(np.log1p(np.exp(real - second)).mean(), rel=1e-5)
+
+
+def test_d_steps_are_as_many_updates_on_parts_of_the_batch(tiny_images):
+    gan, single = (GAN(*linear_pair(), seed=0) for _ in range(2))
+    for network in ("generator", "discriminator"):
+        getattr(single, network).set_weights(getattr(gan, network).get_weights())
+    still, sgd = keras.optimizers.SGD, lambda: keras.optimizers.SGD(0.1)
+    gan.compile(still(0.0), sgd(), d_steps=4, jit_compile=False)
+    single.compile(still(0.0), sgd(), jit_compile=False)
+    gan.fit(tiny_images, batch_size=32, shuffle=False, verbose=0)
+    latents = [gan.draw_latents(8, index) for index in range(4)]
+    single.draw_latents = lambda size, index: tf.gather(tf.stack(latents), index // 2)
+    single.fit(tiny_images, batch_size=8, shuffle=False, verbose=0)
+    assert (gan.steps, single.steps) == (1, 4)
+    assert int(gan.d_optimizer.iterations) == int(single.d_optimizer.iterations) == 4
+    assert int(gan.g_optimizer.iterations) == 1
+    for a, b in zip(gan.discriminator.weights, single.discriminator.weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_batches_that_do_not_divide_into_d_steps_are_refused(make_gan, tiny_images):
+    with pytest.raises(ValueError, match="d_steps=3 updates .* batches of 8"):
+        make_gan(d_steps=3).fit(tiny_images, batch_size=8, verbose=0)
+    with pytest.raises(ValueError, match="d_steps=0"):
+        make_gan(d_steps=0)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_gradient_norms_and_update_ratios_are_those_of_the_step(tiny_images, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        gan = GAN(*linear_pair(), seed=0)
+        sgd = (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))
+        gan.compile(*sgd, log_gradients=True, jit_compile=False)
+        before = [w.numpy() for w in gan.discriminator.trainable_weights]
+        data = (tiny_images[:8],)
+        logs = gan.fit(*data, batch_size=8, validation_data=data, verbose=0).history
+    finally:
+        keras.config.set_dtype_policy("float32")
+    after = [w.numpy() for w in gan.discriminator.trainable_weights]
+    step = np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(after, before, strict=True)))
+    size = np.sqrt(sum((b**2).sum() for b in before))
+    tolerance = 1e-3 if policy == "float32" else 2e-2
+    assert logs["d_gradient_norm"][0] == pytest.approx(step / 0.1, rel=tolerance)
+    assert logs["d_update_ratio"][0] == pytest.approx(step / size, rel=tolerance)
+    assert logs["g_gradient_norm"][0] > 0
+    assert logs["g_update_ratio"][0] == 0
+    assert not [name for name in logs if name.startswith("val_") and "gradient" in name]

@@ -1,0 +1,119 @@
+"""Gradient penalties: against closed forms, and where they look."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashion_gan import penalties
+
+RNG = np.random.default_rng(0)
+REAL = RNG.random((6, 4, 4, 1))
+FAKE = RNG.random((6, 4, 4, 1))
+SLOPE = RNG.normal(size=(4, 4, 1))
+
+
+def uniform(shape):
+    """Half-way everywhere, so that there is a closed form."""
+    return np.full((len(REAL), *shape), 0.5)
+
+
+def linear(images):
+    """Logits whose slope is `SLOPE` at every image."""
+    return tf.reshape(tf.reduce_sum(images * SLOPE, axis=(1, 2, 3)), (-1, 1))
+
+
+def quadratic(images):
+    """Logits whose slope is the image."""
+    return tf.reshape(tf.reduce_sum(images**2, axis=(1, 2, 3)) / 2, (-1, 1))
+
+
+def norm(images):
+    return np.sqrt((images**2).sum(axis=(1, 2, 3)))
+
+
+POINTS = {
+    "r1": REAL,
+    "r2": FAKE,
+    "wgan_gp": (REAL + FAKE) / 2,
+    "dragan": REAL + 0.25 * REAL.std(),
+}
+COSTS = {
+    "r1": lambda slope: slope**2 / 2,
+    "r2": lambda slope: slope**2 / 2,
+    "wgan_gp": lambda slope: (slope - 1) ** 2,
+    "dragan": lambda slope: (slope - 1) ** 2,
+}
+
+
+def penalise(name, logits, real=REAL, fake=FAKE, **arguments):
+    penalty = penalties.get({"name": name, "weight": 3.0, **arguments})
+    return penalty(logits, tf.constant(real), tf.constant(fake), uniform)
+
+
+@pytest.mark.parametrize("name", penalties.PENALTIES)
+def test_a_penalty_is_its_formula_of_the_slope_at_its_own_points(name):
+    result = penalise(name, quadratic)
+    assert result.shape == (6,)
+    np.testing.assert_allclose(result, 3 * COSTS[name](norm(POINTS[name])), rtol=1e-10)
+    np.testing.assert_allclose(
+        penalise(name, linear), 3 * COSTS[name](np.full(6, np.sqrt((SLOPE**2).sum()))), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("name", penalties.PENALTIES)
+def test_its_gradient_by_the_weights_is_that_of_the_formula(name):
+    scale = tf.Variable(0.7, dtype="float64")
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(penalise(name, lambda images: scale * linear(images)))
+    step, length = 1e-6, np.sqrt((SLOPE**2).sum())
+    up, down = (6 * 3 * COSTS[name]((0.7 + s) * length) for s in (step, -step))
+    assert float(tape.gradient(total, scale)) == pytest.approx((up - down) / (2 * step), rel=1e-8)
+
+
+@pytest.mark.parametrize("name", penalties.PENALTIES)
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_without_a_slope_penalty_and_gradient_are_finite(name, dtype):
+    weight = tf.Variable(tf.zeros((16, 1), dtype))
+
+    def flat(images):
+        return tf.reshape(tf.cast(images, dtype), (-1, 16)) @ weight
+
+    with tf.GradientTape() as tape:
+        total = penalise(name, flat, REAL.astype("float32"), FAKE.astype("float32"))
+    assert total.dtype == "float32"
+    assert np.isfinite(total).all()
+    assert np.isfinite(tape.gradient(total, weight)).all()
+
+
+def test_images_without_a_channels_axis_are_penalised_alike():
+    for name in penalties.PENALTIES:
+        flat = penalties.get({"name": name, "weight": 3.0})(
+            lambda x: quadratic(x[..., None]),
+            tf.constant(REAL[..., 0]),
+            tf.constant(FAKE[..., 0]),
+            uniform,
+        )
+        np.testing.assert_allclose(flat, penalise(name, quadratic), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", penalties.PENALTIES)
+def test_penalties_come_back_from_their_config(name):
+    penalty = penalties.get({"name": name, "weight": 2.0, "lazy": 4})
+    again = penalties.get(keras.saving.serialize_keras_object(penalty))
+    assert type(again) is type(penalty)
+    assert again.get_config() == {"weight": 2.0, "lazy": 4}
+
+
+@pytest.mark.parametrize(
+    ("identifier", "message"),
+    [
+        ("r1", "Expected a penalty such as R1"),
+        ({"name": "wgan-gp", "weight": 1}, "one of .*'dragan'.*Did you mean 'wgan_gp'"),
+        ({"name": "r1", "weight": -1}, "weight=-1"),
+        ({"name": "r1", "weight": 1, "lazy": 0}, "lazy=0"),
+    ],
+)
+def test_other_penalties_are_refused(identifier, message):
+    with pytest.raises(ValueError, match=message):
+        penalties.get_all([identifier])
