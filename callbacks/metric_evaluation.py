@@ -1,10 +1,16 @@
 """Distances and coverage, measured between epochs, for whoever reads the logs."""
 
+import json
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
+
+from fashion_gan.evaluate import Evaluator
+from fashion_gan.training import is_chief
 
 __all__ = ["MetricEvaluation"]
 
@@ -22,18 +28,33 @@ class MetricEvaluation(keras.callbacks.Callback):
             `sample(gan)` that returns images and a call that takes them and returns a dictionary.
         every: epochs from one evaluation to the next.
         prefix: put before each name, to tell two evaluators apart.
+        final: an `evaluate.Evaluator`, in the full protocol, for when training ends; then
+            `final_record` holds the scores of `samples` and, if the GAN has an averaged generator,
+            of the `raw` one.
+        final_file: where that record is written as JSON.
 
     Raises:
         ValueError: if `every` is not positive.
     """
 
-    def __init__(self, evaluator: Callable[..., Any], every: int = 1, prefix: str = "") -> None:
+    def __init__(
+        self,
+        evaluator: Callable[..., Any],
+        every: int = 1,
+        prefix: str = "",
+        *,
+        final: Evaluator | None = None,
+        final_file: str | os.PathLike[str] | None = None,
+    ) -> None:
         super().__init__()
         if not isinstance(every, int) or every < 1:
             raise ValueError(f"Expected an integer of at least 1. Received: every={every!r}.")
         self.evaluator = evaluator
         self.every = every
         self.prefix = prefix
+        self.final = final
+        self.final_file = None if final_file is None else Path(final_file)
+        self.final_record: dict[str, Any] = {}
         self.seconds = 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -45,6 +66,25 @@ class MetricEvaluation(keras.callbacks.Callback):
         for name, value in self.evaluator(images).items():
             logs.update(_numbers(f"{self.prefix}{name}", value))
         self.seconds = time.perf_counter() - started
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Measure by the full protocol, and write the record on the chief worker."""
+        if self.final is None or not is_chief(self.model.distribute_strategy):
+            return
+        if self.params.get("verbose"):
+            print(
+                f"Measuring {self.final.protocol.count:,} samples against as many images of "
+                f"{self.final.name}.",
+                flush=True,
+            )
+        scores = {"samples": self.final(self.final.sample(self.model))}
+        if self.model.average is not None:
+            scores["raw"] = self.final(self.final.sample(self.model, raw=True))
+        self.final_record = self.final.record(scores)
+        if self.final_file is not None:
+            partial = self.final_file.with_name(f".{self.final_file.name}")
+            partial.write_text(json.dumps(self.final_record, indent=1) + "\n")
+            os.replace(partial, self.final_file)
 
 
 def _numbers(name: str, value: Any) -> dict[str, float]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from fashion_gan.config import Config
     from fashion_gan.gan import GAN
+    from fashion_gan.pretrained import load_pretrained
     from fashion_gan.run import load
 
 __all__ = [
@@ -34,13 +35,19 @@ __all__ = [
     "features",
     "images",
     "load",
+    "load_pretrained",
     "losses",
     "metrics",
     "models",
     "penalties",
 ]
 
-_HOMES = {"GAN": "fashion_gan.gan", "Config": "fashion_gan.config", "load": "fashion_gan.run"}
+_HOMES = {
+    "GAN": "fashion_gan.gan",
+    "Config": "fashion_gan.config",
+    "load": "fashion_gan.run",
+    "load_pretrained": "fashion_gan.pretrained",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -65,42 +65,47 @@ def _train(options: argparse.Namespace) -> None:
     print(f"Trained for {gan.steps:,} steps. The run is in {folder}; look at it with:")
     print(f"  tensorboard --logdir {folder}")
     print(f"  fashion-gan sample {folder}")
+    print(f"  fashion-gan evaluate {folder}")
 
 
 def _sample(options: argparse.Namespace) -> None:
     run = _run_module(options)
-    gan = run.load(options.run)
+    from fashion_gan import pretrained
+
+    known = options.run in pretrained.cards()
+    gan = pretrained.load_pretrained(options.run) if known else run.load(options.run)
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
-    run.sample(gan, options.count, options.seed, out)
+    run.sample(gan, options.count, options.seed, out, raw=options.raw)
     print(f"{options.count} images: {out}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    run = _run_module(options)
-    result = run.evaluate(
-        options.source,
-        count=options.count,
-        seed=options.seed,
-        held_out=options.held_out,
-        with_yardsticks=options.yardsticks,
-        data_dir=options.data_dir,
-    )
+    _run_module(options)
+    from rich.console import Console
+
+    from fashion_gan import report
+    from fashion_gan.evaluate import Protocol
+
+    progress = Console(stderr=True)
+    with progress.status("reading the real images") as status:
+        result, samples, evaluator = report.judge(
+            options.source,
+            Protocol(options.count, options.seed, kernel_size=min(1_000, options.count)),
+            held_out=options.held_out,
+            yardsticks=options.yardsticks,
+            raw=options.raw,
+            data_dir=options.data_dir,
+            announce=status.update,
+        )
+        if options.out:
+            report.write(options.out, result, samples, evaluator)
     if options.json:
         print(json.dumps(result, indent=1))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", *result["scores"])
-    for name, value in next(iter(result["scores"].values())).items():
-        if isinstance(value, float):
-            table.add_row(name, *(f"{scores[name]:.4g}" for scores in result["scores"].values()))
-    table.add_row(
-        "missing classes",
-        *(", ".join(scores["missing_classes"]) or "none" for scores in result["scores"].values()),
-    )
-    Console().print(table)
+    Console().print(*report.tables(result), sep="\n")
     print(f"{options.count:,} images against as many {options.held_out} images of Fashion-MNIST.")
+    if options.out:
+        print(f"Scores, classes and the closest training images: {options.out}")
 
 
 def _run_module(options: argparse.Namespace) -> Any:
@@ -168,9 +173,14 @@ def _parser() -> argparse.ArgumentParser:
         _add_flag(settings, field)
 
     sample = _command(commands, "sample", _sample, "generate images")
-    sample.add_argument("run", metavar="RUN", help="folder of a run, or a .keras file")
+    sample.add_argument(
+        "run", metavar="RUN", help="folder of a run, .keras file, or a pretrained name"
+    )
     sample.add_argument("--count", type=_positive, default=64, metavar="N", help="64 if not given")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
+    sample.add_argument(
+        "--raw", action="store_true", help="the trained generator, even if it has an average"
+    )
     sample.add_argument(
         "--out",
         metavar="PATH",
@@ -180,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "source",
         metavar="RUN|IMAGES",
-        help="folder of a run, .keras file, .npy file of uint8 images, or folder of PNG",
+        help="folder of a run, .keras file, pretrained name, .npy of uint8 images, folder of PNG",
     )
     evaluate.add_argument(
         "--count", type=_positive, default=10_000, metavar="N", help="images (default 10000)"
@@ -195,7 +205,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--yardsticks", action="store_true", help="score real and damaged images beside it"
     )
+    evaluate.add_argument(
+        "--raw", action="store_true", help="the trained generator, even if it has an average"
+    )
     evaluate.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    evaluate.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="also write scores.json, classes.png (a row a class, the rarest first: real images, "
+        "then generated ones) and closest.png (samples above their nearest training images)",
+    )
     evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
     return parser
 

@@ -1,6 +1,7 @@
 """From generated images to numbers: sample, features, metrics."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,9 +10,18 @@ from typing import Any
 import numpy as np
 
 from fashion_gan import images as pictures
-from fashion_gan import metrics
+from fashion_gan import metrics, runtime
+from fashion_gan.reference import Reference, cache_folder, measure, pixels, remembered
 
-__all__ = ["FULL", "QUICK", "Evaluator", "Protocol", "fashion_mnist", "yardsticks"]
+__all__ = [
+    "FULL",
+    "QUICK",
+    "Evaluator",
+    "Protocol",
+    "cache_folder",
+    "fashion_mnist",
+    "yardsticks",
+]
 
 Features = Callable[[np.ndarray], Any]
 
@@ -39,7 +49,7 @@ class Protocol:
 FULL = Protocol()
 """The protocol of reported scores: 10,000 generated against the 10,000 test images."""
 
-QUICK = Protocol(count=2_000, kernel_subsets=20, kernel_size=500, bins=0)
+QUICK = Protocol(count=2_000, kernel_subsets=5, kernel_size=500, bins=0)
 """For every epoch of a training."""
 
 
@@ -58,6 +68,9 @@ class Evaluator:
         features: from uint8 images to an array `(n, d)`, or to a pair of that and labels `(n,)`.
         class_names: of the labels, in order; None where there are no labels.
         protocol: what to measure.
+        name: of the real images, for records.
+        cache: folder in which the real side is kept, for `features` with a `sha256` such as the
+            classifier's; None for no such folder.
 
     Raises:
         ValueError: if there are fewer real images than the protocol needs.
@@ -70,21 +83,25 @@ class Evaluator:
         features: Features,
         class_names: Sequence[str] | None = None,
         protocol: Protocol = FULL,
+        name: str = "real images",
+        cache: str | os.PathLike[str] | None = None,
     ) -> None:
         if len(real) < protocol.count:
             raise ValueError(
                 f"The protocol needs {protocol.count:,} real images. Received: {len(real):,}. "
                 "Lower its count, and compare only with scores of that count."
             )
-        self.real = real[: protocol.count]
-        self.train = train
+        self.real = pictures.with_channels(real)[: protocol.count]
+        self.train = pictures.with_channels(train)
         self.class_names = class_names
         self.protocol = protocol
+        self.name = name
         self._features = features
+        self._cache = cache if hasattr(features, "sha256") else None
 
-    def sample(self, gan: Any) -> np.ndarray:
-        """`protocol.count` uint8 images of a GAN, by the protocol's seed."""
-        samples = gan.sample(self.protocol.count, seed=self.protocol.seed)
+    def sample(self, gan: Any, raw: bool = False) -> np.ndarray:
+        """`protocol.count` uint8 images of a GAN, by the protocol's seed, as its `sample` says."""
+        samples = gan.sample(self.protocol.count, seed=self.protocol.seed, raw=raw)
         return pictures.with_channels(pictures.to_uint8(samples, gan.value_range))
 
     def __call__(self, images: np.ndarray) -> dict[str, Any]:
@@ -99,32 +116,48 @@ class Evaluator:
                 f"Expected images of shape {self.real.shape}, as the protocol says. "
                 f"Received: images.shape={images.shape}."
             )
-        features, labels = self._split(self._features(images))
-        scores = self._distances(features, *self._real_side)
-        scores.update(_prefixed(self._distances(self._pixels(images), *self._pixel_side)))
+        reference = self.reference
+        features, labels = _split(self._features(images))
+        components = pixels(reference.pca, images)
+        scores = self._distances(features, reference.features, self._gaussians[0])
+        in_pixels = self._distances(components, reference.pixels, self._gaussians[1])
+        scores.update({f"pixel_{name}": score for name, score in in_pixels.items()})
         if labels is not None and self.class_names is not None:
             names = list(self.class_names)
             balance = metrics.class_balance(labels, len(names), names=names)
             scores["class_entropy"] = balance.normalised_entropy
             scores["class_total_variation"] = balance.total_variation
             scores["missing_classes"] = list(balance.missing)
-            scores["class_shares"] = dict(zip(names, map(float, balance.shares), strict=True))
-        if self.protocol.bins:
-            difference = metrics.bin_difference(self._bins, images)
+            scores["class_shares"] = dict(zip(names, balance.shares, strict=True))
+        if reference.bins is not None and reference.to_train is not None:
+            difference = metrics.bin_difference(reference.bins, images)
             scores["ndb"] = difference.ratio
             scores["bin_divergence"] = difference.divergence
             scores["nearest_ratio"] = metrics.copying_ratio(
-                self._test_to_train,
-                metrics.nearest(self._pixels(images), self._train_pixels),
+                reference.to_train, self.nearest_train(images).distances[:, 0]
             )
         return scores
 
+    def record(self, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Scores of one or several sets of images, by name, with all that they depend on."""
+        return {
+            "scores": scores,
+            "real": self.name,
+            "protocol": dataclasses.asdict(self.protocol),
+            "classifier": getattr(self._features, "sha256", None),
+            "versions": runtime.versions(),
+        }
+
+    def nearest_train(self, images: np.ndarray) -> metrics.Neighbours:
+        """The nearest training image of each uint8 image, by the principal components."""
+        return metrics.nearest(pixels(self.reference.pca, images), self._train_components)
+
     def _distances(
-        self, fake: np.ndarray, gaussian: metrics.Gaussian, manifold: metrics.Manifold
+        self, fake: np.ndarray, real: metrics.Manifold, gaussian: metrics.Gaussian
     ) -> dict[str, Any]:
         protocol = self.protocol
         kernel = metrics.kernel_distance(
-            manifold.samples,
+            real.samples,
             fake,
             subsets=protocol.kernel_subsets,
             size=protocol.kernel_size,
@@ -134,46 +167,48 @@ class Evaluator:
             "frechet_distance": metrics.frechet_distance(gaussian, fake),
             "kernel_distance": kernel.mean,
             "kernel_distance_sd": kernel.deviation,
-            **dataclasses.asdict(metrics.overlap(manifold, fake)),
+            **dataclasses.asdict(metrics.overlap(real, fake)),
         }
 
-    def _pixels(self, images: np.ndarray) -> np.ndarray:
-        """Principal components of pixels in [0, 1]: the kernel distance depends on the scale."""
-        return self._pca.transform(images / 255)
-
-    @staticmethod
-    def _split(output: Any) -> tuple[np.ndarray, np.ndarray | None]:
-        return output if isinstance(output, tuple) else (np.asarray(output), None)
+    @cached_property
+    def reference(self) -> Reference:
+        """The real side, from the cache or measured now."""
+        protocol = self.protocol
+        dependencies = [
+            self.real,
+            self.train,
+            getattr(self._features, "sha256", None),
+            protocol.bins,
+            protocol.seed,
+        ]
+        return remembered(
+            self._cache,
+            dependencies,
+            lambda: measure(
+                _split(self._features(self.real))[0],
+                self.real,
+                self.train,
+                protocol.bins,
+                protocol.seed,
+            ),
+        )
 
     @cached_property
-    def _real_side(self) -> tuple[metrics.Gaussian, metrics.Manifold]:
-        features, _ = self._split(self._features(self.real))
-        return metrics.gaussian(features), metrics.manifold(features)
+    def _gaussians(self) -> tuple[metrics.Gaussian, metrics.Gaussian]:
+        return metrics.gaussian(self.reference.features.samples), metrics.gaussian(
+            self.reference.pixels.samples
+        )
 
     @cached_property
-    def _pixel_side(self) -> tuple[metrics.Gaussian, metrics.Manifold]:
-        pixels = self._pixels(self.real)
-        return metrics.gaussian(pixels), metrics.manifold(pixels)
-
-    @cached_property
-    def _pca(self) -> metrics.PCA:
-        return metrics.fit_pca(self.train / 255)
-
-    @cached_property
-    def _bins(self) -> metrics.Bins:
-        return metrics.fit_bins(self.train, self.protocol.bins, seed=self.protocol.seed)
-
-    @cached_property
-    def _train_pixels(self) -> np.ndarray:
-        return self._pixels(self.train)
-
-    @cached_property
-    def _test_to_train(self) -> metrics.Neighbours:
-        return metrics.nearest(self._pixels(self.real), self._train_pixels)
+    def _train_components(self) -> np.ndarray:
+        return pixels(self.reference.pca, self.train)
 
 
 def fashion_mnist(
-    protocol: Protocol = FULL, *, held_out: str = "test", data_dir: str | None = None
+    protocol: Protocol = FULL,
+    *,
+    held_out: str = "test",
+    data_dir: str | os.PathLike[str] | None = None,
 ) -> Evaluator:
     """The evaluator of Fashion-MNIST, with the classifier that comes with the package.
 
@@ -187,7 +222,15 @@ def fashion_mnist(
 
     fashion = data.load(data_dir)
     real = getattr(fashion, f"{held_out}_images")
-    return Evaluator(real, fashion.train_images, features.load(), data.CLASS_NAMES, protocol)
+    return Evaluator(
+        real,
+        fashion.train_images,
+        features.load(),
+        data.CLASS_NAMES,
+        protocol,
+        name=f"Fashion-MNIST, {held_out}",
+        cache=cache_folder(),
+    )
 
 
 def yardsticks(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -218,5 +261,6 @@ def yardsticks(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]
     }
 
 
-def _prefixed(scores: dict[str, Any]) -> dict[str, Any]:
-    return {f"pixel_{name}": score for name, score in scores.items()}
+def _split(output: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Features and labels, from a callable that gives both or features alone."""
+    return output if isinstance(output, tuple) else (np.asarray(output), None)

@@ -13,7 +13,7 @@ import numpy as np
 __all__ = ["Classifier", "build", "load", "train"]
 
 WEIGHTS = Path(__file__).parent / "weights/classifier.npz"
-SHA256 = "e267f10f83e9dfdb6b1a62f7385d641e96fc5729c3cf5c00cf78f6d60f403935"
+SHA256 = "3548155f9383e09bb2e56062d82dbcc4416715573402092734ae71493800a2ec"
 EPOCHS, BATCH_SIZE, SEED = 40, 128, 42
 
 

@@ -10,15 +10,23 @@ from typing import Any
 import keras
 import numpy as np
 
-from fashion_gan import data, features, images, models, runtime
-from fashion_gan import evaluate as evaluation
-from fashion_gan.callbacks import Backup, ImageGrid, MetricsFile, NaNGuard, TensorBoard
+from fashion_gan import data, evaluate, features, images, models, runtime
+from fashion_gan.callbacks import (
+    Backup,
+    FeatureProjector,
+    ImageGrid,
+    MetricEvaluation,
+    MetricsFile,
+    NaNGuard,
+    Progress,
+    TensorBoard,
+)
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
 from fashion_gan.penalties import PENALTIES
 from fashion_gan.training import check_agreement, is_chief
 
-__all__ = ["build", "evaluate", "load", "new_folder", "read_config", "sample", "summary", "train"]
+__all__ = ["build", "is_run", "load", "new_folder", "read_config", "sample", "summary", "train"]
 
 _CONFIG, _MODEL, _VERSIONS = "config.json", "model.keras", "versions.json"
 
@@ -67,8 +75,8 @@ def train(
 
     The folder gets `config.json`, `versions.json`, TensorBoard's events in `train`, `validation`
     and `images`, the grids as PNG in `samples`, `metrics.jsonl` with a line for each epoch,
-    `backup` to resume from, and at last `model.keras`. Of several workers, the chief writes it; all
-    need it on a shared disk to resume.
+    `backup` to resume from, and at last `projector`, `scores.json` and `model.keras`. Of several
+    workers, the chief writes it; all need it on a shared disk to resume.
 
     Args:
         config: what to train.
@@ -107,6 +115,7 @@ def train(
         verbose=verbose if chief else 0,
         validation_data=validation,
         callbacks=[
+            *_measures(folder, config, fashion, data_dir),
             TensorBoard(folder),
             ImageGrid(
                 folder,
@@ -117,6 +126,7 @@ def train(
                 png_dir=folder / "samples",
             ),
             MetricsFile(folder / "metrics.jsonl"),
+            Progress(),
             NaNGuard(),
             Backup(folder / "backup", backup_seconds),
         ],
@@ -151,7 +161,14 @@ def load(run: str | os.PathLike[str]) -> GAN:
     return gan
 
 
-def sample(gan: GAN, count: int, seed: int, out: str | os.PathLike[str]) -> None:
+def is_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is that of a run, finished or not."""
+    return (Path(folder) / _CONFIG).exists()
+
+
+def sample(
+    gan: GAN, count: int, seed: int, out: str | os.PathLike[str], *, raw: bool = False
+) -> None:
     """Generate images into a file or folder.
 
     Args:
@@ -160,6 +177,7 @@ def sample(gan: GAN, count: int, seed: int, out: str | os.PathLike[str]) -> None
         seed: of the latents.
         out: `FILE.png` for a grid; `FILE.npy` for uint8 `(count, height, width, channels)`; any
             other name for a folder of PNG files, one an image.
+        raw: see `GAN.sample`.
 
     Raises:
         FileExistsError: if the folder exists and holds something.
@@ -167,7 +185,7 @@ def sample(gan: GAN, count: int, seed: int, out: str | os.PathLike[str]) -> None
     out = Path(out)
     if out.suffix not in (".png", ".npy") and out.exists() and any(out.iterdir()):
         raise FileExistsError(f"The folder {out} is not empty. Name a new one.")
-    pictures = images.to_uint8(gan.sample(count, seed=seed), gan.value_range)
+    pictures = images.to_uint8(gan.sample(count, seed=seed, raw=raw), gan.value_range)
     pictures = images.with_channels(pictures)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".png":
@@ -181,47 +199,6 @@ def sample(gan: GAN, count: int, seed: int, out: str | os.PathLike[str]) -> None
         out.mkdir(exist_ok=True)
         for index, picture in enumerate(pictures):
             images.write_png(out / f"{index:05d}.png", picture)
-
-
-def evaluate(
-    source: str | os.PathLike[str],
-    *,
-    count: int = 10_000,
-    seed: int = 0,
-    held_out: str = "test",
-    with_yardsticks: bool = False,
-    data_dir: str | None = None,
-) -> dict[str, Any]:
-    """Scores of a generator, or of images from anywhere, and all that they depend on.
-
-    Args:
-        source: a run folder or `.keras` file; or images, as a `.npy` file or a folder of PNG.
-        count: images on each side.
-        seed: of the latents.
-        held_out: `"test"` or `"validation"`: the real images to compare with.
-        with_yardsticks: also score `evaluation.yardsticks` and the run's untrained networks.
-        data_dir: see `data.find`.
-
-    Returns:
-        `scores`: name to numbers, the source first; `protocol`, `versions`, and `classifier`, the
-        hash of the evaluator.
-    """
-    protocol = evaluation.Protocol(count=count, seed=seed)
-    judge = evaluation.fashion_mnist(protocol, held_out=held_out, data_dir=data_dir)
-    path = Path(source)
-    is_model = path.suffix == ".keras" or (path / _CONFIG).exists()
-    sets = {str(source): judge.sample(load(path)) if is_model else images.read_images(path)}
-    sets[str(source)] = sets[str(source)][:count]
-    if with_yardsticks:
-        sets.update(evaluation.yardsticks(data.load(data_dir), count, seed))
-        config = read_config(path, default=Config()) if path.is_dir() else Config()
-        sets["untrained generator"] = judge.sample(build(config))
-    return {
-        "scores": {name: judge(pixels) for name, pixels in sets.items()},
-        "protocol": dataclasses.asdict(protocol) | {"held_out": held_out},
-        "versions": runtime.versions(),
-        "classifier": features.load().sha256,
-    }
 
 
 def summary(
@@ -282,6 +259,28 @@ def _datasets(
         data.make_dataset(fashion.train_images, seed=config.seed, **arguments),
         data.make_dataset(fashion.validation_images, shuffle=False, **arguments),
     )
+
+
+def _measures(folder: Path, config: Config, fashion: data.FashionMNIST, data_dir: Any) -> list[Any]:
+    """What measures: between epochs against validation images, at the end against test images."""
+    if not config.evaluate_every:
+        return []
+    classifier = features.load()
+    quick = evaluate.Evaluator(
+        fashion.validation_images,
+        fashion.train_images,
+        classifier,
+        data.CLASS_NAMES,
+        evaluate.QUICK,
+        cache=evaluate.cache_folder(),
+    )
+    full = evaluate.fashion_mnist(evaluate.FULL, data_dir=data_dir)
+    return [
+        MetricEvaluation(
+            quick, config.evaluate_every, final=full, final_file=folder / "scores.json"
+        ),
+        FeatureProjector(folder, fashion.validation_images, classifier, data.CLASS_NAMES),
+    ]
 
 
 def _optimizer(

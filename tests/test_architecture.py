@@ -22,9 +22,12 @@ FLOORS = [
     | {"resumption", "training"},
     {"data", "pair"},
     {"gan", "config", "features"},
-    {"presets", "runtime", "evaluate"},
+    {"presets", "runtime", "reference"},
+    {"evaluate"},
     {"callbacks"},
     {"run"},
+    {"pretrained"},
+    {"report"},
     {"cli"},
     {"__main__", "__init__"},
 ]

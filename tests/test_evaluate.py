@@ -127,7 +127,7 @@ def test_the_classifier_is_the_one_that_was_measured(fashion, tmp_path):
     assert features.WEIGHTS.stat().st_size < 1e6
     outputs, labels = classifier(fashion.test_images)
     assert (outputs.shape, outputs.dtype) == ((10_000, 128), np.float32)
-    assert np.mean(labels == fashion.test_labels) >= 0.925
+    assert np.mean(labels == fashion.test_labels) >= 0.93
     halves = [classifier(part)[0] for part in np.split(fashion.test_images[:600], 2)]
     np.testing.assert_allclose(np.concatenate(halves), outputs[:600], rtol=0, atol=1e-4)
 

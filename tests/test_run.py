@@ -1,5 +1,6 @@
 """Runs and commands, on the real images, with few and large batches."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,12 +9,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import run
+from fashion_gan import evaluate, run
 from fashion_gan.cli import main
 from fashion_gan.config import Config
 
 SMALL = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": "off"}
 FLAGS = ["--batch-size", "5000", "--steps-per-execution", "4", "--jit-compile", "off"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_protocols():
+    """Evaluations on a few images, so that tests of runs do not wait for them."""
+    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "QUICK", small)
+        patch.setattr(evaluate, "FULL", dataclasses.replace(small, count=400, bins=5))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +45,32 @@ def test_a_run_folder_holds_all_that_one_needs_to_know(folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [(line["epoch"], line["steps"]) for line in lines] == [(1, 11), (2, 22)]
     assert {"d_loss", "g_loss", "val_d_accuracy_real"} <= set(lines[0])
+    assert {"frechet_distance", "coverage", "missing_classes", "share_bag"} <= set(lines[0])
+    record = json.loads((folder / "scores.json").read_text())
+    assert record["protocol"]["count"] == 400
+    assert record["real"] == "Fashion-MNIST, test"
+    assert record["scores"]["samples"]["frechet_distance"] > 0
+    assert (folder / "projector/projector_config.pbtxt").exists()
+
+
+def test_an_average_is_scored_beside_the_raw_generator(tmp_path):
+    config = Config(epochs=1, ema_decay=0.9, loss="relativistic", r1=0.1, **SMALL)
+    gan = run.train(config, tmp_path / "run", verbose=0)
+    scores = json.loads((tmp_path / "run/scores.json").read_text())["scores"]
+    assert set(scores) == {"samples", "raw"}
+    assert scores["samples"] != scores["raw"]
+    assert run.load(tmp_path / "run").ema_decay == gan.ema_decay == 0.9
+    assert [type(penalty).__name__ for penalty in gan.penalties] == ["R1"]
+
+
+def test_learning_rates_fall_along_a_cosine_over_the_decay_epochs():
+    config = Config(decay_epochs=2, decay_to=0.5, d_steps=2, g_optimizer="adam", beta_1=0.1)
+    gan = run.build(dataclasses.replace(config, batch_size=50), num_images=1000)
+    for optimizer, steps in ((gan.g_optimizer, 20), (gan.d_optimizer, 40)):
+        schedule = optimizer._learning_rate
+        rates = [float(schedule(step)) for step in (0, steps // 2, steps, 10 * steps)]
+        np.testing.assert_allclose(rates, [1e-3, 7.5e-4, 5e-4, 5e-4], rtol=1e-5)
+    assert (gan.g_optimizer.beta_1, gan.d_optimizer.name) == (0.1, "d_optimizer")
 
 
 def test_a_loaded_run_is_the_trained_gan_ready_to_go_on(folder):

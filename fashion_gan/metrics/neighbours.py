@@ -121,23 +121,24 @@ def overlap(real: ArrayLike | Manifold, fake: ArrayLike | Manifold, k: int = 5) 
     )
 
 
-def copying_ratio(test: Neighbours, fake: Neighbours) -> float:
+def copying_ratio(test: ArrayLike, fake: ArrayLike) -> float:
     """Median distance fake to train over median distance test to train; well below 1 is copying.
 
     Args:
-        test: `nearest(test_images, train_images)`, which is worth keeping.
-        fake: `nearest(fake_images, train_images)`.
+        test: distances of test images to their nearest train images, `(n,)`: those of
+            `nearest(test_images, train_images)`, which are worth keeping.
+        fake: the same of generated images, `(m,)`.
 
     Raises:
         ValueError: if half of the test samples are train samples: then there is no yardstick.
     """
-    yardstick = np.median(test.distances[:, 0])
+    yardstick = np.median(np.asarray(test))
     if yardstick == 0:
         raise ValueError(
             "Expected test samples that differ from the train samples. Received a median distance "
             "of 0 between them. Take test samples that no model was trained on."
         )
-    return float(np.median(fake.distances[:, 0]) / yardstick)
+    return float(np.median(np.asarray(fake)) / yardstick)
 
 
 def closest_pairs(neighbours: Neighbours, count: int) -> list[Pair]:

@@ -129,22 +129,24 @@ def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch):
     assert 2**18 < peak < 2**21 < 3000 * 3000 * 8 / 30
 
 
+def to_nearest(samples, train):
+    return nearest(samples, train).distances[:, 0]
+
+
 def test_the_copying_ratio_is_1_for_more_of_the_same_and_less_for_copies():
     train = normal(2000, 4, seed=1)
-    test = nearest(normal(500, 4, seed=2), train)
-    more = nearest(normal(500, 4, seed=3), train)
-    copies = nearest(train[:500] + 0.01 * normal(500, 4, seed=4), train)
+    test = to_nearest(normal(500, 4, seed=2), train)
+    more = to_nearest(normal(500, 4, seed=3), train)
+    copies = to_nearest(train[:500] + 0.01 * normal(500, 4, seed=4), train)
     assert 0.9 < copying_ratio(test, more) < 1.1
     assert 0 < copying_ratio(test, copies) < 0.1
-    assert copying_ratio(test, nearest(train[:9], train)) == 0
+    assert copying_ratio(test, to_nearest(train[:9], train)) == 0
 
 
 def test_the_copying_ratio_is_one_of_medians():
-    test = Neighbours(np.array([[1.0, 9], [2, 9], [6, 9]]), np.zeros((3, 2), int))
-    fake = Neighbours(np.array([[3.0], [5]]), np.zeros((2, 1), int))
-    assert copying_ratio(test, fake) == 4 / 2
+    assert copying_ratio([1.0, 2, 6], [3.0, 5]) == 4 / 2
     with pytest.raises(ValueError, match="differ from the train samples"):
-        copying_ratio(nearest(test.distances, test.distances), fake)
+        copying_ratio(np.zeros(3), [3.0])
 
 
 def test_the_closest_pairs_come_nearest_first_and_equals_in_order():

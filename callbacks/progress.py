@@ -1,0 +1,43 @@
+"""Keras' progress bar, with the numbers that fit on a line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+__all__ = ["Progress"]
+
+
+class Progress(keras.callbacks.ProgbarLogger):
+    """Shows some of the logged numbers while training; Keras' own, which it replaces, shows all.
+
+    Put it after callbacks that add numbers to the logs, such as `MetricEvaluation`.
+
+    Args:
+        names: of the numbers; those that are not logged are left out.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str] = (
+            "d_loss",
+            "g_loss",
+            "d_accuracy_real",
+            "d_accuracy_fake",
+            "frechet_distance",
+            "missing_classes",
+        ),
+    ) -> None:
+        super().__init__()
+        self.names = tuple(names)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Show the numbers so far."""
+        super().on_train_batch_end(batch, self._chosen(logs))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Show the epoch's numbers, and end the line."""
+        super().on_epoch_end(epoch, self._chosen(logs))
+
+    def _chosen(self, logs: dict[str, Any] | None) -> dict[str, Any]:
+        return {name: logs[name] for name in self.names if name in logs} if logs else {}

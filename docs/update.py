@@ -1,0 +1,129 @@
+"""Puts committed results into the pages: README and docs/evaluation.md.
+
+for seed in 42 1 2; do
+  fashion-gan train --preset dense --seed $seed --run logs/dense-$seed
+done
+fashion-gan evaluate logs/dense-42 --yardsticks --out logs/dense-42/report
+python docs/update.py --runs logs/dense-42 logs/dense-1 logs/dense-2
+
+Without `--runs` it writes the pages anew from docs/results.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+RESULTS = DOCS / "results"
+EPOCHS = (1, 5, 10, 20, 30, 40, 50)
+LOGGED = (
+    "d_loss",
+    "g_loss",
+    "d_accuracy_real",
+    "d_accuracy_fake",
+    "d_logit_real",
+    "d_logit_fake",
+    "frechet_distance",
+)
+MEASURES = ("frechet_distance", "pixel_frechet_distance", "precision", "recall", "coverage")
+
+
+def row(*cells: Any) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def head(*cells: str) -> str:
+    """The first two lines of a Markdown table."""
+    return row(*cells) + f"|{'---|' * len(cells)}\n"
+
+
+def logged_table() -> str:
+    """The logged numbers of the dense preset after some of the epochs."""
+    epochs = [json.loads(line) for line in (RESULTS / "dense.jsonl").read_text().splitlines()]
+    return head("after epoch", *map(str, EPOCHS)) + "".join(
+        row(f"`{name}`", *(f"{epochs[epoch - 1][name]:.2f}" for epoch in EPOCHS)) for name in LOGGED
+    )
+
+
+def score_table() -> str:
+    """The scores of the dense preset beside the yardsticks, and the shares of its classes."""
+    scores = json.loads((RESULTS / "dense-scores.json").read_text())["scores"]
+    run = next(iter(scores))
+    text = head("10,000 images", *(f"`{name}`" for name in MEASURES), "classes under 1 %")
+    for name, values in scores.items():
+        missing = values["missing_classes"]
+        named = ", ".join(missing).lower() if len(missing) < 6 else f"{len(missing)} of them"
+        title = "**the book's GAN**" if name == run else name
+        text += row(title, *(f"{values[key]:.2f}" for key in MEASURES), named or "none")
+    shares = sorted(scores[run]["class_shares"].items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{name.lower()} {100 * share:.1f} %" for name, share in shares)
+    return text + f"\nShares of the classes, of which each should be 10 %: {listed}.\n"
+
+
+def seed_table() -> str:
+    """Each number of the dense preset over its training seeds."""
+    records = json.loads((RESULTS / "dense-seeds.json").read_text())
+    scores = [record["scores"]["samples"] for record in records.values()]
+    text = head("number", "mean", "sd", *(f"seed {seed}" for seed in records))
+
+    def line(name: str, values: list[float]) -> str:
+        numbers = statistics.mean(values), statistics.stdev(values), *values
+        return row(name, *(f"{number:.3f}" for number in numbers))
+
+    for name, value in scores[0].items():
+        if isinstance(value, float):
+            text += line(f"`{name}`", [score[name] for score in scores])
+    for name in scores[0]["class_shares"]:
+        shares = [score["class_shares"][name] for score in scores]
+        text += line(f"share of {name.lower()}", shares)
+    missing = (", ".join(score["missing_classes"]).lower() or "none" for score in scores)
+    return text + row("classes under 1 %", "", "", *missing)
+
+
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"dense.jsonl": logged_table, "dense-scores.json": score_table},
+    "docs/evaluation.md": {"dense-seeds.json": seed_table},
+}
+
+
+def page(name: str) -> str:
+    """A page with the tables of today's results."""
+    text = (DOCS.parent / name).read_text()
+    for source, make in TABLES[name].items():
+        begin, end = f"<!-- from docs/results/{source} -->\n", "<!-- end -->"
+        before, rest = text.split(begin)
+        text = before + begin + make() + end + rest.split(end, 1)[1]
+    return text
+
+
+def take(runs: list[Path]) -> None:
+    """Copy what the pages show from runs of the dense preset, the first being the one in README."""
+    first = runs[0]
+    shutil.copy(first / "samples/real.png", DOCS / "images/real.png")
+    shutil.copy(first / "samples/epoch_0050.png", DOCS / "images/dense.png")
+    for name in ("classes.png", "closest.png"):
+        shutil.copy(first / "report" / name, DOCS / f"images/dense-{name}")
+    shutil.copy(first / "metrics.jsonl", RESULTS / "dense.jsonl")
+    shutil.copy(first / "report/scores.json", RESULTS / "dense-scores.json")
+    records = {
+        json.loads((run / "config.json").read_text())["seed"]: json.loads(
+            (run / "scores.json").read_text()
+        )
+        for run in runs
+    }
+    (RESULTS / "dense-seeds.json").write_text(json.dumps(records, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", nargs="+", type=Path, help="run folders of the dense preset")
+    options = parser.parse_args()
+    if options.runs:
+        take(options.runs)
+    for name in TABLES:
+        (DOCS.parent / name).write_text(page(name))

@@ -1,0 +1,144 @@
+"""The real side of a comparison: measured once, and kept on disk under all that it depends on."""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fashion_gan import metrics
+from fashion_gan.metrics import PCA, Bins, Manifold
+
+__all__ = ["Reference", "cache_folder", "measure", "pixels", "remembered"]
+
+_FORMAT = "1"  # to be changed with whatever the numbers below mean
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What generated images are compared with.
+
+    Attributes:
+        features: of the real images `(n, d)`, with the radii of their neighbourhoods.
+        pixels: likewise, of their first principal components.
+        pca: those components, fitted to the train images.
+        bins: of the train images; None if they are not asked for.
+        to_train: distance of each real image to its nearest train image, by the components, `(n,)`;
+            None likewise.
+    """
+
+    features: Manifold
+    pixels: Manifold
+    pca: PCA
+    bins: Bins | None
+    to_train: np.ndarray | None
+
+
+def pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
+    """Components of uint8 images, scaled to [0, 1]: the kernel distance depends on the scale."""
+    return pca.transform(images / 255)
+
+
+def measure(
+    features: np.ndarray, real: np.ndarray, train: np.ndarray, bins: int, seed: int
+) -> Reference:
+    """Measure the real side.
+
+    Args:
+        features: of the real images, `(n, d)`.
+        real: uint8 images `(n, height, width, channels)`.
+        train: the same, that the generator was trained on.
+        bins: how many; 0 leaves out what needs all train images.
+        seed: of the bins.
+    """
+    pca = metrics.fit_pca(train / 255)
+    components = pixels(pca, real)
+    return Reference(
+        features=metrics.manifold(features),
+        pixels=metrics.manifold(components),
+        pca=pca,
+        bins=metrics.fit_bins(train, bins, seed=seed) if bins else None,
+        to_train=(
+            metrics.nearest(components, pixels(pca, train)).distances[:, 0] if bins else None
+        ),
+    )
+
+
+def remembered(
+    folder: str | os.PathLike[str] | None, dependencies: list[Any], make: Callable[[], Reference]
+) -> Reference:
+    """`make()`, or what an earlier call with the same dependencies left in the folder.
+
+    A file that cannot be read is made anew; a folder that cannot be written to is done without.
+
+    Args:
+        folder: of the files; None for none.
+        dependencies: arrays, and other values that print alike if and only if they are alike.
+        make: measures.
+    """
+    if folder is None:
+        return make()
+    path = Path(folder) / f"reference-{_key(dependencies)}.npz"
+    try:
+        return _read(path)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        reference = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        with partial.open("wb") as file:
+            np.savez(file, **dict(_flat(reference)))
+        os.replace(partial, path)
+    except OSError:
+        pass
+    return reference
+
+
+def cache_folder() -> Path:
+    """`fashion_gan` in `$KERAS_HOME` or `~/.keras`."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "fashion_gan"
+
+
+def _key(dependencies: list[Any]) -> str:
+    digest = hashlib.sha256(_FORMAT.encode())
+    for value in dependencies:
+        is_array = isinstance(value, np.ndarray)
+        digest.update(repr((value.shape, value.dtype.str) if is_array else value).encode())
+        if is_array:
+            digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()[:32]
+
+
+def _flat(reference: Reference) -> Any:
+    """`(name, array)` of each number in a reference, as `part.field`."""
+    for part in fields(reference):
+        value = getattr(reference, part.name)
+        if isinstance(value, np.ndarray):
+            yield part.name, value
+        elif value is not None:
+            yield from ((f"{part.name}.{f.name}", getattr(value, f.name)) for f in fields(value))
+
+
+def _read(path: Path) -> Reference:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        content = dict(file)
+
+    def part(kind: Any, name: str) -> Any:
+        return kind(**{f.name: content[f"{name}.{f.name}"] for f in fields(kind)})
+
+    manifolds = {
+        name: Manifold(
+            content[f"{name}.samples"], content[f"{name}.radii"], int(content[f"{name}.k"])
+        )
+        for name in ("features", "pixels")
+    }
+    return Reference(
+        **manifolds,
+        pca=part(PCA, "pca"),
+        bins=part(Bins, "bins") if "bins.counts" in content else None,
+        to_train=content.get("to_train"),
+    )

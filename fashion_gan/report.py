@@ -1,0 +1,153 @@
+"""What a generator learned, for a person: scores beside yardsticks, as table, JSON and pictures."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fashion_gan import data, evaluate, features, images, metrics, pretrained, run
+from fashion_gan.config import Config
+from fashion_gan.evaluate import Evaluator, Protocol
+
+__all__ = ["classes_picture", "closest_picture", "judge", "tables", "write"]
+
+Announce = Callable[[str], None]
+
+
+def judge(
+    source: str | os.PathLike[str],
+    protocol: Protocol = evaluate.FULL,
+    *,
+    held_out: str = "test",
+    yardsticks: bool = False,
+    raw: bool = False,
+    data_dir: str | os.PathLike[str] | None = None,
+    announce: Announce = lambda what: None,
+) -> tuple[dict[str, Any], np.ndarray, Evaluator]:
+    """Scores of a generator, or of images from anywhere, and all that they depend on.
+
+    Args:
+        source: a run folder, a `.keras` file or a name of `pretrained.cards`; or images, as a
+            `.npy` file of uint8 or a folder of PNG files.
+        protocol: what to measure.
+        held_out: `"test"` or `"validation"`: the real images to compare with.
+        yardsticks: also score real images, whole and damaged, an untrained generator, the book's.
+        raw: sample the generator that was trained, even if there is an average of it.
+        data_dir: see `data.find`.
+        announce: is told what is being measured.
+
+    Returns:
+        The evaluator's record, whose `scores` begin with the source's; the source's uint8 images;
+        and the evaluator.
+
+    Raises:
+        FileNotFoundError: if there is no such source.
+        ValueError: if it holds other images than Fashion-MNIST's, or fewer than the protocol needs.
+    """
+    path = Path(source)
+    if not path.exists() and str(source) not in pretrained.cards():
+        raise FileNotFoundError(f"There is no run and there are no images in {path}.")
+    evaluator = evaluate.fashion_mnist(protocol, held_out=held_out, data_dir=data_dir)
+    if str(source) in pretrained.cards():
+        samples = evaluator.sample(pretrained.load_pretrained(str(source)))
+    elif path.suffix == ".keras" or run.is_run(path):
+        samples = evaluator.sample(run.load(path), raw=raw)
+    else:
+        samples = _one_channel(images.read_images(path))[: protocol.count]
+        if len(samples) < protocol.count:
+            raise ValueError(
+                f"The protocol needs {protocol.count:,} images. Received: {len(samples):,} in "
+                f"{path}. Lower --count, and compare only with scores of that count."
+            )
+    sets = {str(source): samples}
+    if yardsticks:
+        sets.update(evaluate.yardsticks(data.load(data_dir), protocol.count, protocol.seed))
+        config = run.read_config(path, default=Config()) if path.is_dir() else Config()
+        sets["untrained generator"] = evaluator.sample(run.build(config))
+        sets["the book's GAN"] = evaluator.sample(pretrained.load_pretrained("dense"))
+    scores = {}
+    for name, pixels in sets.items():
+        announce(f"measuring {name}")
+        scores[name] = evaluator(pixels)
+    return evaluator.record(scores), samples, evaluator
+
+
+def tables(result: dict[str, Any]) -> Iterator[Any]:
+    """Two `rich` tables: a row for each set of images, and all numbers of the first set."""
+    from rich.table import Table
+
+    columns = {
+        "frechet_distance": "Fréchet distance",
+        "pixel_frechet_distance": "in pixels",
+        "precision": "precision",
+        "recall": "recall",
+        "coverage": "coverage",
+    }
+    compared = Table("", *columns.values(), "classes under 1 %")
+    for name, scores in result["scores"].items():
+        missing = scores["missing_classes"]
+        named = ", ".join(missing) if len(missing) < 5 else f"{len(missing)} of them"
+        compared.add_row(name, *(f"{scores[key]:.2f}" for key in columns), named or "none")
+    yield compared
+    first = next(iter(result["scores"].values()))
+    numbers = {name: f"{value:.4g}" for name, value in first.items() if isinstance(value, float)}
+    shares = {name: f"{100 * share:.1f} %" for name, share in first["class_shares"].items()}
+    full = Table("number", "", "share of", "")
+    for (name, value), (label, share) in zip_longest(
+        numbers.items(), shares.items(), fillvalue=("", "")
+    ):
+        full.add_row(name, value, label, share)
+    yield full
+
+
+def write(
+    folder: str | os.PathLike[str],
+    result: dict[str, Any],
+    samples: np.ndarray,
+    evaluator: Evaluator,
+) -> None:
+    """Write `scores.json`, `classes.png` and `closest.png` into a folder, made when needed."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / ".scores.json"
+    partial.write_text(json.dumps(result, indent=1) + "\n")
+    os.replace(partial, folder / "scores.json")
+    images.write_png(folder / "classes.png", classes_picture(samples, evaluator))
+    images.write_png(folder / "closest.png", closest_picture(samples, evaluator))
+
+
+def classes_picture(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
+    """A row for each class, the rarest first: `count` real images, a gap, `count` samples.
+
+    Where there are fewer samples of a class, the row ends early.
+    """
+    _, real_labels = features.load()(evaluator.real)
+    _, labels = features.load()(samples)
+    order = np.argsort(np.bincount(labels, minlength=len(data.CLASS_NAMES)), kind="stable")
+    empty = np.full_like(samples[:1], 255 - 192)  # shown inverted, as grey as the margins
+    cells = []
+    for label in order:
+        for pictures in (evaluator.real[real_labels == label], samples[labels == label]):
+            shown = pictures[:count]
+            cells += [shown, np.repeat(empty, count + 1 - len(shown), axis=0)]
+    return images.tile(np.concatenate(cells), 2 * count + 2, invert=True)
+
+
+def closest_picture(samples: np.ndarray, evaluator: Evaluator, count: int = 24) -> np.ndarray:
+    """The samples that come nearest to a training image, each above that image."""
+    pairs = metrics.closest_pairs(evaluator.nearest_train(samples), count)
+    rows = []
+    for start in range(0, len(pairs), 12):
+        some = pairs[start : start + 12]
+        rows += [samples[[p.query for p in some]], evaluator.train[[p.reference for p in some]]]
+    return images.tile(np.concatenate(rows), 12, invert=True)
+
+
+def _one_channel(pictures: np.ndarray) -> np.ndarray:
+    """RGB images that are grey as images of one channel; others as they are."""
+    grey = pictures[..., :1]
+    return grey if pictures.shape[-1] == 3 and (pictures == grey).all() else pictures

@@ -1,0 +1,54 @@
+"""Generators in the package: they draw at once, and are those that were measured."""
+
+import hashlib
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import fashion_gan
+from fashion_gan import cli, features, pretrained, run
+from fashion_gan.config import Config
+
+
+@pytest.mark.parametrize("name", pretrained.cards())
+def test_a_pretrained_generator_draws_images_with_its_hash_config_and_scores(name):
+    gan = fashion_gan.load_pretrained(name)
+    assert gan.sample(4, seed=0).shape == (4, 28, 28, 1)
+    card = pretrained.cards()[name]
+    assert card["record"]["classifier"] == features.SHA256
+    assert card["record"]["protocol"]["count"] == 10_000
+    assert Config.from_dict(card["config"]).networks
+
+
+def test_the_books_gan_is_there_and_makes_no_sneakers(tmp_path):
+    assert cli.main(["sample", "dense", "--count", "500", "--out", str(tmp_path / "x.npy")]) == 0
+    _, labels = features.load()(np.load(tmp_path / "x.npy"))
+    assert np.mean(labels == 7) < 0.01
+    assert len(np.unique(labels)) > 3
+
+
+def test_what_is_packed_is_the_sampling_generator(make_gan, tmp_path, monkeypatch):
+    config = Config(ema_decay=0.5, epochs=1)
+    gan = run.build(config)
+    gan.fit(np.random.default_rng(0).random((64, 28, 28, 1)), batch_size=32, verbose=0)
+    (tmp_path / "run").mkdir()
+    gan.save(tmp_path / "run/model.keras")
+    run._write(tmp_path / "run/config.json", {"ema_decay": 0.5, "epochs": 1})
+    run._write(tmp_path / "run/scores.json", {"scores": {}})
+    pretrained.pack(tmp_path / "run", "mine", tmp_path)
+    loaded = pretrained.load_pretrained("mine", tmp_path)
+    np.testing.assert_allclose(loaded.sample(5, seed=1), gan.sample(5, seed=1), atol=2e-3)
+    assert np.abs(loaded.sample(5, seed=1) - gan.sample(5, seed=1, raw=True)).max() > 5e-3
+
+
+def test_another_file_is_not_taken_for_it(tmp_path):
+    (tmp_path / "mine.npz").write_bytes(b"other")
+    card = {"sha256": hashlib.sha256(b"mine").hexdigest(), "config": {}, "record": {}}
+    (tmp_path / "pretrained.json").write_text(json.dumps({"mine": card}))
+    with pytest.raises(ValueError, match="SHA-256 .*Install the package again"):
+        pretrained.load_pretrained("mine", tmp_path)
+    with pytest.raises(ValueError, match="Did you mean 'mine'"):
+        pretrained.load_pretrained("mime", tmp_path)
+    assert keras.config.dtype_policy().name == "float32"

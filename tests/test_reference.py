@@ -1,0 +1,86 @@
+"""The real side: read back as it was measured, and never taken for another."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fashion_gan import evaluate, reference
+
+RNG = np.random.default_rng(0)
+REAL = RNG.integers(0, 256, (150, 9, 9, 1), np.uint8)
+TRAIN = RNG.integers(0, 256, (300, 9, 9, 1), np.uint8)
+PROTOCOL = evaluate.Protocol(count=150, kernel_subsets=2, kernel_size=50, bins=5)
+
+
+class Brightness:
+    """Features that count how often they are asked for."""
+
+    sha256 = "brightness"
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, images):
+        self.calls += 1
+        return images.reshape(len(images), -1)[:, :7].astype(float)
+
+
+def evaluator(folder, features, real=REAL, train=TRAIN, **changes):
+    protocol = dataclasses.replace(PROTOCOL, **changes)
+    return evaluate.Evaluator(real, train, features, protocol=protocol, cache=folder)
+
+
+def test_the_second_evaluator_reads_what_the_first_measured(tmp_path):
+    first, second = Brightness(), Brightness()
+    scores = evaluator(tmp_path, first)(TRAIN[:150])
+    again = evaluator(tmp_path, second)(TRAIN[:150])
+    assert again == scores
+    assert {"ndb", "nearest_ratio"} < set(scores)
+    assert (first.calls, second.calls) == (2, 1)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"real": np.flip(REAL, 0).copy()},
+        {"train": TRAIN[:299]},
+        {"bins": 6},
+        {"bins": 0},
+        {"seed": 1},
+    ],
+    ids=["real", "train", "bins", "no bins", "seed"],
+)
+def test_what_it_depends_on_is_in_its_name(tmp_path, change):
+    _ = evaluator(tmp_path, Brightness()).reference
+    _ = evaluator(tmp_path, Brightness(), **change).reference
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_another_network_is_another_reference_and_one_without_a_hash_is_not_kept(tmp_path):
+    other = Brightness()
+    other.sha256 = "other"
+    for features in (Brightness(), other, lambda images: Brightness()(images)):
+        _ = evaluator(tmp_path, features).reference
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("keep", [0, 1, 1000])
+def test_a_torn_file_is_made_anew(tmp_path, keep):
+    scores = evaluator(tmp_path, Brightness())(TRAIN[:150])
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:keep])
+    assert evaluator(tmp_path, Brightness())(TRAIN[:150]) == scores
+    assert file.stat().st_size == len(whole)
+
+
+def test_a_folder_that_cannot_be_made_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert evaluator(tmp_path / "file/folder", Brightness())(TRAIN[:150])
+
+
+def test_the_default_folder_is_in_keras_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert reference.cache_folder() == tmp_path / "fashion_gan"

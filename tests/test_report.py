@@ -1,0 +1,111 @@
+"""The evaluate command: a run, a model, an array or a folder; a table, JSON and pictures."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashion_gan import cli, data
+
+COUNT = 300
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of one epoch of the dense preset."""
+    folder = tmp_path_factory.mktemp("logs") / "run"
+    flags = ["--batch-size", "5000", "--epochs", "1", "--evaluate-every", "0"]
+    assert cli.main(["train", "--run", str(folder), *flags]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """300 training images as a .npy, sandals left out."""
+    fashion = data.load()
+    kept = fashion.train_images[fashion.train_labels != 5][:COUNT]
+    path = tmp_path_factory.mktemp("images") / "real.npy"
+    np.save(path, kept)
+    return path
+
+
+def evaluate(*arguments):
+    return cli.main(["evaluate", *map(str, arguments), "--count", str(COUNT)])
+
+
+def test_a_run_is_measured_beside_its_yardsticks(folder, capsys):
+    assert evaluate(folder, "--yardsticks", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    names = list(result["scores"])
+    assert names[0] == str(folder)
+    assert {"training images", "without sneakers", "noise alone", "untrained generator"} < set(
+        names
+    )
+    distance = {name: scores["frechet_distance"] for name, scores in result["scores"].items()}
+    assert distance["training images"] < distance["without sneakers"] < distance["noise alone"]
+    assert result["protocol"]["count"] == COUNT
+    assert len(result["classifier"]) == 64
+    assert {"tensorflow", "keras", "numpy"} < set(result["versions"])
+
+
+def test_images_from_anywhere_are_measured_alike_in_every_form(real, tmp_path, capsys):
+    pictures = np.load(real)
+    for channels, name in ((1, "grey"), (3, "rgb")):
+        (tmp_path / name).mkdir()
+        for index, picture in enumerate(pictures):
+            encoded = tf.io.encode_png(np.repeat(picture, channels, axis=-1)).numpy()
+            (tmp_path / name / f"{index:03d}.png").write_bytes(encoded)
+    results = []
+    for source in (real, tmp_path / "grey", tmp_path / "rgb"):
+        assert evaluate(source, "--json") == 0
+        (scores,) = json.loads(capsys.readouterr().out)["scores"].values()
+        results.append(scores)
+    assert results[0] == results[1] == results[2]
+    assert results[0]["missing_classes"] == ["Sandal"]
+    assert results[0]["class_shares"]["Sandal"] < 0.01
+
+
+def test_the_table_has_scores_and_shares_and_the_folder_pictures(real, tmp_path, capsys):
+    assert evaluate(real, "--out", tmp_path / "report") == 0
+    out = capsys.readouterr().out
+    for words in (
+        "frechet_distance",
+        "share of Sandal",
+        "0.0 %",
+        "classes under 1 %",
+        "300 images",
+    ):
+        assert words in out
+    record = json.loads((tmp_path / "report/scores.json").read_text())
+    assert record["scores"][str(real)]["missing_classes"] == ["Sandal"]
+    classes = tf.io.decode_png((tmp_path / "report/classes.png").read_bytes()).numpy()
+    assert classes.shape == (10 * 29 - 1, 26 * 29 - 1, 1)
+    right = classes[:28, 13 * 29 : 14 * 29 - 1]
+    assert len(np.unique(right)) == 1, "the rarest class comes first, and no sandal was generated"
+    closest = tf.io.decode_png((tmp_path / "report/closest.png").read_bytes()).numpy()
+    assert closest.shape == (4 * 29 - 1, 12 * 29 - 1, 1)
+    # These are training images, so each stands above itself.
+    np.testing.assert_array_equal(closest[:28], closest[29 : 29 + 28])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path, "There is no run and there are no images in"),
+        (
+            lambda path: np.save(path, np.zeros((5, 28, 28), "uint8")),
+            "needs 300 images. Received: 5",
+        ),
+        (lambda path: np.save(path, np.zeros((300, 28, 28))), "Expected uint8 images"),
+        (lambda path: np.save(path, np.zeros((300, 32, 32), "uint8")), "Expected images of shape"),
+    ],
+    ids=["nothing", "few", "floats", "size"],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(make, message, tmp_path, capsys):
+    path = tmp_path / "images.npy"
+    make(path)
+    assert evaluate(path) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
