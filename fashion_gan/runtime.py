@@ -131,8 +131,12 @@ def workers() -> list[str]:
         cluster, task = content["cluster"], content["task"]
         if not set(cluster) <= {"chief", "worker"}:
             raise ValueError(f"its jobs are {list(cluster)}")
-        cluster[task["type"]][task["index"]]
-        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+        addresses = [*cluster.get("chief", []), *cluster.get("worker", [])]
+        if not all(isinstance(jobs, list) for jobs in cluster.values()):
+            raise ValueError("the addresses of a job are no list")
+        if task["index"] not in range(len(cluster[task["type"]])):
+            raise ValueError(f"its index is {task['index']!r}")
+        return addresses
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             'Expected TF_CONFIG={"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": '

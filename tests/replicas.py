@@ -4,7 +4,7 @@
     python tests/replicas.py workers    # two processes that find each other by TF_CONFIG
 
 prints, as JSON, the greatest difference of each case, relative to the largest of its tensor, and
-which rows of the data each replica was given. Everything is computed in float64.
+which rows of the data each step and replica was given. Everything is computed in float64.
 """
 
 import argparse
@@ -21,41 +21,48 @@ import numpy as np
 BATCH, BATCHES, EPOCHS = 8, 10, 5  # 50 steps
 CASES = {
     "dense": {"steps_per_execution": 1},
-    "dense, 4 steps an execution": {"steps_per_execution": 4},
-    "batch norm": {"steps_per_execution": 4, "batch_norm": True},
+    "batch norm": {"steps_per_execution": 4, "layer": "batch norm"},
+    "dropout": {"steps_per_execution": 4, "layer": "dropout"},
 }
 
 
-def networks(batch_norm: bool):
-    """A small pair for images (4, 4, 1), with batch norm over all replicas if asked for."""
+def networks(layer: str | None):
+    """A small pair for images (4, 4, 1), each with one layer more if asked for."""
     import keras
     from keras import layers
 
-    norm = [layers.BatchNormalization(synchronized=True)] if batch_norm else []
+    more = {
+        None: lambda: [],
+        "batch norm": lambda: [layers.BatchNormalization(synchronized=True)],
+        "dropout": lambda: [layers.Dropout(0.3, seed=3)],
+    }[layer]
     generator = keras.Sequential(
         [
             layers.Input((3,)),
             layers.Dense(20, activation="selu"),
-            *norm,
+            *more(),
             layers.Dense(16, activation="sigmoid"),
             layers.Reshape((4, 4, 1)),
         ]
     )
-    norm = [layers.BatchNormalization(synchronized=True)] if batch_norm else []
     discriminator = keras.Sequential(
         [
             layers.Input((4, 4, 1)),
             layers.Flatten(),
             layers.Dense(20, activation="selu"),
-            *norm,
+            *more(),
             layers.Dense(1, activation="sigmoid"),
         ]
     )
     return generator, discriminator
 
 
-def train(strategy, steps_per_execution: int, batch_norm: bool = False) -> dict[str, np.ndarray]:
-    """Weights, slots, random state and logs after 50 steps; and the rows that each step saw."""
+def train(strategy, steps_per_execution: int, layer: str | None = None) -> dict[str, np.ndarray]:
+    """Weights, slots, random state and logs after 50 steps; and the rows that each step saw.
+
+    Raises:
+        AssertionError: if the devices of this process differ in a variable.
+    """
     import keras
     import tensorflow as tf
 
@@ -80,7 +87,7 @@ def train(strategy, steps_per_execution: int, batch_norm: bool = False) -> dict[
     images = np.random.default_rng(0).random((BATCH * BATCHES, 4, 4, 1), dtype="float32")
     images[:, 0, 0, 0] = np.arange(len(images)) / len(images)  # by which a row is known
     with strategy.scope():
-        gan = Recording(*networks(batch_norm), seed=2)
+        gan = Recording(*networks(layer), seed=2)
         gan.compile("adam", "rmsprop", steps_per_execution=steps_per_execution, jit_compile=False)
     history = gan.fit(
         data.make_dataset(images, BATCH),
@@ -91,7 +98,10 @@ def train(strategy, steps_per_execution: int, batch_norm: bool = False) -> dict[
     result = {f"log {name}": np.array(values) for name, values in history.items()}
     for part in (gan, gan.g_optimizer, gan.d_optimizer):
         for index, variable in enumerate(part.variables):
-            result[f"{part.name} {index} {variable.path}"] = variable.numpy()
+            first, *others = strategy.experimental_local_results(variable.value)
+            for other in others:
+                np.testing.assert_array_equal(first, other, err_msg=variable.path)
+            result[f"{part.name} {index} {variable.path}"] = first.numpy()
     result["rows"] = np.array(json.dumps(sorted(rows)))
     return result
 
@@ -111,6 +121,7 @@ def report(alone: dict, together: list[dict]) -> dict:
     replicas = [json.loads(str(result["rows"])) for result in together]
     return {
         "difference": max(difference(alone, result) for result in together),
+        "difference of replicas": difference(together[0], together[-1]),
         "tensors": len(alone) - 1,
         "steps": int(alone[next(name for name in alone if "random_state" in name)][1]),
         "rows alone": json.loads(str(alone["rows"])),
@@ -118,7 +129,7 @@ def report(alone: dict, together: list[dict]) -> dict:
     }
 
 
-def on_devices() -> dict:
+def on_devices(names: list[str]) -> dict:
     """Each case on one and on two virtual devices of this process."""
     import tensorflow as tf
 
@@ -127,8 +138,10 @@ def on_devices() -> dict:
     from fashion_gan import runtime
 
     return {
-        name: report(train(runtime.strategy(), **case), [train(runtime.strategy(2), **case)])
-        for name, case in CASES.items()
+        name: report(
+            train(runtime.strategy(), **CASES[name]), [train(runtime.strategy(2), **CASES[name])]
+        )
+        for name in names
     }
 
 
@@ -154,13 +167,14 @@ def start_workers(command: list[str], folders=(None, None), **options) -> list[s
     return processes
 
 
-def on_workers() -> dict:
+def on_workers(names: list[str]) -> dict:
     """Each case in this process and in two others."""
     from fashion_gan import runtime
 
     with tempfile.TemporaryDirectory() as scratch:
-        processes = start_workers([sys.executable, __file__, "worker", "--out", scratch])
-        alone = {name: train(runtime.strategy(), **case) for name, case in CASES.items()}
+        command = [sys.executable, __file__, "worker", "--out", scratch, "--cases", *names]
+        processes = start_workers(command)
+        alone = {name: train(runtime.strategy(), **CASES[name]) for name in names}
         if any([process.wait() for process in processes]):
             raise SystemExit("a worker failed")
         return {
@@ -168,26 +182,28 @@ def on_workers() -> dict:
                 alone[name],
                 [dict(np.load(Path(scratch) / f"{name} {index}.npz")) for index in range(2)],
             )
-            for name in CASES
+            for name in names
         }
 
 
-def work(out: str) -> None:
+def work(names: list[str], out: str) -> None:
     """Each case as one of two workers."""
     from fashion_gan import runtime
 
     strategy = runtime.strategy()
     index = strategy.cluster_resolver.task_id
-    for name, case in CASES.items():
-        np.savez(Path(out) / f"{name} {index}.npz", **train(strategy, **case))
+    for name in names:
+        np.savez(Path(out) / f"{name} {index}.npz", **train(strategy, **CASES[name]))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("how", choices=("devices", "workers", "worker"))
     parser.add_argument("--out", help="folder for a worker's results")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     options = parser.parse_args()
     if options.how == "worker":
-        work(options.out)
+        work(options.cases, options.out)
     else:
-        print(json.dumps(on_devices() if options.how == "devices" else on_workers()))
+        compare = on_devices if options.how == "devices" else on_workers
+        print(json.dumps(compare(options.cases)))
