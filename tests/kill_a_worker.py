@@ -7,6 +7,7 @@ one in two workers, and one in two workers of which the second was killed once a
 The two workers of the second run start in folders of their own, and so would write to two places.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -90,16 +91,22 @@ def difference(one: list[np.ndarray], other: list[np.ndarray]) -> float:
 
 def main() -> None:
     """Run all, and print what came of it."""
+    from fashion_gan import cli
+
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with tempfile.TemporaryDirectory() as scratch:
         alone, killed = Path(scratch) / "alone", Path(scratch) / "killed"
         homes = [Path(scratch) / "chief", Path(scratch) / "other"]
         for home in homes:
             home.mkdir()
-        outputs = finish(start_workers([*TRAIN, "run"], homes, **pipes))
+        workers = start_workers([*TRAIN, "run"], homes, **pipes)
+        with contextlib.redirect_stdout(sys.stderr):
+            status = cli.main([*TRAIN[3:], str(alone)])
+        if status != 0:
+            raise SystemExit(f"status {status}")
+        outputs = finish(workers)
         stops = [kill(1, killed), kill(0, killed)]
         finish(start_workers([*TRAIN, str(killed)], **pipes))
-        finish([subprocess.Popen([*TRAIN, str(alone)], text=True, **pipes)])
         whole = homes[0] / "run"
         compare(whole, killed)  # or raise
         result = {
