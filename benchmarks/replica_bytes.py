@@ -10,6 +10,7 @@ tables in docs/many-devices.md.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -27,7 +28,7 @@ BATCH = 32  # images a worker and step
 WARM_UP, STEPS = 10, 50
 GIGABITS = (1, 10, 25, 100)
 HOSTS = (2, 8, 64)
-COLLECTIVES = 4  # in a step: two gradients, the means, the number of the step
+COLLECTIVES = 3  # in a step: two gradients and the logged numbers
 LATENCY = 50e-6  # seconds from one host to the next; assumed, not measured
 
 
@@ -37,7 +38,7 @@ def train(pair: str, workers: int) -> dict:
     import numpy as np
 
     from fashion_gan import data, run, runtime
-    from fashion_gan.config import Config
+    from fashion_gan.presets import PRESETS
 
     class Counter(keras.callbacks.Callback):
         def __init__(self) -> None:
@@ -50,7 +51,9 @@ def train(pair: str, workers: int) -> dict:
 
     strategy = runtime.strategy()
     batch_size = BATCH * workers
-    config = Config(networks=pair, batch_size=batch_size, steps_per_execution=1)
+    config = dataclasses.replace(
+        PRESETS[pair], batch_size=batch_size, steps_per_execution=1, jit_compile="off"
+    )
     with strategy.scope():
         gan = run.build(config)
     images = np.random.default_rng(0).random((batch_size * (WARM_UP + STEPS), 28, 28, 1))
@@ -133,7 +136,8 @@ def tables(results: dict) -> str:
         "",
         f"Measured by two workers on one host, {machine['cores']} cores of {machine['processor']}, "
         f"TensorFlow {machine['tensorflow']}, {BATCH} images a worker and step, "
-        f"mean of {STEPS} steps. A ring of two sends each byte of the gradients once.",
+        f"mean of {STEPS} steps; the milliseconds are those of the fastest ten in a row. A ring of two "
+        "sends each byte of the gradients once.",
         "",
         "| pair | generator's gradients | discriminator's | their sum | sent a step and worker | "
         "measured / counted | step in one process |",
@@ -165,6 +169,20 @@ def tables(results: dict) -> str:
                 + " | ".join(f"{1e3 * t:.1f} ({compute / (compute + t):.0%})" for t in cells)
                 + " |"
             )
+    lines += [
+        "",
+        "The fewest hosts for which that would take longer than computing:",
+        "",
+        "| pair | " + " | ".join(f"{g} Gbit/s" for g in GIGABITS) + " |",
+        "|---|" + "---|" * len(GIGABITS),
+    ]
+    for pair in results["pairs"]:
+        counted, compute = sum(pair["gradients"].values()), pair["ms_per_step"] / 1e3
+        fewest = [
+            next(n for n in range(2, 10_000) if ring_seconds(counted, n, gigabits) > compute)
+            for gigabits in GIGABITS
+        ]
+        lines.append(f"| {pair['pair']} | " + " | ".join(map(str, fewest)) + " |")
     return "\n".join(lines) + "\n"
 
 

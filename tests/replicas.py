@@ -65,10 +65,12 @@ def train(strategy, steps_per_execution: int, layer: str | None = None) -> dict[
     """
     import keras
     import tensorflow as tf
+    from keras.callbacks import LambdaCallback
 
     from fashion_gan import GAN, data
 
-    rows = []
+    rows: list = []
+    ends: list[int] = []
 
     class Recording(GAN):
         def train_step(self, data):
@@ -93,9 +95,11 @@ def train(strategy, steps_per_execution: int, layer: str | None = None) -> dict[
         data.make_dataset(images, BATCH),
         epochs=EPOCHS,
         validation_data=data.make_dataset(images[:24], BATCH, shuffle=False),
+        callbacks=[LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))],
         verbose=0,
     ).history
-    result = {f"log {name}": np.array(values) for name, values in history.items()}
+    result = {"batches that callbacks saw end": np.array(ends)}
+    result |= {f"log {name}": np.array(values) for name, values in history.items()}
     for part in (gan, gan.g_optimizer, gan.d_optimizer):
         for index, variable in enumerate(part.variables):
             first, *others = strategy.experimental_local_results(variable.value)
