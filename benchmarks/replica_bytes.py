@@ -135,8 +135,8 @@ def tables(results: dict) -> str:
     lines = [
         "",
         f"Measured by two workers on one host, {machine['cores']} cores of {machine['processor']}, "
-        f"TensorFlow {machine['tensorflow']}, {BATCH} images a worker and step, "
-        f"mean of {STEPS} steps; the milliseconds are those of the fastest ten in a row. A ring of two "
+        f"TensorFlow {machine['tensorflow']}, {BATCH} images a worker and step, mean of {STEPS} "
+        "steps; the milliseconds are those of the fastest ten in a row. A ring of two "
         "sends each byte of the gradients once.",
         "",
         "| pair | generator's gradients | discriminator's | their sum | sent a step and worker | "

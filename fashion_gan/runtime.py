@@ -75,6 +75,7 @@ def strategy(devices: int | None = None) -> "tf.distribute.Strategy":
             one, and with `TF_CONFIG` all GPUs.
 
     Raises:
+        OSError: if this worker cannot listen at its address.
         ValueError: if there are fewer, or if `TF_CONFIG` cannot be read.
     """
     import tensorflow as tf
@@ -106,7 +107,13 @@ def _mirrored(*devices: str) -> "tf.distribute.Strategy":
 def _multi_worker_mirrored() -> "tf.distribute.Strategy":
     import tensorflow as tf
 
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.UnknownError as error:
+        raise OSError(
+            f"This worker cannot listen at its address in TF_CONFIG={os.environ['TF_CONFIG']}: "
+            f"{error.message}. Stop what uses the port, or give all workers another one."
+        ) from error
 
 
 def _check_devices(devices: int, there: int, kind: str) -> None:

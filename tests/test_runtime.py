@@ -75,6 +75,21 @@ def test_the_chief_is_the_first_of_the_workers(monkeypatch):
     assert runtime.workers() == ["c:3", "a:1", "b:2"]
 
 
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path, capsys, monkeypatch):
+    def fail():
+        raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
+
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": WORKERS, "task": task}))
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", fail)
+    status, lines = answer(["train", "--run", str(tmp_path / "run")], capsys)
+    assert status == 2
+    assert len(lines) == 1
+    assert "cannot listen at its address" in lines[0]
+    assert "Could not start gRPC server. Stop what uses the port" in lines[0]
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("lost", [True, False], ids=["workers", "one process"])
 def test_an_error_of_tensorflow_means_a_lost_worker_only_where_there_are_workers(lost, monkeypatch):
     task = {"type": "worker", "index": 0}
