@@ -91,6 +91,9 @@ def make_dataset(
 
     dataset = tf.data.Dataset.range(1).flat_map(iteration)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(2)
+    options = tf.data.Options()  # of several workers, each takes its rows of every batch
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    dataset = dataset.with_options(options)
     dataset.epoch, dataset.start = epoch, start
     return dataset
 

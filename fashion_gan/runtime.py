@@ -1,5 +1,6 @@
 """The process that a run lives in: seeds, precision, devices, TensorFlow's messages, versions."""
 
+import functools
 import json
 import os
 import platform
@@ -66,13 +67,15 @@ def strategy(devices: int | None = None) -> "tf.distribute.Strategy":
     """How a run is spread: over the workers of `TF_CONFIG`, over devices of this host, or not.
 
     Build the GAN in its `scope()`. With `TF_CONFIG`, call this before anything else that uses
-    TensorFlow's devices; it waits for the other workers.
+    TensorFlow's devices; it waits for the other workers. Equal calls in one process give the same
+    strategy.
 
     Args:
         devices: so many GPUs of this host, the first ones, or CPUs if it has no GPU; by default
             one, and with `TF_CONFIG` all GPUs.
 
     Raises:
+        OSError: if this worker cannot listen at its address.
         ValueError: if there are fewer, or if `TF_CONFIG` cannot be read.
     """
     import tensorflow as tf
@@ -82,13 +85,35 @@ def strategy(devices: int | None = None) -> "tf.distribute.Strategy":
         if devices is not None:
             _check_devices(devices, max(len(gpus), 1), "GPU" if gpus else "CPU")
             tf.config.set_visible_devices(gpus[:devices], "GPU")
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _multi_worker_mirrored()
     if devices is None or devices == 1:
         return tf.distribute.get_strategy()
     kind = "GPU" if gpus else "CPU"
     names = [device.name for device in tf.config.list_logical_devices(kind)]
     _check_devices(devices, len(names), kind)
-    return tf.distribute.MirroredStrategy(names[:devices])
+    return _mirrored(*names[:devices])
+
+
+# Cached, since TensorFlow numbers the collectives of each strategy from 1: those of a second one on
+# the same devices are taken for the first one's, and fail.
+@functools.cache
+def _mirrored(*devices: str) -> "tf.distribute.Strategy":
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices)
+
+
+@functools.cache
+def _multi_worker_mirrored() -> "tf.distribute.Strategy":
+    import tensorflow as tf
+
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.UnknownError as error:
+        raise OSError(
+            f"This worker cannot listen at its address in TF_CONFIG={os.environ['TF_CONFIG']}: "
+            f"{error.message}. Stop what uses the port, or give all workers another one."
+        ) from error
 
 
 def _check_devices(devices: int, there: int, kind: str) -> None:
@@ -113,8 +138,12 @@ def workers() -> list[str]:
         cluster, task = content["cluster"], content["task"]
         if not set(cluster) <= {"chief", "worker"}:
             raise ValueError(f"its jobs are {list(cluster)}")
-        cluster[task["type"]][task["index"]]
-        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+        addresses = [*cluster.get("chief", []), *cluster.get("worker", [])]
+        if not all(isinstance(jobs, list) for jobs in cluster.values()):
+            raise ValueError("the addresses of a job are no list")
+        if task["index"] not in range(len(cluster[task["type"]])):
+            raise ValueError(f"its index is {task['index']!r}")
+        return addresses
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             'Expected TF_CONFIG={"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": '

@@ -1,0 +1,102 @@
+"""How a run is spread over devices and workers, and what is said when it cannot be."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from fashion_gan import runtime
+from fashion_gan.cli import main
+
+WORKERS = {"worker": ["a:1", "b:2"]}
+
+
+def answer(arguments, capsys):
+    """Status and lines of the command."""
+    status = main(arguments)
+    return status, capsys.readouterr().err.splitlines()
+
+
+def test_more_devices_than_there_are_are_refused_before_anything_is_written(tmp_path, capsys):
+    folder = tmp_path / "run"
+    status, lines = answer(["train", "--devices", "3", "--run", str(folder)], capsys)
+    assert status == 2
+    assert len(lines) == 1
+    assert "Expected 1 to 1 devices" in lines[0]
+    assert "Received: devices=3" in lines[0]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "null",
+        '"worker"',
+        json.dumps({"cluster": WORKERS}),
+        json.dumps({"cluster": ["a:1"], "task": {"type": "worker", "index": 0}}),
+        json.dumps({"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}),
+        json.dumps({"cluster": WORKERS, "task": {"type": "worker", "index": 2}}),
+        json.dumps({"cluster": WORKERS, "task": {"type": "worker", "index": -1}}),
+        json.dumps({"cluster": WORKERS, "task": {"type": "worker", "index": "0"}}),
+        json.dumps({"cluster": WORKERS, "task": {"type": "chief", "index": 0}}),
+        json.dumps({"cluster": WORKERS | {"ps": ["c:3"]}, "task": {"type": "ps", "index": 0}}),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]], ids=["train", "dry run"])
+def test_a_tf_config_that_cannot_be_read_is_refused(text, flags, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    folder = tmp_path / "run"
+    status, lines = answer(["train", "--run", str(folder), *flags], capsys)
+    assert status == 2
+    assert len(lines) == 1
+    assert "Expected TF_CONFIG=" in lines[0]
+    assert text in lines[0]
+    assert not folder.exists()
+
+
+def test_workers_need_a_folder_that_they_share(capsys, monkeypatch):
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": WORKERS, "task": task}))
+    assert answer(["train"], capsys) == (
+        2,
+        ["fashion-gan: error: With TF_CONFIG, --run is needed: a folder that all workers share."],
+    )
+
+
+def test_the_chief_is_the_first_of_the_workers(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert runtime.workers() == []
+    task = {"type": "worker", "index": 1}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": WORKERS, "task": task}))
+    assert runtime.workers() == ["a:1", "b:2"]
+    cluster = {"cluster": WORKERS | {"chief": ["c:3"]}, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    assert runtime.workers() == ["c:3", "a:1", "b:2"]
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path, capsys, monkeypatch):
+    def fail():
+        raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
+
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": WORKERS, "task": task}))
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", fail)
+    status, lines = answer(["train", "--run", str(tmp_path / "run")], capsys)
+    assert status == 2
+    assert len(lines) == 1
+    assert "cannot listen at its address" in lines[0]
+    assert "Could not start gRPC server. Stop what uses the port" in lines[0]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["workers", "one process"])
+def test_an_error_of_tensorflow_means_a_lost_worker_only_where_there_are_workers(lost, monkeypatch):
+    task = {"type": "worker", "index": 0}
+    text = json.dumps({"cluster": WORKERS, "task": task}) if lost else ""
+    monkeypatch.setenv("TF_CONFIG", text)
+    with (
+        pytest.raises(ConnectionError if lost else tf.errors.UnavailableError),
+        runtime.with_workers(),
+    ):
+        raise tf.errors.UnavailableError(None, None, "/job:worker/replica:0/task:1: gone")

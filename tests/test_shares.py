@@ -1,0 +1,75 @@
+"""Batches that replicas can share equally, and batch norm on a replica's share."""
+
+import warnings
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashion_gan import borders, data, models
+
+ONE, TWO = (SimpleNamespace(num_replicas_in_sync=count) for count in (1, 2))
+IMAGES = np.zeros((12, 4, 4, 1), "float32")
+
+
+def batches(size, **arguments):
+    return data.make_dataset(IMAGES, size, **arguments)
+
+
+UNEQUAL = [
+    (batches(3), {}, "batches of 3."),
+    (batches(4, drop_remainder=False), {}, "batches of unknown size."),
+    (IMAGES, {"batch_size": 5}, "batches of 5."),
+    (IMAGES[:11], {"batch_size": 4}, "batches of 3."),
+    (IMAGES[:11], {}, "batches of 11."),
+    ((batch for batch in [IMAGES]), {}, "batches of unknown size."),
+    (batches(4), {"validation_data": batches(3)}, "batches of 3."),
+    (batches(4), {"validation_data": (IMAGES[:11], None)}, "batches of 11."),
+    (IMAGES, {"batch_size": 4, "validation_data": IMAGES, "validation_batch_size": 3}, "of 3."),
+]
+EQUAL = [
+    (batches(4), {"validation_data": batches(6)}),
+    (IMAGES, {"batch_size": 4, "validation_data": (IMAGES[:10], None)}),
+    (IMAGES, {}),
+]
+
+
+@pytest.mark.parametrize(("x", "arguments", "message"), UNEQUAL)
+def test_batches_without_equal_shares_are_refused_with_what_to_do(x, arguments, message):
+    with pytest.raises(ValueError, match="shared equally by 2 replicas") as error:
+        borders.check_shares(TWO, x, **arguments)
+    assert message in str(error.value)
+    assert "Batch by a multiple of 2, with drop_remainder=True" in str(error.value)
+    borders.check_shares(ONE, x, **arguments)
+
+
+@pytest.mark.parametrize(("x", "arguments"), EQUAL)
+def test_batches_with_equal_shares_are_taken(x, arguments):
+    borders.check_shares(TWO, x, **arguments)
+
+
+def test_a_validation_split_is_refused_on_replicas():
+    with pytest.raises(ValueError, match=r"give validation_data. Received: validation_split=0.1"):
+        borders.check_shares(TWO, IMAGES, 4, validation_split=0.1)
+    borders.check_shares(ONE, IMAGES, 4, validation_split=0.1)
+
+
+def test_our_datasets_ask_to_be_shared_by_rows_and_not_by_files():
+    policy = batches(4).options().experimental_distribute.auto_shard_policy
+    assert policy == tf.data.experimental.AutoShardPolicy.DATA
+
+
+def test_batch_norm_that_sees_only_a_share_is_warned_of_by_name():
+    pair = models.build("dcgan", latent_dim=3, image_shape=(4, 4, 1))
+    names = [x.name for x in pair[0].layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(names) == 2
+    with pytest.warns(UserWarning, match=f"On 2 replicas, {', '.join(names)} will each take"):
+        borders.check_batch_norm(pair, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        borders.check_batch_norm(pair, 1)
+        borders.check_batch_norm([keras.Sequential([keras.layers.Input((3,))])], 2)
+        synchronized = keras.layers.BatchNormalization(synchronized=True)
+        borders.check_batch_norm([keras.Sequential([keras.layers.Input((3,)), synchronized])], 2)
