@@ -1,6 +1,7 @@
 """One peer in a process of its own: time it, or follow its losses from given numbers.
 
     python one.py time NAME PAIR SECONDS PIXELS.npy     prints JSON
+    python one.py give NAME PAIR GIVEN.npz STEPS        writes numbers to start from, for any name
     python one.py check NAME PAIR GIVEN.npz             prints the losses of each step as JSON
 
 GIVEN.npz holds `images` (steps, batch, 28, 28, 1) in the generator's range, `latents` (2 x steps,
@@ -66,7 +67,27 @@ def _spend(made, many, seconds):
     return steps, spent
 
 
+def write_given(path, pair, steps, seed=0):
+    """The numbers that a check starts from: random weights, images and latents."""
+    import keras
+    from keras_networks import networks
+
+    keras.utils.set_random_seed(seed)
+    generator, discriminator, latent_dim = networks(pair)
+    batch, low = (64, -1.0) if pair == "dcgan" else (32, 0.0)
+    rng = np.random.default_rng(seed)
+    given = {
+        "images": rng.uniform(low, 1.0, (steps, batch, 28, 28, 1)),
+        "latents": rng.standard_normal((2 * steps, batch, latent_dim)),
+    }
+    for part, network in (("g", generator), ("d", discriminator)):
+        for index, variable in enumerate(network.trainable_variables):
+            given[f"{part}{index}"] = variable.numpy().astype("float64")
+    np.savez(path, **given)
+
+
 def losses(name, pair, given):
+    _compute_in_float64(PEERS[name][0])
     with np.load(given) as file:
         weights = [
             [
@@ -79,11 +100,30 @@ def losses(name, pair, given):
         return made.given(file["images"], file["latents"])
 
 
+def _compute_in_float64(module):
+    """For losses to agree after many steps: differences in rounding double with each of them."""
+    if module == "torch_gan":
+        import torch
+
+        torch.set_default_dtype(torch.float64)
+    elif module == "jax_gan":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+    else:
+        import keras
+
+        keras.config.set_floatx("float64")
+
+
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.path.insert(0, str(Path(__file__).parent.parent.parent))
     task, name, pair, *rest = sys.argv[1:]
-    result = (
-        timed(name, pair, float(rest[0]), rest[1]) if task == "time" else losses(name, pair, *rest)
-    )
+    if task == "give":
+        result = write_given(rest[0], pair, int(rest[1]))
+    elif task == "check":
+        result = losses(name, pair, rest[0])
+    else:
+        result = timed(name, pair, float(rest[0]), rest[1])
     print(json.dumps(result))

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fashion_gan.benchmark.chart import Bar, bars
+from fashion_gan.benchmark.svg import Bar, bars
 from fashion_gan.benchmark.variants import VARIANTS, Variant, find
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 
-__all__ = ["VARIANTS", "Variant", "chart", "compare", "find", "table"]
+__all__ = ["VARIANTS", "Variant", "chart", "compare", "find", "processor", "table"]
 
 
 def compare(
@@ -72,7 +72,7 @@ def compare(
     machine = _child({"task": "machine", "device": device})
     if "error" in machine:
         raise ValueError(machine["error"].removeprefix("ValueError: "))
-    machine = {"processor": _processor(), "cores": os.cpu_count(), **machine}
+    machine = {"processor": processor(), "cores": os.cpu_count(), **machine}
     if variants is None:
         several = [f"devices-{machine['devices']}"] if machine["devices"] > 1 else []
         variants = [*VARIANTS, *several]
@@ -116,7 +116,7 @@ def table(report: dict[str, Any]) -> Any:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    made = Table(box=SIMPLE, pad_edge=False)
+    made = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     made.add_column("preset, variant")
     for head in ("ms a step", "least", "most", "images/s", "floor", "compile", "start", "MiB"):
         made.add_column(head, justify="right")
@@ -189,7 +189,8 @@ def _child(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"the process ended with status {done.returncode}: {last}"}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the machine's processor, as far as the system tells it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
