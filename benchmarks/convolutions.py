@@ -70,23 +70,23 @@ def pair(layers):
     if layers == "keras":
         return models.build("dcgan")
     replace = by_products if layers == "products" else by_upsampling
+    networks = models.build("dcgan")
     return [
-        Sequential([network.inputs[0], *map(replace, network.layers)], name=network.name)
-        for network in models.build("dcgan")
+        Sequential([p.inputs[0], *(new for old in p.layers for new in replace(old))], name=p.name)
+        for p in networks
     ]
 
 
 def by_upsampling(layer):
     """A transposed convolution as an upsampling and a convolution; anything else as it is."""
-    from keras import Sequential
     from keras import layers as kl
 
     if not isinstance(layer, kl.Conv2DTranspose):
-        return layer
+        return [layer]
     convolution = kl.Conv2D(
         layer.filters, 5, padding="same", activation=layer.activation, dtype=layer.dtype_policy
     )
-    return Sequential([kl.UpSampling2D(2), convolution])
+    return [kl.UpSampling2D(2), convolution]
 
 
 def by_products(layer):
@@ -131,10 +131,10 @@ def by_products(layer):
 
     kind = {kl.Conv2D: Convolution, kl.Conv2DTranspose: Transposed}.get(type(layer))
     if kind is None:
-        return layer
+        return [layer]
     config = layer.get_config()
     config["dtype"] = keras.dtype_policies.get(layer.dtype_policy.name)
-    return kind.from_config(config)
+    return [kind.from_config(config)]
 
 
 def check_products():

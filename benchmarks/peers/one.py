@@ -114,6 +114,7 @@ def _compute_in_float64(module):
         import keras
 
         keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
 
 
 if __name__ == "__main__":
