@@ -5,11 +5,10 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from fashion_gan._version import __version__
-from fashion_gan.benchmark import VARIANTS
+from fashion_gan.benchmark import command
 from fashion_gan.config import Config
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
@@ -103,37 +102,6 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
     Console().print(table)
     print(f"{options.count:,} images against as many {options.held_out} images of Fashion-MNIST.")
-
-
-def _benchmark(options: argparse.Namespace) -> None:
-    from fashion_gan import benchmark
-
-    settings = {"batch_size": options.batch_size} if options.batch_size else {}
-    report = benchmark.compare(
-        options.preset or ["dense"],
-        options.variant,
-        rounds=options.rounds,
-        steps=options.steps,
-        steps_per_execution=options.steps_per_execution,
-        settings=settings,
-        device=options.device,
-        data_dir=options.data_dir,
-        profile=options.profile,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
-    )
-    if options.chart:
-        Path(options.chart).write_text(benchmark.chart(report))
-    if options.json:
-        print(json.dumps(report, indent=1))
-    else:
-        from rich.console import Console
-
-        Console().print(benchmark.table(report))
-        best = report["machine"]["flops_per_second"] / 1e9
-        print(f"floor: share of {best:.0f} GFLOP/s, the rate of the machine's best matrix product")
-        print("start: from the command to the first result; MiB: peak memory, host + device")
-    if failed := [f"{r['preset']}, {r['variant']}" for r in report["results"] if "error" in r]:
-        raise ValueError(f"{'; '.join(failed)} failed. The lines above, or --json, say why.")
 
 
 def _run_module(options: argparse.Namespace) -> Any:
@@ -230,41 +198,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON in place of a table")
     evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
-    _add_benchmark(commands)
+    timing = _command(
+        commands, "benchmark", command.run, "time a train step, in variants that take turns"
+    )
+    command.add_flags(timing, _positive)
     return parser
-
-
-def _add_benchmark(commands: Any) -> None:
-    benchmark = _command(
-        commands, "benchmark", _benchmark, "time a train step, in variants that take turns"
-    )
-    benchmark.add_argument(
-        "--preset", action="append", help=f"one or several of: {', '.join(PRESETS)} (default dense)"
-    )
-    benchmark.add_argument(
-        "--variant",
-        action="append",
-        help="one or several, in place of all: "
-        + "; ".join(f"{name} ({variant.help})" for name, variant in VARIANTS.items())
-        + "; devices-N (auto, on N devices)",
-    )
-    for flag, default, help in (
-        ("--rounds", 5, "measurements of each, of which the median counts"),
-        ("--steps", 500, "to warm up, and as many again to be timed, in each measurement"),
-        ("--steps-per-execution", 100, "in the variants with many"),
-        ("--batch-size", None, "in place of the presets' own"),
-    ):
-        shown = "" if default is None else f" (default {default})"
-        benchmark.add_argument(
-            flag, type=_positive, default=default, metavar="N", help=f"{help}{shown}"
-        )
-    benchmark.add_argument(
-        "--device", choices=("CPU", "GPU"), help="by default the one that TensorFlow prefers"
-    )
-    benchmark.add_argument("--chart", metavar="FILE.svg", help="draw the times as bars")
-    benchmark.add_argument("--profile", metavar="FOLDER", help="for TensorBoard, of each variant")
-    benchmark.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    benchmark.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
 
 
 def _command(commands: Any, name: str, run: Any, help: str) -> argparse.ArgumentParser:
