@@ -117,7 +117,7 @@ def table(report: dict[str, Any]) -> Any:
     from rich.table import Table
 
     made = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    made.add_column("preset, variant")
+    made.add_column(no_wrap=True)
     for head in ("ms a step", "least", "most", "images/s", "floor", "compile", "start", "MiB"):
         made.add_column(head, justify="right")
     for result in report["results"]:
