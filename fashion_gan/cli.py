@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from fashion_gan._version import __version__
+from fashion_gan.benchmark import command
 from fashion_gan.config import Config
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
@@ -216,6 +217,10 @@ def _parser() -> argparse.ArgumentParser:
         "then generated ones) and closest.png (samples above their nearest training images)",
     )
     evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    timing = _command(
+        commands, "benchmark", command.run, "time a train step, in variants that take turns"
+    )
+    command.add_flags(timing, _positive)
     return parser
 
 

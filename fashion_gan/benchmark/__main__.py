@@ -1,0 +1,28 @@
+"""`python -m fashion_gan.benchmark`: the process of one measurement, from JSON to JSON."""
+
+import json
+import sys
+
+from fashion_gan.config import Config
+from fashion_gan.runtime import import_tensorflow_quietly
+
+
+def main(text: str) -> None:
+    """Do what the request says, and print the result or the error as the last line."""
+    request = json.loads(text)
+    import_tensorflow_quietly()
+    from fashion_gan.benchmark import measure
+
+    try:
+        if request["task"] == "machine":
+            result = measure.machine(request["device"])
+        else:
+            preset = Config.from_dict(request["preset"])
+            result = measure.measure(preset, **request["arguments"])
+    except Exception as error:  # the parent says it in one line, whatever it is
+        result = {"error": f"{type(error).__name__}: {error}", "kind": type(error).__name__}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,77 @@
+"""The command `fashion-gan benchmark`: its flags, and what it prints."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fashion_gan.benchmark import VARIANTS, chart, compare, table
+from fashion_gan.presets import PRESETS
+
+__all__ = ["add_flags", "run"]
+
+
+def add_flags(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
+    """Add the flags that `run` reads; `positive` reads a number of at least 1."""
+    parser.add_argument(
+        "--preset", action="append", help=f"one or several of: {', '.join(PRESETS)} (default dense)"
+    )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        help="one or several, in place of all: "
+        + "; ".join(f"{name} ({variant.help})" for name, variant in VARIANTS.items())
+        + "; devices-N (auto, on N devices)",
+    )
+    for flag, default, help in (
+        ("--rounds", 5, "measurements of each, of which the median counts"),
+        ("--steps", 500, "to warm up, and as many again to be timed, in each measurement"),
+        ("--steps-per-execution", 100, "in the variants with many"),
+        ("--batch-size", None, "in place of the presets' own"),
+    ):
+        shown = "" if default is None else f" (default {default})"
+        parser.add_argument(
+            flag, type=positive, default=default, metavar="N", help=f"{help}{shown}"
+        )
+    parser.add_argument(
+        "--device", choices=("CPU", "GPU"), help="by default the one that TensorFlow prefers"
+    )
+    parser.add_argument("--chart", metavar="FILE.svg", help="draw the times as bars")
+    parser.add_argument("--profile", metavar="FOLDER", help="for TensorBoard, of each variant")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, and print a table or JSON.
+
+    Raises:
+        ValueError: as `compare` does; and after the report, if a variant failed.
+    """
+    settings = {"batch_size": options.batch_size} if options.batch_size else {}
+    report = compare(
+        options.preset or ["dense"],
+        options.variant,
+        rounds=options.rounds,
+        steps=options.steps,
+        steps_per_execution=options.steps_per_execution,
+        settings=settings,
+        device=options.device,
+        data_dir=options.data_dir,
+        profile=options.profile,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    if options.chart:
+        Path(options.chart).write_text(chart(report))
+    if options.json:
+        print(json.dumps(report, indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(table(report))
+        best = report["machine"]["flops_per_second"] / 1e9
+        print(f"floor: share of {best:.0f} GFLOP/s, the rate of the machine's best matrix product")
+        print("start: from the command to the first result; MiB: peak memory, host + device")
+    if failed := [f"{r['preset']}, {r['variant']}" for r in report["results"] if "error" in r]:
+        raise ValueError(f"{'; '.join(failed)} failed. The lines above, or --json, say why.")

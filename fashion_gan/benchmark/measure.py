@@ -1,0 +1,156 @@
+"""One measurement, in a process of its own: one variant of one preset, or the machine itself."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fashion_gan import data, run, runtime
+from fashion_gan.benchmark.arithmetic import matmul_flops_per_second, step_flops
+from fashion_gan.benchmark.book import BookLoop
+from fashion_gan.benchmark.variants import find
+from fashion_gan.config import Config
+
+__all__ = ["machine", "measure"]
+
+
+def machine(device: str | None) -> dict[str, Any]:
+    """What TensorFlow finds: `device`, `devices`, `flops_per_second`, and the versions.
+
+    Raises:
+        ValueError: if there is no device of the kind that was asked for.
+    """
+    kind = _use(device, 1)
+    names = [found.name for found in tf.config.list_physical_devices(kind)]
+    return {
+        "device": kind,
+        "devices": len(names),
+        "flops_per_second": matmul_flops_per_second(),
+        **runtime.versions(),
+    }
+
+
+def measure(
+    preset: Config,
+    variant: str,
+    *,
+    steps: int,
+    steps_per_execution: int,
+    started: float,
+    device: str | None = None,
+    data_dir: str | None = None,
+    profile: str | None = None,
+) -> dict[str, Any]:
+    """Train a variant for `steps` to warm up and as many again to be timed.
+
+    Args:
+        preset: what to train.
+        variant: a name, see `variants.find`.
+        steps: rounded up to whole executions.
+        steps_per_execution: of the variants with many.
+        started: `time.time()` when the command for this process was given.
+        device: "CPU" or "GPU"; by default what TensorFlow prefers.
+        data_dir: see `data.find`.
+        profile: folder for a TensorBoard profile of one more execution, of at least 10 steps.
+
+    Returns:
+        `ms_per_step`; `first_seconds`, from the command to the end of the first execution, and
+        `compile_seconds`, that execution less the time that it takes later; peak `host_mib` and
+        `device_mib` (None on a CPU); `flops` of a step; `xla`, what was chosen and why.
+
+    Raises:
+        ValueError: if there are not the devices that were asked for.
+    """
+    chosen = find(variant)
+    config = chosen.config(preset, steps_per_execution)
+    kind = _use(device, chosen.devices)
+    images = data.load(data_dir).train_images
+    with runtime.strategy(chosen.devices).scope():
+        gan = run.build(config)
+    dataset = data.make_dataset(
+        images, config.batch_size, value_range=gan.value_range, seed=config.seed
+    )
+    executions = -(-steps // config.steps_per_execution)
+    if chosen.book:
+        pair = (gan.g_optimizer, gan.d_optimizer)
+        book = BookLoop(gan.generator, gan.discriminator, pair, gan.jit_compile)
+        batches = iter(dataset.repeat())
+        train = lambda count: _time(lambda: book.run(batches, count))
+    else:
+        endless = dataset.repeat()
+        train = lambda count: _time_fit(gan, endless, count)
+    size = config.steps_per_execution
+    first = train(size)
+    first_seconds = time.time() - started
+    train(executions * size)
+    seconds = train(executions * size) / executions
+    if profile is not None:
+        Path(profile).mkdir(parents=True, exist_ok=True)
+        with tf.profiler.experimental.Profile(profile):
+            train(max(size, 10))
+    return {
+        "ms_per_step": 1e3 * seconds / size,
+        "first_seconds": first_seconds,
+        "compile_seconds": max(first - seconds, 0.0),
+        "host_mib": _host_mib(),
+        "device_mib": _device_mib() if kind == "GPU" else None,
+        "flops": step_flops(gan.generator, gan.discriminator, config.batch_size),
+        "batch_size": config.batch_size,
+        "xla": str(gan.xla),
+    }
+
+
+class _Clock(keras.callbacks.Callback):
+    """The seconds of an epoch's executions, without what `fit()` does around them."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.seconds = time.perf_counter() - self.start
+
+
+def _time_fit(gan: keras.Model, dataset: Any, steps: int) -> float:
+    clock = _Clock()
+    gan.fit(dataset, epochs=1, steps_per_epoch=steps, callbacks=[clock], verbose=0)
+    return clock.seconds
+
+
+def _time(train: Any) -> float:
+    start = time.perf_counter()
+    train()
+    return time.perf_counter() - start
+
+
+def _use(device: str | None, count: int) -> str:
+    """Make TensorFlow see only devices of the wanted kind, at least `count` if they are CPUs."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "GPU" and not gpus:
+        raise ValueError(
+            "Expected a GPU. Received: --device GPU, where TensorFlow finds none. Install "
+            'fashion-gan with its extra "gpu", or leave --device out.'
+        )
+    if device == "CPU":
+        tf.config.set_visible_devices([], "GPU")
+    kind = "GPU" if gpus and device != "CPU" else "CPU"
+    if kind == "CPU" and count > 1:  # one CPU can pose as several
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration()] * count
+        tf.config.set_logical_device_configuration(cpu, parts)
+    return kind
+
+
+def _host_mib() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def _device_mib() -> float:
+    names = [
+        device.name.removeprefix("/device:") for device in tf.config.list_logical_devices("GPU")
+    ]
+    return sum(tf.config.experimental.get_memory_info(name)["peak"] for name in names) / 2**20

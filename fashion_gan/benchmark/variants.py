@@ -1,0 +1,57 @@
+"""The variants that a benchmark compares: ways to run one and the same train step."""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from fashion_gan.config import Config
+from fashion_gan.registry import lookup
+
+__all__ = ["VARIANTS", "Variant", "find"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to train a preset: settings in place of its own, on one or several devices."""
+
+    help: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    many_steps: bool = True  # in an execution, rather than one
+    book: bool = False  # the chapter's loop in place of fit()
+    devices: int = 1
+
+    def config(self, preset: Config, steps_per_execution: int) -> Config:
+        """The preset, trained this way; `steps_per_execution` if there are many in one."""
+        steps = steps_per_execution if self.many_steps else 1
+        return dataclasses.replace(preset, **self.settings, steps_per_execution=steps)
+
+
+VARIANTS: dict[str, Variant] = {
+    "book": Variant(
+        "the chapter's loop: train_on_batch on two models, trainable toggled",
+        {"jit_compile": "off"},
+        many_steps=False,
+        book=True,
+    ),
+    "fit": Variant("one step an execution, no XLA", {"jit_compile": "off"}, many_steps=False),
+    "fit-many": Variant("many steps an execution, no XLA", {"jit_compile": "off"}),
+    "xla": Variant("one step an execution, XLA", {"jit_compile": "on"}, many_steps=False),
+    "xla-many": Variant("many steps an execution, XLA", {"jit_compile": "on"}),
+    "auto": Variant("many steps an execution, XLA if it pays here", {"jit_compile": "auto"}),
+    "bfloat16": Variant("auto, in mixed_bfloat16", {"precision": "mixed_bfloat16"}),
+    "float16": Variant("auto, in mixed_float16", {"precision": "mixed_float16"}),
+}
+"""By name. `devices-N` is one more for each N: auto, on N devices."""
+
+
+def find(name: str) -> Variant:
+    """The variant of a name.
+
+    Raises:
+        ValueError: if there is none; the message lists the names.
+    """
+    if match := re.fullmatch(r"devices-([1-9]\d*)", name):
+        devices = int(match[1])
+        return Variant(f"auto, on {devices} devices", devices=devices)
+    return lookup({**VARIANTS, "devices-2": Variant("")}, name, "variant")

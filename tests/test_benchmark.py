@@ -1,0 +1,172 @@
+"""The benchmark: a small one runs, FLOPs are those of a hand count, and the charts are SVG."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashion_gan import GAN, benchmark, models
+from fashion_gan.benchmark import arithmetic, book, svg
+from fashion_gan.cli import main
+
+SMALL = ["--rounds", "1", "--steps", "2", "--steps-per-execution", "2", "--batch-size", "8"]
+
+
+def graph_flops(function, *arguments):
+    """FLOPs of matrix products and convolutions in a traced function, from its graph's shapes.
+
+    Only of those that run: gradients that are not asked for are in the graph, but lead nowhere.
+    """
+    graph = function.get_concrete_function(*arguments).graph
+    waiting, running = [*graph.control_outputs, *(x.op for x in graph.outputs)], set()
+    while waiting:
+        operation = waiting.pop()
+        if operation not in running:
+            running.add(operation)
+            waiting += [*operation.control_inputs, *(x.op for x in operation.inputs)]
+    flops = 0
+    for operation in running:
+        shapes = [value.shape for value in operation.inputs]
+        if operation.type == "MatMul":
+            inner = shapes[0][0 if operation.get_attr("transpose_a") else 1]
+            flops += 2 * operation.outputs[0].shape.num_elements() * inner
+        elif operation.type == "Conv2D":
+            kernel = shapes[1]
+            flops += 2 * operation.outputs[0].shape.num_elements() * kernel[:3].num_elements()
+        elif operation.type == "Conv2DBackpropInput":  # its third input is what Conv2D would give
+            flops += 2 * shapes[2].num_elements() * shapes[1][:3].num_elements()
+        elif operation.type == "Conv2DBackpropFilter":
+            kernel = operation.outputs[0].shape
+            flops += 2 * shapes[2].num_elements() * kernel[:3].num_elements()
+    return flops
+
+
+def test_flops_of_the_dense_step_are_those_of_a_hand_count():
+    g, d = 30 * 100 + 100 * 150 + 150 * 784, 784 * 150 + 150 * 100 + 100
+    d_phase = g + 2 * (d + d + (d - 784 * 150))
+    g_phase = g + d + d + g + (g - 30 * 100)
+    pair = models.build("dense")
+    assert arithmetic.step_flops(*pair, 32) == 2 * 32 * (d_phase + g_phase) == 87_411_200
+    assert arithmetic.forward_flops(pair[0]) == [2 * 3_000, 2 * 15_000, 2 * 117_600]
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_flops_are_those_of_the_graph_that_tensorflow_makes(name):
+    gan = GAN(*models.build(name))
+    gan.compile(jit_compile=False)
+    step = tf.function(gan.train_step, autograph=False)
+    counted = graph_flops(step, tf.TensorSpec((4, 28, 28, 1)))
+    assert arithmetic.step_flops(gan.generator, gan.discriminator, 4) == counted
+
+
+def test_a_layer_whose_flops_are_not_known_is_named():
+    unknown = keras.layers.EinsumDense("ab,bc->ac", 8, name="einsum")
+    network = keras.Sequential([keras.layers.Input((8,)), unknown])
+    with pytest.raises(ValueError, match="Received: 'einsum' of type EinsumDense"):
+        arithmetic.forward_flops(network)
+
+
+def test_the_books_loop_trains_each_network_in_its_phase_alone(tiny_images, monkeypatch):
+    generator, discriminator = models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
+    optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
+    loop = book.BookLoop(generator, discriminator, optimizers, jit_compile=False)
+    moved = []
+    for model, other in ((loop.discriminator, generator), (loop.both, discriminator)):
+
+        def train(*data, model=model, other=other, call=model.train_on_batch):
+            own = discriminator if model is discriminator else generator
+            before = [network.get_weights() for network in (own, other)]
+            result = call(*data)
+            after = [network.get_weights() for network in (own, other)]
+            moved.append(
+                [
+                    not all(map(np.array_equal, old, new))
+                    for old, new in zip(before, after, strict=True)
+                ]
+            )
+            return result
+
+        monkeypatch.setattr(model, "train_on_batch", train)
+    loop.run(iter([tf.constant(tiny_images)] * 3), 3)
+    assert moved == [[True, False]] * 6
+
+
+def test_a_benchmark_of_two_variants_gives_a_report_a_table_and_a_chart(tmp_path, capsys):
+    picture = tmp_path / "times.svg"
+    variants = ["--variant", "book", "--variant", "fit-many"]
+    assert main(["benchmark", *variants, *SMALL, "--chart", str(picture), "--json"]) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert report["machine"]["flops_per_second"] > 1e8
+    assert [result["variant"] for result in report["results"]] == ["book", "fit-many"]
+    for result in report["results"]:
+        assert result["flops"] == 87_411_200 * 8 // 32
+        assert result["ms_per_step"]["least"] <= result["ms_per_step"]["median"]
+        assert 0 < result["share_of_floor"] < 1
+        assert result["first_seconds"] > result["compile_seconds"] > 0
+        assert result["host_mib"] > 100
+        assert result["xla"] == "XLA is off: jit_compile=False was asked for."
+    assert err.splitlines()[1].startswith("[2/2] dense, fit-many: ")
+    assert "fit-many" in picture.read_text()
+    assert ElementTree.fromstring(picture.read_text()).tag == "{http://www.w3.org/2000/svg}svg"
+    assert benchmark.table(report).row_count == 2
+
+
+def test_bars_are_as_long_as_their_values_and_names_are_escaped():
+    drawn = ElementTree.fromstring(
+        svg.bars("a < b", "ms", [svg.Bar("x & y", 1, 1, 2), svg.Bar("z", 2, 1, 4)])
+    )
+    widths = [float(rect.get("width")) for rect in drawn.findall("{*}rect")][1:]
+    assert widths[1] == 2 * widths[0] > 0
+    assert [text.text for text in drawn.findall("{*}text")][:2] == ["a < b", "x & y"]
+    with pytest.raises(ValueError, match="at least one bar"):
+        svg.bars("nothing", "ms", [])
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(capsys):
+    assert main(["benchmark", "--device", "GPU"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("fashion-gan: error: Expected a GPU. Received: --device GPU")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"presets": ["dens"]}, "Did you mean 'dense'"),
+        ({"variants": ["fitt"]}, "Did you mean 'fit'"),
+        ({"variants": ["devices-0"]}, "Received: variant='devices-0'"),
+        ({"rounds": 0}, "at least 1. Received: rounds=0"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_runs(arguments, message, monkeypatch):
+    monkeypatch.setattr(benchmark, "_child", None)
+    with pytest.raises(ValueError, match=message):
+        benchmark.compare(**arguments)
+
+
+def test_a_variant_that_fails_is_reported_and_the_others_go_on(monkeypatch):
+    good = {"ms_per_step": 2.0, "first_seconds": 3.0, "compile_seconds": 1.0, "host_mib": 5.0}
+    good |= {"device_mib": None, "flops": 10, "batch_size": 4, "xla": "XLA is off: no."}
+
+    def child(request):
+        if request["task"] == "machine":
+            return {"device": "CPU", "devices": 1, "flops_per_second": 1e4}
+        return {"error": "no"} if request["arguments"]["variant"] == "xla" else good
+
+    monkeypatch.setattr(benchmark, "_child", child)
+    lines = []
+    report = benchmark.compare(variants=["xla", "fit"], rounds=2, progress=lines.append)
+    failed, fine = report["results"]
+    assert failed == {"preset": "dense", "variant": "xla", "error": "no"}
+    assert (fine["floor_ms"], fine["share_of_floor"], fine["images_per_second"]) == (1, 0.5, 2000)
+    assert len(fine["measurements"]) == 2
+    assert lines[0] == "[1/4] dense, xla: no"
+    assert len(lines) == 3
+    assert benchmark.table(report).row_count == 2
+    assert "dense, fit" in benchmark.chart(report)
