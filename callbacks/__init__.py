@@ -4,6 +4,7 @@ from .backup import Backup
 from .image_grid import ImageGrid
 from .metric_evaluation import MetricEvaluation
 from .metrics_file import MetricsFile
+from .mode_collapse import ModeCollapseMonitor
 from .nan_guard import NaNGuard
 from .one_optimizer import OneOptimizer
 from .tensorboard import TensorBoard
@@ -13,6 +14,7 @@ __all__ = [
     "ImageGrid",
     "MetricEvaluation",
     "MetricsFile",
+    "ModeCollapseMonitor",
     "NaNGuard",
     "OneOptimizer",
     "TensorBoard",

@@ -13,6 +13,7 @@ from fashion_gan.metrics.health import (
     spread,
 )
 from fashion_gan.metrics.kernel import KernelDistance, kernel_distance
+from fashion_gan.metrics.memory import Memory
 from fashion_gan.metrics.ndb import BinDifference, Bins, bin_difference, fit_bins
 from fashion_gan.metrics.neighbours import (
     Manifold,
@@ -37,6 +38,7 @@ __all__ = [
     "Gaussian",
     "KernelDistance",
     "Manifold",
+    "Memory",
     "Neighbours",
     "Overlap",
     "Pair",

@@ -54,6 +54,19 @@ class Signs:
     logit_gap: float | None = None
     gradient: float | None = None
 
+    def numbers(self) -> dict[str, float]:
+        """Those that are worth a curve, by the names they have in the logs."""
+        numbers = {
+            "largest_class_share": max(self.shares, default=None),
+            "class_imbalance": self.imbalance,
+            "diversity": self.diversity,
+            "rotation": self.rotation,
+            "loss_oscillation": self.oscillation,
+            "loss_rise": self.rise,
+            "g_gradient_left": self.gradient,
+        }
+        return {name: value for name, value in numbers.items() if value is not None}
+
 
 class Reference:
     """Real images, with their classes if these are known, and else in clusters.
@@ -139,7 +152,8 @@ class Reference:
         pixels = self._pca.transform(np.asarray(images) / 255)
         fakes = pixels if features is None else as_samples(features, "features of the fakes")
         check_dims(reals=self._features, fakes=fakes)
-        nearby, real_nearby = (), ()
+        nearby: tuple[float, ...] = ()
+        real_nearby: tuple[float, ...] = ()
         if self._centroids is not None:
             classes = nearest(fakes, self._centroids).indices[:, 0]
         elif labels is None:
