@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fashion_gan import data
+from fashion_gan.metrics import fit_pca
 
 COUNT = 1_000
 LOST, DOMINANT, DUPLICATES = 0.01, 0.30, 50
@@ -49,16 +50,39 @@ class Maker:
         """Classes with the given shares, the rest evenly from the others; at random otherwise."""
         if not shares:
             return self.images[self.rng.choice(len(self.images), COUNT, replace=False)]
+        return self.images[np.concatenate(self._rows(shares))]
+
+    def blended(self, shares: dict[int, float]) -> np.ndarray:
+        """Means of two images of a class, the second one among the 20 most alike to the first."""
+        pixels = self.images.reshape(len(self.images), -1) / 255
+        made = []
+        for rows, members in zip(self._rows(shares), self.members, strict=True):
+            distances = -2 * pixels[rows] @ pixels[members].T + (pixels[members] ** 2).sum(axis=1)
+            ranked = np.argsort(distances, axis=1)[:, 1:21]
+            partners = members[ranked[np.arange(len(rows)), self.rng.integers(0, 20, len(rows))]]
+            made.append((pixels[rows] + pixels[partners]) / 2)
+        return self._images(np.concatenate(made))
+
+    def imagined(self, shares: dict[int, float]) -> np.ndarray:
+        """Drawn from a normal distribution of each class, in its first 64 principal components."""
+        made = []
+        for rows, members in zip(self._rows(shares), self.members, strict=True):
+            pca = fit_pca(self.images[members] / 255)
+            z = self.rng.normal(size=(len(rows), 64)) * np.sqrt(pca.variances)
+            made.append(pca.mean + z @ pca.components)
+        return self._images(np.concatenate(made))
+
+    def _rows(self, shares: dict[int, float]) -> list[np.ndarray]:
         rest = (1 - sum(shares.values())) / (10 - len(shares))
-        wanted = [shares.get(c, rest) for c in range(10)]
-        counts = self.rng.multinomial(COUNT, np.array(wanted) / sum(wanted))
-        for c, share in shares.items():
-            if share == 0:
-                counts[c] = 0
-        rows = [
+        wanted = np.array([shares.get(c, rest) for c in range(10)])
+        counts = self.rng.multinomial(COUNT, wanted / wanted.sum())
+        return [
             self.rng.choice(m, n, replace=False) for m, n in zip(self.members, counts, strict=True)
         ]
-        return self.images[np.concatenate(rows)]
+
+    @staticmethod
+    def _images(pixels: np.ndarray) -> np.ndarray:
+        return (pixels.clip(0, 1) * 255).round().astype(np.uint8).reshape(-1, 28, 28, 1)
 
     def duplicates(self, different: int, noise: float, shift: int) -> np.ndarray:
         """`different` images, each repeated, under noise and shifted by up to `shift` pixels."""
@@ -84,7 +108,7 @@ class Maker:
             x = sum(padded[:, i : i + 28, j : j + 28] for i in range(3) for j in range(3)) / 9
         x = 0.5 + contrast * (x - 0.5) if contrast != 1 else x
         x = x + self.rng.normal(0, noise, x.shape) if noise else x
-        return (x.clip(0, 1) * 255).round().astype(np.uint8)
+        return self._images(x)
 
 
 def made(fashion: data.FashionMNIST, seed: int = 0) -> Iterator[Case]:
@@ -125,7 +149,12 @@ def made(fashion: data.FashionMNIST, seed: int = 0) -> Iterator[Case]:
     for group, how in spoilt.items():
         for i in range(8):
             yield healthy(group, f"draw {i}", maker.spoil(maker.draw(), **how))
+    for i in range(10):
+        yield healthy("blends of two", f"draw {i}", maker.blended({}))
+        yield healthy("normal distributions", f"draw {i}", maker.imagined({}))
     for c, name in enumerate(names):
+        yield collapsed("class removed, blends of two", name, maker.blended({c: 0.0}))
+        yield collapsed("class removed, normal distributions", name, maker.imagined({c: 0.0}))
         for i in range(3):
             yield collapsed("class removed", f"{name} {i}", maker.draw({c: 0.0}))
         yield collapsed("class at 0.5 %", name, maker.draw({c: 0.005}))

@@ -1,7 +1,7 @@
 """How well the alarm tells collapsed samples from healthy ones; its thresholds are fitted here.
 
     python benchmarks/snapshots.py dense && python benchmarks/snapshots.py dense-adam --epochs 25
-    python benchmarks/snapshots.py dcgan --epochs 4 --parts 4     # about 20 minutes in all, once
+    python benchmarks/snapshots.py dcgan --epochs 4    # once; about 20 minutes in all
     python benchmarks/alarm_quality.py                            # about 8 minutes
     python benchmarks/alarm_quality.py logs/dense logs/snapshots/*.npz   # or these trainings
 
@@ -49,9 +49,9 @@ def recorded(path: str, classifier: features.Classifier) -> Iterator[Case | None
         gans = [(Path(path).name, run.load(path))]
     else:
         snapshots = Snapshots(path)
-        chosen = range(0, len(snapshots.at), 2 if len(snapshots.at) > 20 else 1)
+        chosen = range(0, len(snapshots.at), -(-len(snapshots.at) // 14))
         gans = (
-            (f"{snapshots.name} after epoch {snapshots.at[i]['epoch']:.2f}", snapshots.gan(i))
+            (f"{snapshots.name} after epoch {snapshots.at[i]['epoch']:.0f}", snapshots.gan(i))
             for i in chosen
         )
     for name, gan in gans:
@@ -185,12 +185,12 @@ def main(trainings: list[str]) -> None:
             references["labelled"].signs(case.images, *classifier(case.images))
         )
         signs["unlabelled"].append(references["unlabelled"].signs(case.images))
-    seen: dict[tuple[str, bool], int] = {}
-    second = np.empty(len(cases), bool)  # every other one of each group
-    for i, case in enumerate(cases):
-        key = (case.group, case.collapsed)
-        second[i] = seen.get(key, 0) % 2
-        seen[key] = seen.get(key, 0) + 1
+    second = np.empty(len(cases), bool)  # half of each group, by chance
+    rng = np.random.default_rng(2)
+    for key in dict.fromkeys((case.group, case.collapsed) for case in cases):
+        rows = [i for i, case in enumerate(cases) if (case.group, case.collapsed) == key]
+        second[rng.permutation(rows)] = np.arange(len(rows)) % 2 == rng.integers(2)
+
     modes = {mode: judge(cases, signs[mode], names, second) for mode, names in FITTED.items()}
     results = {
         "classifier": classifier.sha256,

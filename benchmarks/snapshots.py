@@ -1,7 +1,7 @@
-"""Records a training as the generator's weights after each stretch of steps, with the logs.
+"""Records a training as the generator's weights after each epoch, with the logs.
 
     python benchmarks/snapshots.py dense --epochs 50         # the book's GAN, about 5 minutes
-    python benchmarks/snapshots.py dcgan --epochs 3 --parts 4
+    python benchmarks/snapshots.py dcgan --epochs 4          # about 10 minutes
 
 Writes logs/snapshots/NAME-SEED.npz, from which alarm_quality.py and alarm_dense.py sample again:
 so they can be rerun with another classifier, without training.
@@ -29,30 +29,22 @@ RECIPES = {
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes all snapshots so far to a file, after every `parts`-th part of an epoch."""
+    """Writes all snapshots so far to a file, before training and after each epoch."""
 
-    def __init__(self, path: Path, networks: str, parts: int) -> None:
+    def __init__(self, path: Path, networks: str) -> None:
         super().__init__()
         self.path = path
-        self.parts = parts
         self.arrays: dict[str, np.ndarray] = {}
         self.entries: list[dict] = []
         self.head = {"networks": networks}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self._keep(0.0, {})
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        steps = self.params["steps"]
-        done = (batch + 1) % steps
-        stretch = max(1, round(steps / self.parts))
-        if self.parts > 1 and done and done % stretch == 0 and steps - done >= stretch // 2:
-            self._keep(self.model.steps / steps, logs or {})
+        self._keep(0, {})
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self._keep(epoch + 1.0, logs or {})
+        self._keep(epoch + 1, logs or {})
 
-    def _keep(self, epoch: float, logs: dict) -> None:
+    def _keep(self, epoch: int, logs: dict) -> None:
         numbers = {name: float(value) for name, value in logs.items()}
         for index, weight in enumerate(self.model.generator.get_weights()):
             self.arrays[f"{len(self.entries):03d}_{index:02d}"] = weight
@@ -101,12 +93,11 @@ def main() -> None:
     parser.add_argument("recipe", choices=RECIPES)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--epochs", type=int, default=50)
-    parser.add_argument("--parts", type=int, default=1, help="snapshots in an epoch")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     gan, dataset = build(options.recipe, options.seed)
     path = FOLDER / f"{options.recipe}-{options.seed}.npz"
-    recorder = Recorder(path, RECIPES[options.recipe][0].networks, options.parts)
+    recorder = Recorder(path, RECIPES[options.recipe][0].networks)
     gan.fit(dataset, epochs=options.epochs, callbacks=[recorder], verbose=2)
 
 
