@@ -12,6 +12,7 @@ from fashion_gan import metrics
 DOCS = Path(__file__).parent.parent / "docs"
 EPOCHS = (1, 2, 3, 4, 5, 10, 20, 30, 40, 50)
 ABSENT = 0.01
+LOGGED = {"oscillation": "loss_oscillation", "rise": "loss_rise"}
 INTRODUCTION = """# The alarm
 
 `callbacks.ModeCollapseMonitor` compares samples with real images after each epoch, watches the
@@ -192,10 +193,9 @@ def dense(results: dict) -> str:
     for index, name in enumerate(names):
         shares = " | ".join(f"{100 * epochs[e - 1]['shares'][index]:.1f} %" for e in EPOCHS)
         text += f"| {name.lower()} | {shares} |\n"
-    logged = ("missing_classes", "largest_class_share", "diversity", "rotation", "findings")
-    for name in (*logged, "loss_oscillation", "loss_rise"):
-        values = " | ".join(f"{epochs[e - 1]['logs'][name]:.2f}" for e in EPOCHS)
-        text += f"| `{name}` | {values} |\n"
+    for name in ("diversity", "rotation", "oscillation", "rise"):
+        values = " | ".join(f"{epochs[e - 1]['labelled'][name]:.2f}" for e in EPOCHS)
+        text += f"| `{LOGGED.get(name, name)}` | {values} |\n"
     text += (
         "\n| class | epochs in which it has less than 1 % | named as vanished after epoch |\n"
         "|---|---|---|\n"

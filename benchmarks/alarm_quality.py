@@ -2,7 +2,7 @@
 
     python benchmarks/snapshots.py dense && python benchmarks/snapshots.py dense-adam --epochs 25
     python benchmarks/snapshots.py dcgan --epochs 4    # once; about 20 minutes in all
-    python benchmarks/alarm_quality.py                            # about 8 minutes
+    python benchmarks/alarm_quality.py                 # about 6 minutes of one core
     python benchmarks/alarm_quality.py logs/dense logs/snapshots/*.npz   # or these trainings
 
 Thresholds are chosen on one half of the cases and written into fashion_gan/metrics/diagnosis.py;

@@ -70,6 +70,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             watch anew. Beside it, as `.npz`, lies the state that `"restore"` goes back to.
 
     Attributes:
+        signs: the numbers of the last evaluation.
         findings: what was wrong at the last evaluation, of all that was spoken of.
         warned: all that was spoken of, each with the number of finished epochs.
 
@@ -108,6 +109,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
                 )
         self.class_names, self.thresholds = class_names, thresholds
         self.state_file = None if state_file is None else Path(state_file)
+        self.signs = Signs()
         self.findings: tuple[Finding, ...] = ()
         self.warned: list[tuple[int, Finding]] = []
         real = with_channels(real_images)
@@ -169,7 +171,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         self._memory.note(logs, self.window)
         if (epoch + 1) % self.every == 0:
             self._evaluate(epoch + 1, logs)
-        self._memories[str(epoch + 1)] = json.loads(json.dumps(dataclasses.asdict(self._memory)))
+        memory = json.dumps(dataclasses.asdict(self._memory))
+        self._memories[str(epoch + 1)] = json.loads(memory)  # a copy
         for old in sorted(self._memories, key=int)[:-_STATES]:
             del self._memories[old]
         if self.state_file is not None and is_chief(self.model.distribute_strategy):
@@ -178,12 +181,12 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             os.replace(partial, self.state_file)
 
     def _evaluate(self, epochs: int, logs: dict[str, Any]) -> None:
-        signs = self._memory.complete(self._signs(), logs, self.count, self.window)
+        self.signs = self._memory.complete(self._measured(), logs, self.count, self.window)
         thresholds = self.thresholds or (UNLABELLED if self.class_names is None else LABELLED)
-        found = diagnose(signs, thresholds)
+        found = diagnose(self.signs, thresholds)
         news = self._memory.news(found, self.patience)
         self.findings = self._memory.standing(found)
-        for name, value in self._numbers(signs, found).items():
+        for name, value in self._numbers(found).items():
             logs.setdefault(name, value)
         for finding in news:
             self.warned.append((epochs, finding))
@@ -195,7 +198,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         elif not found and self.action == "restore":
             self._keep()
 
-    def _signs(self) -> Signs:
+    def _measured(self) -> Signs:
         samples = self.model.sample(self.count, seed=self.seed)
         if not np.isfinite(samples).all():
             self._memory.series["g_loss"] = [float("nan")]  # so that training counts as diverged
@@ -207,13 +210,13 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         output = None if self._features is None else self._features(images)
         return output if isinstance(output, tuple) else (output, None)
 
-    def _numbers(self, signs: Signs, found: tuple[Finding, ...]) -> dict[str, float]:
-        numbers = {"findings": float(len(self.findings)), **signs.numbers()}
-        if signs.names:
+    def _numbers(self, found: tuple[Finding, ...]) -> dict[str, float]:
+        numbers = {"findings": float(len(self.findings)), **self.signs.numbers()}
+        if self.signs.names:
             lost = [len(finding.classes) for finding in found if finding.kind == "vanished"]
             numbers["missing_classes"] = float(sum(lost))
         if self.class_names is not None:
-            for name, share in zip(signs.names, signs.shares, strict=True):
+            for name, share in zip(self.signs.names, self.signs.shares, strict=True):
                 numbers[f"share_{slug(name)}"] = share
         return numbers
 
@@ -233,7 +236,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         """Go back and on with other latents; stop where that is impossible or was done enough."""
         tries = self._memory.restorations
         if not self._healthy or tries >= self.restorations:
-            why = f"gave up after {tries} restorations" if tries else "no state without a finding"
+            why = f"after {tries} restorations" if self._healthy else "no state was without finding"
             warnings.warn(f"Training stops: {why}.", stacklevel=3)
             self.model.stop_training = True
             return

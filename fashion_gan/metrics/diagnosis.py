@@ -62,8 +62,8 @@ class Thresholds:
 
 
 # Both lines are written by benchmarks/alarm_quality.py.
-LABELLED = Thresholds(vanished=0.38, vanished_nearby=0.66, dominant=0.11, diversity=0.5)
-UNLABELLED = Thresholds(vanished=0.3, imbalance=0.08, diversity=0.35, dominant=1.0)
+LABELLED = Thresholds(vanished=0.36, vanished_nearby=0.6, dominant=0.13, diversity=0.4)
+UNLABELLED = Thresholds(vanished=0.28, imbalance=0.1, diversity=0.35, dominant=1.0)
 
 
 @dataclass(frozen=True)

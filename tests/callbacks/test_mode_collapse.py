@@ -223,7 +223,7 @@ def test_restore_goes_back_to_the_last_healthy_state_with_other_latents_each_tim
     assert epochs_of(texts) == [4, 6, 8]
     assert "Restored the state after step 2; going on with other latents (try 1 of 2)" in texts[1]
     assert "(try 2 of 2)" in texts[3]
-    assert texts[5] == "Training stops: gave up after 2 restorations."
+    assert texts[5] == "Training stops: after 2 restorations."
     assert len(history["d_loss"]) == 8
     np.testing.assert_array_equal(kernels[3], kernels[1])
     np.testing.assert_array_equal(kernels[5], kernels[1])
@@ -231,9 +231,15 @@ def test_restore_goes_back_to_the_last_healthy_state_with_other_latents_each_tim
     assert len({seeds[1], seeds[3], seeds[5]}) == 3
 
 
+def test_no_restorations_means_that_it_stops(make_gan):
+    gan = script(make_gan(), [EVEN, LOST])
+    _, texts = train(gan, labelled(action="restore", restorations=0), 9)
+    assert texts[1] == "Training stops: after 0 restorations."
+
+
 def test_restore_stops_where_no_state_was_healthy(make_gan):
     history, texts = train(script(make_gan(), [LOST]), labelled(action="restore"), 9)
-    assert texts[1] == "Training stops: no state without a finding."
+    assert texts[1] == "Training stops: no state was without finding."
     assert len(history["d_loss"]) == 2
 
 
@@ -282,7 +288,7 @@ def test_the_state_to_restore_survives_a_resumption_and_not_a_new_run(make_gan, 
     _, texts = train(script(make_gan(), plan), monitor(), 5, [Backup(tmp_path / "backup")])
     assert "Restored the state after step 2" in texts[1]
     _, texts = train(script(make_gan(), [LOST]), monitor(), 5)
-    assert texts[1] == "Training stops: no state without a finding."
+    assert texts[1] == "Training stops: no state was without finding."
 
 
 def test_watching_leaves_training_as_it_was(make_gan):
