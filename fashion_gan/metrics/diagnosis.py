@@ -1,5 +1,6 @@
 """From signs to findings: what is wrong with a training, in plain words, and what helps."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from fashion_gan.metrics.reference import Signs
 
 __all__ = ["LABELLED", "UNLABELLED", "Finding", "Thresholds", "diagnose"]
 
+_LISTED = 10  # classes in a text; all are in `Finding.classes`
 _BALANCE = "lower learning rates, R1 and R2 penalties or an EMA of the generator"
 _VARIETY = (
     "a relativistic loss with R1 and R2 penalties, minibatch standard deviation, experience "
@@ -73,7 +75,7 @@ class Finding:
     Attributes:
         kind: `"vanished"`, `"dominant"`, `"unbalanced"`, `"repetitive"`, `"rotating"`,
             `"oscillating"`, `"diverging"`, `"discriminator won"` or `"discriminator blind"`.
-        classes: that it concerns, by name; most kinds concern none.
+        classes: that vanished or dominate, by name.
         text: one sentence with the numbers.
         remedies: what helps.
     """
@@ -114,21 +116,24 @@ def _classes(signs: Signs, limits: Thresholds) -> Iterator[Finding]:
     if (excess > limits.dominant).any():
         yield _about("dominant", "made far too often", excess > limits.dominant, signs)
     if signs.imbalance is not None and signs.imbalance > limits.imbalance:
-        # The clusters that are at least twice too full, or else the fullest one.
-        crowded = (fake > 2 * real) | (fake - real == (fake - real).max())
-        much = f"spread unevenly: {signs.imbalance:.0%} of the samples are too many here"
-        yield _about("unbalanced", much, crowded, signs)
+        # The clusters that are at least twice too full, or else the fullest one. They change from
+        # one evaluation to the next, so that it is the text that names them.
+        crowded = (fake > 2 * real) | (excess == excess.max())
+        much = f"spread unevenly: {signs.imbalance:.0%} of the samples are too many in some places"
+        yield dataclasses.replace(_about("unbalanced", much, crowded, signs), classes=())
 
 
 def _about(kind: str, what: str, chosen: np.ndarray, signs: Signs) -> Finding:
     indices = np.flatnonzero(chosen)
-    listed = ", ".join(
+    listed = [
         f"{signs.names[i]} ({100 * signs.shares[i]:.1f} % of the samples, "
         f"{100 * signs.real_shares[i]:.1f} % of the real images)"
-        for i in indices
-    )
+        for i in sorted(indices, key=lambda i: -signs.real_shares[i])
+    ]
+    if len(listed) > _LISTED:
+        listed[_LISTED - 1 :] = [f"and {len(listed) - _LISTED + 1} more"]
     names = tuple(signs.names[i] for i in indices)
-    return Finding(kind, names, f"Mode collapse, {what}: {listed}.", _VARIETY)
+    return Finding(kind, names, f"Mode collapse, {what}: {', '.join(listed)}.", _VARIETY)
 
 
 def _samples(signs: Signs, limits: Thresholds) -> Iterator[Finding]:

@@ -289,6 +289,7 @@ def test_the_state_to_restore_survives_a_resumption_and_not_a_new_run(make_gan, 
     assert "Restored the state after step 2" in texts[1]
     _, texts = train(script(make_gan(), [LOST]), monitor(), 5)
     assert texts[1] == "Training stops: no state was without finding."
+    assert not (tmp_path / "monitor.npz").exists()
 
 
 def test_watching_leaves_training_as_it_was(make_gan):

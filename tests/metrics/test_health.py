@@ -132,11 +132,24 @@ def test_a_class_dominates_by_what_it_has_beyond_the_reals_to_both_witnesses():
     ]
 
 
+def test_of_many_clusters_the_largest_are_listed_and_the_rest_counted():
+    names = tuple(f"cluster {i}" for i in range(30))
+    real = np.arange(30) / np.arange(30).sum()
+    shares = np.where(np.arange(30) < 10, real, 0)
+    shares[:15] += (1 - shares.sum()) / 15
+    (finding,) = diagnose(Signs(names, tuple(shares), tuple(real)), UNLABELLED)
+    assert finding.classes == names[15:]
+    assert "cluster 29 (0.0 % of" in finding.text
+    assert finding.text.endswith("of the real images), and 6 more.")
+
+
 def test_clusters_are_unbalanced_together_and_the_crowded_ones_are_named():
     limits = dataclasses.replace(UNLABELLED, imbalance=0.2)
     shares = {"names": NAMES, "shares": (0.55, 0.15, 0.15, 0.15), "real_shares": EVEN}
     (finding,) = diagnose(Signs(**shares, imbalance=0.3), limits)
-    assert (finding.kind, finding.classes) == ("unbalanced", ("trouser",))
+    assert (finding.kind, finding.classes) == ("unbalanced", ())
+    assert "30% of the samples are too many in some places: trouser (55.0 % of" in finding.text
+    assert "sneaker" not in finding.text
     assert kinds(limits, **shares, imbalance=0.19) == []
 
 
