@@ -5,6 +5,7 @@ from .feature_projector import FeatureProjector
 from .image_grid import ImageGrid
 from .metric_evaluation import MetricEvaluation
 from .metrics_file import MetricsFile
+from .mode_collapse import ModeCollapseMonitor
 from .nan_guard import NaNGuard
 from .one_optimizer import OneOptimizer
 from .progress import Progress
@@ -16,6 +17,7 @@ __all__ = [
     "ImageGrid",
     "MetricEvaluation",
     "MetricsFile",
+    "ModeCollapseMonitor",
     "NaNGuard",
     "OneOptimizer",
     "Progress",

@@ -12,7 +12,7 @@ import keras
 from fashion_gan.evaluate import Evaluator
 from fashion_gan.training import is_chief
 
-__all__ = ["MetricEvaluation"]
+__all__ = ["MetricEvaluation", "slug"]
 
 
 class MetricEvaluation(keras.callbacks.Callback):
@@ -89,11 +89,12 @@ class MetricEvaluation(keras.callbacks.Callback):
 
 def _numbers(name: str, value: Any) -> dict[str, float]:
     if isinstance(value, dict):
-        return {f"share_{_slug(label)}": float(share) for label, share in value.items()}
+        return {f"share_{slug(label)}": float(share) for label, share in value.items()}
     if isinstance(value, list):
         return {name: float(len(value))}
     return {name: float(value)}
 
 
-def _slug(label: str) -> str:
+def slug(label: str) -> str:
+    """The name of a class as part of a name in the logs: `ankle_boot`."""
     return "".join(c if c.isalnum() else "_" for c in label.lower())

@@ -85,9 +85,24 @@ def seed_table() -> str:
     return text + row("classes under 1 %", "", "", *missing)
 
 
+def cost_sentence() -> str:
+    """What measuring costs."""
+    cost = json.loads((RESULTS / "evaluation-cost.json").read_text())
+    machine = cost["machine"]
+    quick, epoch = (statistics.median(cost[f"{name}_seconds"]) for name in ("quick", "epoch"))
+    return (
+        f"On {machine['processor']}, {machine['cores']} cores, by "
+        f"`python benchmarks/evaluation_cost.py`, medians: a quick evaluation takes {quick:.2f} s "
+        f"beside an epoch of the dense GAN of {epoch:.1f} s, that is "
+        f"{100 * cost['share_of_an_epoch']:.0f} %. The full protocol takes "
+        f"{statistics.median(cost['protocol_seconds']):.0f} s, and the real side, once, "
+        f"{cost['real_side_seconds']:.0f} s.\n"
+    )
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"dense.jsonl": logged_table, "dense-scores.json": score_table},
-    "docs/evaluation.md": {"dense-seeds.json": seed_table},
+    "docs/evaluation.md": {"dense-seeds.json": seed_table, "evaluation-cost.json": cost_sentence},
 }
 
 

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            options.command(options)
     except ConnectionError as error:
         if options.debug:
             raise
@@ -40,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nfashion-gan: interrupted. {options.on_interrupt}".rstrip(), file=sys.stderr)
         return 130
     return 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as a line of its own, without the place in the code that gave it."""
+    print(f"\nfashion-gan: warning: {message}", file=sys.stderr, flush=True)
 
 
 def _train(options: argparse.Namespace) -> None:

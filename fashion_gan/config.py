@@ -54,6 +54,11 @@ class Config:
     steps_per_execution: int = _setting(100, "train steps in one call of the compiled graph", 1)
     log_gradients: bool = _setting(False, "log norms of gradients and updates")
     image_every: int = _setting(1, "epochs between two image grids", 1)
+    alarm: str = _setting(
+        "warn",
+        "what ModeCollapseMonitor does about a finding",
+        choices=("off", "warn", "stop", "restore"),
+    )
     evaluate_every: int = _setting(1, "epochs between two quick evaluations, 0 for none", 0)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fashion_gan import images as pictures
 from fashion_gan import metrics, runtime
-from fashion_gan.reference import Reference, cache_folder, measure, pixels, remembered
+from fashion_gan.real_side import RealSide, cache_folder, measure, pixels, remembered
 
 __all__ = [
     "FULL",
@@ -116,11 +116,11 @@ class Evaluator:
                 f"Expected images of shape {self.real.shape}, as the protocol says. "
                 f"Received: images.shape={images.shape}."
             )
-        reference = self.reference
+        side = self.real_side
         features, labels = _split(self._features(images))
-        components = pixels(reference.pca, images)
-        scores = self._distances(features, reference.features, self._gaussians[0])
-        in_pixels = self._distances(components, reference.pixels, self._gaussians[1])
+        components = pixels(side.pca, images)
+        scores = self._distances(features, side.features, self._gaussians[0])
+        in_pixels = self._distances(components, side.pixels, self._gaussians[1])
         scores.update({f"pixel_{name}": score for name, score in in_pixels.items()})
         if labels is not None and self.class_names is not None:
             names = list(self.class_names)
@@ -129,12 +129,12 @@ class Evaluator:
             scores["class_total_variation"] = balance.total_variation
             scores["missing_classes"] = list(balance.missing)
             scores["class_shares"] = dict(zip(names, balance.shares, strict=True))
-        if reference.bins is not None and reference.to_train is not None:
-            difference = metrics.bin_difference(reference.bins, images)
+        if side.bins is not None and side.to_train is not None:
+            difference = metrics.bin_difference(side.bins, images)
             scores["ndb"] = difference.ratio
             scores["bin_divergence"] = difference.divergence
             scores["nearest_ratio"] = metrics.copying_ratio(
-                reference.to_train, self.nearest_train(images).distances[:, 0]
+                side.to_train, self.nearest_train(images).distances[:, 0]
             )
         return scores
 
@@ -150,7 +150,7 @@ class Evaluator:
 
     def nearest_train(self, images: np.ndarray) -> metrics.Neighbours:
         """The nearest training image of each uint8 image, by the principal components."""
-        return metrics.nearest(pixels(self.reference.pca, images), self._train_components)
+        return metrics.nearest(pixels(self.real_side.pca, images), self._train_components)
 
     def _distances(
         self, fake: np.ndarray, real: metrics.Manifold, gaussian: metrics.Gaussian
@@ -171,7 +171,7 @@ class Evaluator:
         }
 
     @cached_property
-    def reference(self) -> Reference:
+    def real_side(self) -> RealSide:
         """The real side, from the cache or measured now."""
         protocol = self.protocol
         dependencies = [
@@ -195,13 +195,13 @@ class Evaluator:
 
     @cached_property
     def _gaussians(self) -> tuple[metrics.Gaussian, metrics.Gaussian]:
-        return metrics.gaussian(self.reference.features.samples), metrics.gaussian(
-            self.reference.pixels.samples
+        return metrics.gaussian(self.real_side.features.samples), metrics.gaussian(
+            self.real_side.pixels.samples
         )
 
     @cached_property
     def _train_components(self) -> np.ndarray:
-        return pixels(self.reference.pca, self.train)
+        return pixels(self.real_side.pca, self.train)
 
 
 def fashion_mnist(

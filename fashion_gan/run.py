@@ -17,6 +17,7 @@ from fashion_gan.callbacks import (
     ImageGrid,
     MetricEvaluation,
     MetricsFile,
+    ModeCollapseMonitor,
     NaNGuard,
     Progress,
     TensorBoard,
@@ -75,8 +76,8 @@ def train(
 
     The folder gets `config.json`, `versions.json`, TensorBoard's events in `train`, `validation`
     and `images`, the grids as PNG in `samples`, `metrics.jsonl` with a line for each epoch,
-    `backup` to resume from, and at last `projector`, `scores.json` and `model.keras`. Of several
-    workers, the chief writes it; all need it on a shared disk to resume.
+    `monitor.json` and `backup` to resume from, and at last `projector`, `scores.json` and
+    `model.keras`. Of several workers, the chief writes it; all need it on a shared disk to resume.
 
     Args:
         config: what to train.
@@ -263,24 +264,33 @@ def _datasets(
 
 def _measures(folder: Path, config: Config, fashion: data.FashionMNIST, data_dir: Any) -> list[Any]:
     """What measures: between epochs against validation images, at the end against test images."""
-    if not config.evaluate_every:
-        return []
     classifier = features.load()
-    quick = evaluate.Evaluator(
-        fashion.validation_images,
-        fashion.train_images,
-        classifier,
-        data.CLASS_NAMES,
-        evaluate.QUICK,
-        cache=evaluate.cache_folder(),
-    )
-    full = evaluate.fashion_mnist(evaluate.FULL, data_dir=data_dir)
-    return [
-        MetricEvaluation(
-            quick, config.evaluate_every, final=full, final_file=folder / "scores.json"
-        ),
-        FeatureProjector(folder, fashion.validation_images, classifier, data.CLASS_NAMES),
-    ]
+    labelled = (classifier, data.CLASS_NAMES)
+    measures: list[Any] = []
+    if config.evaluate_every:
+        quick = evaluate.Evaluator(
+            fashion.validation_images,
+            fashion.train_images,
+            *labelled,
+            evaluate.QUICK,
+            cache=evaluate.cache_folder(),
+        )
+        full = evaluate.fashion_mnist(evaluate.FULL, data_dir=data_dir)
+        scores = folder / "scores.json"
+        measures += [
+            MetricEvaluation(quick, config.evaluate_every, final=full, final_file=scores),
+            FeatureProjector(folder, fashion.validation_images, *labelled),
+        ]
+    if config.alarm != "off":
+        measures.append(
+            ModeCollapseMonitor(
+                fashion.train_images,
+                *labelled,
+                action=config.alarm,
+                state_file=folder / "monitor.json",
+            )
+        )
+    return measures
 
 
 def _optimizer(

@@ -22,6 +22,7 @@ from replicas import start_workers
 # Few steps: a GAN is chaotic, and within 22 of these a difference of 1e-16 grows to 5e-10.
 FLAGS = ["--epochs", "1", "--batch-size", "5000", "--steps-per-execution", "2"]
 FLAGS += ["--precision", "float64", "--jit-compile", "off", "--backup-seconds", "0"]
+FLAGS += ["--evaluate-every", "0", "--alarm", "off"]
 PATIENCE = 120  # seconds after which a survivor is held to hang; it takes five or so to stop
 TRAIN = [sys.executable, "-m", "fashion_gan", "train", "--resume", *FLAGS, "--run"]
 

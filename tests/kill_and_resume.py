@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 FLAGS = ["--epochs", "8", "--batch-size", "500", "--steps-per-execution", "5"]
-FLAGS += ["--evaluate-every", "0"]
+FLAGS += ["--evaluate-every", "0", "--alarm", "off"]
 
 
 def command(folder: Path) -> list[str]:

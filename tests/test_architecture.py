@@ -22,7 +22,7 @@ FLOORS = [
     | {"resumption", "training"},
     {"data", "pair"},
     {"gan", "config", "features"},
-    {"presets", "runtime", "reference"},
+    {"presets", "runtime", "real_side"},
     {"evaluate"},
     {"callbacks"},
     {"run"},

@@ -1,11 +1,16 @@
 """Scores: their order is that of the damage, and they say what they were measured on."""
 
+import json
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pytest
 
 from fashion_gan import data, evaluate, features, metrics
 from fashion_gan.callbacks import MetricEvaluation, MetricsFile
 
+ROOT = Path(__file__).parent.parent
 COUNT = 2000
 QUICK = evaluate.Protocol(count=COUNT, kernel_subsets=10, kernel_size=500, bins=20)
 
@@ -143,6 +148,29 @@ def test_the_classifier_refuses_what_it_cannot_see():
         features.load()(np.zeros((2, 28, 28, 1)))
     with pytest.raises(ValueError, match=r"\(n, 28, 28, 1\)"):
         features.load()(np.zeros((2, 32, 32, 3), "uint8"))
+
+
+@pytest.mark.parametrize("space", ["", "pixel_"])
+@pytest.mark.parametrize("name", ["frechet_distance", "kernel_distance"])
+def test_the_books_gan_lies_between_one_missing_class_and_its_untrained_self(space, name):
+    record = json.loads((ROOT / "docs/results/dense-scores.json").read_text())
+    scores = [scores[space + name] for scores in record["scores"].values()]
+    book, real, one_missing, *_ = scores
+    untrained = record["scores"]["untrained generator"][space + name]
+    assert abs(real) < one_missing < book < untrained
+
+
+def test_a_hundred_evaluations_leave_memory_as_it_was(make_gan, fashion):
+    gan = make_gan(image_shape=(28, 28, 1))
+    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=5)
+    judge = evaluate.Evaluator(
+        fashion.test_images, fashion.train_images[:2000], features.load(), protocol=small
+    )
+    sizes = []
+    for _ in range(100):
+        judge(judge.sample(gan))
+        sizes.append(psutil.Process().memory_info().rss)
+    assert sizes[99] < 1.02 * sizes[24]
 
 
 class Ruler:

@@ -15,7 +15,7 @@ COUNT = 300
 def folder(tmp_path_factory):
     """A run of one epoch of the dense preset."""
     folder = tmp_path_factory.mktemp("logs") / "run"
-    flags = ["--batch-size", "5000", "--epochs", "1", "--evaluate-every", "0"]
+    flags = ["--batch-size", "5000", "--epochs", "1", "--evaluate-every", "0", "--alarm", "off"]
     assert cli.main(["train", "--run", str(folder), *flags]) == 0
     return folder
 

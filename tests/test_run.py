@@ -13,8 +13,9 @@ from fashion_gan import evaluate, run
 from fashion_gan.cli import main
 from fashion_gan.config import Config
 
-SMALL = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": "off"}
+SMALL = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": "off", "alarm": "off"}
 FLAGS = ["--batch-size", "5000", "--steps-per-execution", "4", "--jit-compile", "off"]
+FLAGS += ["--alarm", "off"]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,13 +13,13 @@ import numpy as np
 from fashion_gan import metrics
 from fashion_gan.metrics import PCA, Bins, Manifold
 
-__all__ = ["Reference", "cache_folder", "measure", "pixels", "remembered"]
+__all__ = ["RealSide", "cache_folder", "measure", "pixels", "remembered"]
 
 _FORMAT = "1"  # to be changed with whatever the numbers below mean
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class RealSide:
     """What generated images are compared with.
 
     Attributes:
@@ -45,7 +45,7 @@ def pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
 
 def measure(
     features: np.ndarray, real: np.ndarray, train: np.ndarray, bins: int, seed: int
-) -> Reference:
+) -> RealSide:
     """Measure the real side.
 
     Args:
@@ -57,7 +57,7 @@ def measure(
     """
     pca = metrics.fit_pca(train / 255)
     components = pixels(pca, real)
-    return Reference(
+    return RealSide(
         features=metrics.manifold(features),
         pixels=metrics.manifold(components),
         pca=pca,
@@ -69,8 +69,8 @@ def measure(
 
 
 def remembered(
-    folder: str | os.PathLike[str] | None, dependencies: list[Any], make: Callable[[], Reference]
-) -> Reference:
+    folder: str | os.PathLike[str] | None, dependencies: list[Any], make: Callable[[], RealSide]
+) -> RealSide:
     """`make()`, or what an earlier call with the same dependencies left in the folder.
 
     A file that cannot be read is made anew; a folder that cannot be written to is done without.
@@ -82,20 +82,20 @@ def remembered(
     """
     if folder is None:
         return make()
-    path = Path(folder) / f"reference-{_key(dependencies)}.npz"
+    path = Path(folder) / f"real-side-{_key(dependencies)}.npz"
     try:
         return _read(path)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        reference = make()
+        side = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         with partial.open("wb") as file:
-            np.savez(file, **dict(_flat(reference)))
+            np.savez(file, **dict(_flat(side)))
         os.replace(partial, path)
     except OSError:
         pass
-    return reference
+    return side
 
 
 def cache_folder() -> Path:
@@ -113,17 +113,17 @@ def _key(dependencies: list[Any]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _flat(reference: Reference) -> Any:
-    """`(name, array)` of each number in a reference, as `part.field`."""
-    for part in fields(reference):
-        value = getattr(reference, part.name)
+def _flat(side: RealSide) -> Any:
+    """`(name, array)` of each number in it, as `part.field`."""
+    for part in fields(side):
+        value = getattr(side, part.name)
         if isinstance(value, np.ndarray):
             yield part.name, value
         elif value is not None:
             yield from ((f"{part.name}.{f.name}", getattr(value, f.name)) for f in fields(value))
 
 
-def _read(path: Path) -> Reference:
+def _read(path: Path) -> RealSide:
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         content = dict(file)
 
@@ -136,7 +136,7 @@ def _read(path: Path) -> Reference:
         )
         for name in ("features", "pixels")
     }
-    return Reference(
+    return RealSide(
         **manifolds,
         pca=part(PCA, "pca"),
         bins=part(Bins, "bins") if "bins.counts" in content else None,

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fashion_gan import evaluate, reference
+from fashion_gan import evaluate, real_side
 
 RNG = np.random.default_rng(0)
 REAL = RNG.integers(0, 256, (150, 9, 9, 1), np.uint8)
@@ -53,16 +53,16 @@ def test_the_second_evaluator_reads_what_the_first_measured(tmp_path):
     ids=["real", "train", "bins", "no bins", "seed"],
 )
 def test_what_it_depends_on_is_in_its_name(tmp_path, change):
-    _ = evaluator(tmp_path, Brightness()).reference
-    _ = evaluator(tmp_path, Brightness(), **change).reference
+    _ = evaluator(tmp_path, Brightness()).real_side
+    _ = evaluator(tmp_path, Brightness(), **change).real_side
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_another_network_is_another_reference_and_one_without_a_hash_is_not_kept(tmp_path):
+def test_another_network_is_another_side_and_one_without_a_hash_is_not_kept(tmp_path):
     other = Brightness()
     other.sha256 = "other"
     for features in (Brightness(), other, lambda images: Brightness()(images)):
-        _ = evaluator(tmp_path, features).reference
+        _ = evaluator(tmp_path, features).real_side
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -83,4 +83,4 @@ def test_a_folder_that_cannot_be_made_is_done_without(tmp_path):
 
 def test_the_default_folder_is_in_keras_home(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert reference.cache_folder() == tmp_path / "fashion_gan"
+    assert real_side.cache_folder() == tmp_path / "fashion_gan"

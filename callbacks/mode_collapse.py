@@ -1,0 +1,256 @@
+"""An alarm for mode collapse and for losses out of balance: says what, names classes, and acts."""
+
+import dataclasses
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fashion_gan.images import to_uint8, with_channels
+from fashion_gan.metrics import (
+    LABELLED,
+    UNLABELLED,
+    Finding,
+    Memory,
+    Reference,
+    Signs,
+    Thresholds,
+    diagnose,
+)
+from fashion_gan.registry import lookup
+from fashion_gan.training import is_chief
+
+from .metric_evaluation import slug
+
+__all__ = ["ModeCollapseMonitor"]
+
+_STATES = 10  # epochs that a resumption may go back
+_ACTIONS = {name: name for name in ("warn", "stop", "restore")}
+_LEAST = {"every": 1, "patience": 1, "window": 4, "count": 2, "references": 100}
+_LEAST |= {"seed": 0, "restorations": 0}
+
+
+class ModeCollapseMonitor(keras.callbacks.Callback):
+    """Warns of what goes wrong with a GAN, in words, and stops it or puts it back on request.
+
+    It compares samples with real images after every `every`-th epoch, and watches the losses of all
+    epochs. Two evaluations in a row have to agree (`patience`) before it speaks, and it speaks once
+    of each finding, unless that goes away and comes back or a further class is lost. The numbers go
+    to the logs, for callbacks later in the list; those of a `MetricEvaluation` before it in the
+    list stay as they are. docs/alarm.md explains them, and says how often the alarm is right.
+
+    With the classifier of the package, classes are named:
+    `ModeCollapseMonitor(fashion.train_images, features.load(), data.CLASS_NAMES)`. Without labels,
+    `ModeCollapseMonitor(images)`, clusters of the real images stand in for classes; that misses
+    the loss of a class whose images look like those of another.
+
+    Args:
+        real_images: `(n, height, width[, channels])`, n >= 100, uint8 or floats in the generator's
+            range; `references` of them are taken at random.
+        features: from uint8 images to features `(n, d)`, or to a pair of them and labels `(n,)`, as
+            `features.load()` does; by default the principal components of the pixels.
+        class_names: of the labels, in order.
+        action: `"warn"`; `"stop"` also ends training; `"restore"` puts the model back to its last
+            state without any finding and goes on with other latents, and stops where there is none.
+        every: epochs from one evaluation to the next.
+        patience: evaluations in a row that have to agree.
+        window: epochs over which the losses are judged.
+        count: samples in an evaluation; the thresholds were fitted for 1,000.
+        references: real images to compare with.
+        seed: of the latents, the choice of real images and the clusters.
+        restorations: of `"restore"`, after which it stops.
+        thresholds: by default `metrics.LABELLED` or `metrics.UNLABELLED`.
+        state_file: JSON file for what the alarm remembers, without which a resumed run begins to
+            watch anew. Beside it, as `.npz`, lies the state that `"restore"` goes back to.
+
+    Attributes:
+        signs: the numbers of the last evaluation.
+        findings: what was wrong at the last evaluation, of all that was spoken of.
+        warned: all that was spoken of, each with the number of finished epochs.
+
+    Raises:
+        TypeError: when training begins, if the model has no `sample` or `value_range`.
+        ValueError: for an argument out of range; when training begins, for labels without class
+            names or the reverse, and for real images that are too few or out of range.
+    """
+
+    def __init__(
+        self,
+        real_images: ArrayLike,
+        features: Callable[[np.ndarray], Any] | None = None,
+        class_names: Sequence[str] | None = None,
+        *,
+        action: str = "warn",
+        every: int = 1,
+        patience: int = 2,
+        window: int = 10,
+        count: int = 1_000,
+        references: int = 5_000,
+        seed: int = 0,
+        restorations: int = 3,
+        thresholds: Thresholds | None = None,
+        state_file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.action = lookup(_ACTIONS, action, "action")
+        self.every, self.patience, self.window, self.count = every, patience, window, count
+        self.references, self.seed, self.restorations = references, seed, restorations
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(
+                    f"Expected an integer of at least {least}. Received: {name}={value!r}."
+                )
+        self.class_names, self.thresholds = class_names, thresholds
+        self.state_file = None if state_file is None else Path(state_file)
+        self.signs = Signs()
+        self.findings: tuple[Finding, ...] = ()
+        self.warned: list[tuple[int, Finding]] = []
+        real = with_channels(real_images)
+        chosen = np.random.default_rng(seed).permutation(len(real))[:references]
+        self._real = real[np.sort(chosen)]
+        self._features = features
+        self._reference: Reference | None = None
+        self._memory = Memory()
+        self._memories: dict[str, dict[str, Any]] = {}  # by finished epochs
+        self._healthy: list[np.ndarray] = []
+        self._begun = False
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Measure the real images; which epoch comes first is not known yet."""
+        if not hasattr(self.model, "sample") or not hasattr(self.model, "value_range"):
+            raise TypeError(
+                "ModeCollapseMonitor needs a model with `sample(count, seed=...)` and "
+                f"`value_range`, such as a GAN. Received: model={type(self.model).__name__}."
+            )
+        self._begun = False
+        if self._reference is None:
+            low, high = self.model.value_range
+            real = self._real
+            if real.dtype != np.uint8 and (real.min() < low - 0.01 or real.max() > high + 0.01):
+                raise ValueError(
+                    f"Expected real_images as uint8, or as floats from {low:g} to {high:g}, as the "
+                    f"generator makes. Received: {real.dtype}, {real.min():g} to {real.max():g}."
+                )
+            real = to_uint8(real, self.model.value_range)
+            features, labels = self._measure(real)
+            if (labels is None) != (self.class_names is None):
+                raise ValueError(
+                    "Expected class_names and features that give a pair of features and labels, or "
+                    f"neither. Received: class_names={self.class_names}, and features that give "
+                    f"{'no labels' if labels is None else 'labels'}."
+                )
+            self._reference = Reference(real, features, labels, self.class_names, seed=self.seed)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remember what was known before the first epoch of this run."""
+        if self._begun:
+            return
+        self._begun = True
+        if self.state_file is not None and self.state_file.exists():
+            self._memories = json.loads(self.state_file.read_text())
+        path = self._healthy_file
+        if epoch == 0:
+            self._memories, self._healthy = {}, []
+            if path is not None and is_chief(self.model.distribute_strategy):
+                path.unlink(missing_ok=True)  # of an earlier run
+        elif path is not None and path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                self._healthy = [file[f"arr_{i}"] for i in range(len(file.files))]
+        self._memory = Memory(**self._memories.get(str(epoch), {}))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look, speak and act, if it is time; remember."""
+        logs = {} if logs is None else logs
+        self._memory.note(logs, self.window)
+        if (epoch + 1) % self.every == 0:
+            self._evaluate(epoch + 1, logs)
+        memory = json.dumps(dataclasses.asdict(self._memory))
+        self._memories[str(epoch + 1)] = json.loads(memory)  # a copy
+        for old in sorted(self._memories, key=int)[:-_STATES]:
+            del self._memories[old]
+        if self.state_file is not None and is_chief(self.model.distribute_strategy):
+            partial = self.state_file.with_name(f".{self.state_file.name}")
+            partial.write_text(json.dumps(self._memories))
+            os.replace(partial, self.state_file)
+
+    def _evaluate(self, epochs: int, logs: dict[str, Any]) -> None:
+        self.signs = self._memory.complete(self._measured(), logs, self.count, self.window)
+        thresholds = self.thresholds or (UNLABELLED if self.class_names is None else LABELLED)
+        found = diagnose(self.signs, thresholds)
+        news = self._memory.news(found, self.patience)
+        self.findings = self._memory.standing(found)
+        for name, value in self._numbers(found).items():
+            logs.setdefault(name, value)
+        for finding in news:
+            self.warned.append((epochs, finding))
+            warnings.warn(f"After {epochs} epochs: {finding}", stacklevel=2)
+        if news and self.action == "stop":
+            self.model.stop_training = True
+        elif news and self.action == "restore":
+            self._restore()
+        elif not found and self.action == "restore":
+            self._keep()
+
+    def _measured(self) -> Signs:
+        samples = self.model.sample(self.count, seed=self.seed)
+        if not np.isfinite(samples).all():
+            self._memory.series["g_loss"] = [float("nan")]  # so that training counts as diverged
+            return Signs()
+        samples = with_channels(to_uint8(samples, self.model.value_range))
+        return self._reference.signs(samples, *self._measure(samples))  # type: ignore[union-attr]
+
+    def _measure(self, images: np.ndarray) -> tuple[Any, Any]:
+        output = None if self._features is None else self._features(images)
+        return output if isinstance(output, tuple) else (output, None)
+
+    def _numbers(self, found: tuple[Finding, ...]) -> dict[str, float]:
+        numbers = {"findings": float(len(self.findings)), **self.signs.numbers()}
+        if self.signs.names:
+            lost = [len(finding.classes) for finding in found if finding.kind == "vanished"]
+            numbers["missing_classes"] = float(sum(lost))
+        if self.class_names is not None:
+            for name, share in zip(self.signs.names, self.signs.shares, strict=True):
+                numbers[f"share_{slug(name)}"] = share
+        return numbers
+
+    def _variables(self) -> list[Any]:
+        optimizers = [v for o in self.model.optimizer.optimizers for v in o.variables]
+        return [*self.model.variables, *optimizers]
+
+    def _keep(self) -> None:
+        self._healthy = [variable.numpy() for variable in self._variables()]
+        if self._healthy_file is not None and is_chief(self.model.distribute_strategy):
+            partial = self._healthy_file.with_name(f".{self._healthy_file.name}")
+            with partial.open("wb") as file:
+                np.savez(file, *self._healthy)
+            os.replace(partial, self._healthy_file)
+
+    def _restore(self) -> None:
+        """Go back and on with other latents; stop where that is impossible or was done enough."""
+        tries = self._memory.restorations
+        if not self._healthy or tries >= self.restorations:
+            why = f"after {tries} restorations" if self._healthy else "no state was without finding"
+            warnings.warn(f"Training stops: {why}.", stacklevel=3)
+            self.model.stop_training = True
+            return
+        for variable, value in zip(self._variables(), self._healthy, strict=True):
+            variable.assign(value)
+        self._memory = Memory(restorations=tries + 1)
+        for _ in range(tries + 1):  # each try from one state with latents of its own
+            self.model.reseed()
+        warnings.warn(
+            f"Restored the state after step {self.model.steps}; going on with other latents (try "
+            f"{tries + 1} of {self.restorations}).",
+            stacklevel=3,
+        )
+
+    @property
+    def _healthy_file(self) -> Path | None:
+        return None if self.state_file is None else self.state_file.with_suffix(".npz")
