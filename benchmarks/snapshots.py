@@ -1,7 +1,8 @@
-"""Records a training as the generator's weights after each epoch, with the logs.
+"""Records a training as the weights of the sampling generator after each epoch, with the logs.
 
     python benchmarks/snapshots.py dense --epochs 50         # the book's GAN, about 5 minutes
     python benchmarks/snapshots.py dcgan --epochs 4          # about 10 minutes
+    python benchmarks/snapshots.py dense_modern --epochs 60  # about 8 minutes
 
 Writes logs/snapshots/NAME-SEED.npz, from which alarm_quality.py and alarm_dense.py sample again:
 so they can be rerun with another classifier, without training.
@@ -20,12 +21,20 @@ from fashion_gan import GAN, data, models, run
 from fashion_gan.presets import PRESETS
 
 FOLDER = Path(__file__).parent.parent / "logs/snapshots"
-RECIPES = {
-    "dense": (PRESETS["dense"], None),
-    "dense-adam": (dataclasses.replace(PRESETS["dense"], batch_size=64), (2e-4, 0.5)),
-    "dcgan": (dataclasses.replace(PRESETS["dcgan"], batch_size=64), (2e-4, 0.5)),
+ADAM = {
+    "g_optimizer": "adam",
+    "d_optimizer": "adam",
+    "g_learning_rate": 2e-4,
+    "d_learning_rate": 2e-4,
+    "beta_1": 0.5,
+    "batch_size": 64,
 }
-"""Name to a config, and the learning rate and beta_1 of Adam, if it replaces the optimisers."""
+RECIPES = {
+    "dense": PRESETS["dense"],
+    "dense-adam": dataclasses.replace(PRESETS["dense"], **ADAM),
+    "dcgan": dataclasses.replace(PRESETS["dcgan"], **ADAM),
+    "dense_modern": PRESETS["dense_modern"],
+}
 
 
 class Recorder(keras.callbacks.Callback):
@@ -46,7 +55,8 @@ class Recorder(keras.callbacks.Callback):
 
     def _keep(self, epoch: int, logs: dict) -> None:
         numbers = {name: float(value) for name, value in logs.items()}
-        for index, weight in enumerate(self.model.generator.get_weights()):
+        generator = self.model.average or self.model.generator
+        for index, weight in enumerate(generator.get_weights()):
             self.arrays[f"{len(self.entries):03d}_{index:02d}"] = weight
         self.entries.append({"epoch": epoch, "steps": self.model.steps, "logs": numbers})
         text = json.dumps({**self.head, "latent_dim": self.model.latent_dim, "at": self.entries})
@@ -75,12 +85,8 @@ class Snapshots:
 
 def build(recipe: str, seed: int) -> tuple[GAN, keras.utils.PyDataset]:
     """The compiled GAN of a recipe, and its dataset."""
-    config, adam = RECIPES[recipe]
-    config = dataclasses.replace(config, seed=seed)
+    config = dataclasses.replace(RECIPES[recipe], seed=seed)
     gan = run.build(config)
-    if adam:
-        optimizers = [keras.optimizers.Adam(adam[0], beta_1=adam[1]) for _ in range(2)]
-        gan.compile(*optimizers, config.loss, steps_per_execution=config.steps_per_execution)
     images = data.load().train_images
     dataset = data.make_dataset(
         images, config.batch_size, value_range=gan.value_range, seed=config.seed
@@ -97,7 +103,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     gan, dataset = build(options.recipe, options.seed)
     path = FOLDER / f"{options.recipe}-{options.seed}.npz"
-    recorder = Recorder(path, RECIPES[options.recipe][0].networks)
+    recorder = Recorder(path, RECIPES[options.recipe].networks)
     gan.fit(dataset, epochs=options.epochs, callbacks=[recorder], verbose=2)
 
 

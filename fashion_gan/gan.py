@@ -331,9 +331,10 @@ class GAN(Pair):
         return real_logits, fake_logits
 
     def _accuracies(self, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
+        boundary = self.loss_function.boundary(real_logits, fake_logits)
         return {
-            "d_accuracy_real": ops.mean(ops.cast(real_logits > 0, self._float)),
-            "d_accuracy_fake": ops.mean(ops.cast(fake_logits < 0, self._float)),
+            "d_accuracy_real": ops.mean(ops.cast(real_logits > boundary, self._float)),
+            "d_accuracy_fake": ops.mean(ops.cast(fake_logits < boundary, self._float)),
             "d_logit_real": ops.mean(real_logits),
             "d_logit_fake": ops.mean(fake_logits),
         }

@@ -42,6 +42,10 @@ class AdversarialLoss(ABC):
     def generator(self, real: Any, fake: Any) -> Any:
         """Loss of the generator for each fake logit, or for each pair if the loss is `paired`."""
 
+    def boundary(self, real: Any, fake: Any) -> Any:
+        """The logit above which the discriminator holds an image for real; by default 0."""
+        return 0.0
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain values."""
         return {}
@@ -124,6 +128,10 @@ class LeastSquares(AdversarialLoss):
         """`(fake - 1)² / 2`."""
         return ops.square(fake - 1) / 2
 
+    def boundary(self, real: Any, fake: Any) -> Any:
+        """Half-way between both targets."""
+        return 0.5
+
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class Hinge(AdversarialLoss):
@@ -159,6 +167,10 @@ class Wasserstein(AdversarialLoss):
         """`-fake`."""
         return -fake
 
+    def boundary(self, real: Any, fake: Any) -> Any:
+        """Half-way between the means of the batch, since only differences count."""
+        return (ops.mean(real) + ops.mean(fake)) / 2
+
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class Relativistic(AdversarialLoss):
@@ -178,6 +190,10 @@ class Relativistic(AdversarialLoss):
     def generator(self, real: Any, fake: Any) -> Any:
         """`softplus(real - fake)`."""
         return ops.softplus(real - fake)
+
+    def boundary(self, real: Any, fake: Any) -> Any:
+        """Half-way between the means of the batch, since only differences count."""
+        return (ops.mean(real) + ops.mean(fake)) / 2
 
 
 LOSSES: dict[str, type[AdversarialLoss]] = {

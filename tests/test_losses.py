@@ -63,6 +63,17 @@ def test_the_discriminator_is_drawn_to_tell_and_the_generator_to_be_taken_for_re
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
+def test_where_only_differences_count_the_boundary_moves_with_the_logits(name):
+    loss = losses.get(name)
+    real, fake = tf.constant([[3.0], [5.0]]), tf.constant([[1.0], [-1.0]])
+    here, there = (float(loss.boundary(real + c, fake + c)) for c in (0.0, 10.0))
+    if name in ("wasserstein", "relativistic"):
+        assert (here, there) == (2.0, 12.0)
+    else:
+        assert here == there == (0.5 if name == "least_squares" else 0.0)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_extreme_logits_give_finite_losses_and_gradients_of_their_dtype(name, dtype):
     loss = losses.get(name)
