@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from fashion_gan.images import tile, to_uint8, with_channels, write_png
 from fashion_gan.training import is_chief
@@ -83,6 +84,9 @@ class FeatureProjector(keras.callbacks.Callback):
         if labels is not None and self.class_names is not None:
             columns["class"] = [self.class_names[label] for label in labels]
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not any(self.folder.glob("events.out.tfevents.*")):
+            # TensorBoard looks for projectors only in folders with events.
+            tf.summary.create_file_writer(str(self.folder)).close()
         np.savetxt(self.folder / "features.tsv", features, fmt="%.5g", delimiter="\t")
         # A single column goes without a heading, says the projector.
         heading = ["\t".join(columns)] if len(columns) > 1 else []

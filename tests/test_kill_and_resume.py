@@ -12,5 +12,4 @@ def test_a_run_killed_five_times_at_random_moments_ends_in_the_same_bits():
         [sys.executable, SCRIPT, "--kills", "5"], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "5 kills, and the same bits" in result.stdout
     assert result.stdout.endswith("5 kills, and the same bits\n")

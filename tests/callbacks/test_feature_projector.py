@@ -32,6 +32,7 @@ def test_points_labels_and_thumbnails_stand_in_one_order(make_gan, tiny_images, 
     projector = FeatureProjector(tmp_path, real, labelled, ["even", "odd"], count=7)
     gan = make_gan()
     gan.fit(tiny_images, batch_size=8, callbacks=[projector], verbose=0)
+    assert list((tmp_path / "projector").glob("events.*")), "TensorBoard would not look here"
     points, labels, sprite, dims = read(tmp_path / "projector")
     assert labels[0] == "set\tclass"
     assert [label.split("\t")[0] for label in labels[1:]] == ["real"] * 7 + ["generated"] * 7
