@@ -126,7 +126,7 @@ def made(fashion: data.FashionMNIST, seed: int = 0) -> Iterator[Case]:
     def collapsed(group: str, name: str, images: np.ndarray) -> Case:
         return Case(group, name, True, images)
 
-    for i in range(40):
+    for i in range(60):
         yield healthy("real images", f"draw {i}", maker.draw())
     for c, name in enumerate(names):
         for share in (0.05, 0.06):
@@ -155,7 +155,7 @@ def made(fashion: data.FashionMNIST, seed: int = 0) -> Iterator[Case]:
     for c, name in enumerate(names):
         yield collapsed("class removed, blends of two", name, maker.blended({c: 0.0}))
         yield collapsed("class removed, normal distributions", name, maker.imagined({c: 0.0}))
-        for i in range(3):
+        for i in range(6):
             yield collapsed("class removed", f"{name} {i}", maker.draw({c: 0.0}))
         yield collapsed("class at 0.5 %", name, maker.draw({c: 0.005}))
         blurred = maker.spoil(maker.draw({c: 0.0}), blur=1)

@@ -113,7 +113,7 @@ or more than 30 % of it, or if it repeats at most 50 different images under nois
 Between lies a grey zone, left out. Snapshots of trainings are labelled by the classes that the
 classifier sees in 10,000 other samples; {grey} of them were grey.
 
-Half of each group, by chance, served to choose the thresholds: of those with at most 1 % of false
+Half of each group, by chance, served to choose the thresholds: of those with at most 2 % of false
 alarms the ones that detect most, and of several the median. The other half is what is reported:
 
 | | thresholds | collapsed, detected | healthy, false alarms | on the half that was fitted |

@@ -64,7 +64,7 @@ class Thresholds:
 
 
 # Both lines are written by benchmarks/alarm_quality.py.
-LABELLED = Thresholds(vanished=0.36, vanished_nearby=0.6, dominant=0.13, diversity=0.4)
+LABELLED = Thresholds(vanished=0.22, vanished_nearby=0.74, dominant=0.12, diversity=0.65)
 UNLABELLED = Thresholds(vanished=0.28, imbalance=0.1, diversity=0.35, dominant=1.0)
 
 
