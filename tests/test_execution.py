@@ -1,5 +1,8 @@
 """The compiled loop of many steps: where it runs, and that it ends in the bits of Keras' loop."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -78,6 +81,17 @@ def loops(monkeypatch):
     return found
 
 
+class Logs(keras.callbacks.Callback):
+    """Keeps what each execution logs."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((batch, {name: float(value) for name, value in logs.items()}))
+
+
 BYTES_IN_AN_ODD_RANGE = {
     "gan": {"value_range": (-0.5, 0.25)},
     "fits": [
@@ -112,12 +126,16 @@ ALL_THAT_A_STEP_CAN_DO = {
 )
 def test_the_bits_are_those_of_keras_loop_and_the_step_is_traced_once(case, loops):
     def run(in_loop):
-        gan, traces = make_gan(**case["gan"]), []
+        gan, traces, executions = make_gan(**case["gan"]), [], Logs()
         step = gan.train_step
         gan.train_step = lambda data: (traces.append(1), step(data))[1]
         dataset = make_data(gan, in_loop=in_loop, **case.get("data", {}))
-        logs = [gan.fit(dataset, verbose=0, **arguments).history for arguments in case["fits"]]
-        return state(gan), logs, (int(dataset.epoch), int(dataset.start)), len(traces)
+        logs = [
+            gan.fit(dataset, verbose=0, callbacks=[executions], **arguments).history
+            for arguments in case["fits"]
+        ]
+        position = (int(dataset.epoch), int(dataset.start))
+        return state(gan), logs, executions.seen, position, len(traces)
 
     theirs = run(in_loop=False)
     assert not loops
@@ -156,15 +174,21 @@ def test_a_run_stopped_within_an_epoch_ends_as_keras_loop_does_without_a_stop(tm
     assert resumed == {name: values[1:] for name, values in logs.items()}
 
 
-def test_between_two_datasets_an_array_and_a_single_batch_are_trained_on_as_ever(loops):
+def test_an_array_and_a_single_batch_between_are_trained_on_as_ever(loops):
     gan = make_gan()
     dataset, floats = make_data(gan), PIXELS / np.float32(255)
-    gan.fit(dataset, verbose=0)
+    one_more = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: gan.train_on_batch(floats[:4])
+    )
+    gan.fit(dataset, callbacks=[one_more], verbose=0)
     gan.fit(floats[:20], batch_size=4, verbose=0)
-    gan.train_on_batch(floats[:4])
     gan.fit(dataset, verbose=0)
     assert len(loops) == 2
     assert gan.steps == 11 + 5 + 1 + 11
+    source = weakref.ref(dataset.source)
+    del dataset
+    gc.collect()
+    assert source() is None, "the model keeps the images when it is done with them"
 
 
 def itself(dataset):
