@@ -107,7 +107,7 @@ FLOATS_AS_STORED_IN_ONE_EXECUTION = {
 ALL_THAT_A_STEP_CAN_DO = {
     "gan": {
         "loss": "relativistic",
-        "penalties": [penalties.R1(0.1, lazy=2), penalties.WGANGP(0.3)],
+        "penalties": [penalties.WGANGP(0.3, lazy=2)],
         "ema_decay": 0.9,
         "d_steps": 2,
         "log_gradients": True,
