@@ -9,6 +9,7 @@ from keras import ops
 
 from fashion_gan import borders, ema, losses, optimizers, xla
 from fashion_gan import penalties as gradient_penalties
+from fashion_gan.execution import Execution
 from fashion_gan.pair import Pair
 from fashion_gan.resumption import EpochStart, Resumption
 from fashion_gan.training import Means, frozen, on_replicas, replica_share, update
@@ -58,6 +59,7 @@ class GAN(Pair):
         super().__init__(*args, **kwargs)
         self.xla: xla.Choice | None = None
         self._resumption = Resumption()
+        self._execution = Execution(self)
 
     def compile(
         self,
@@ -91,7 +93,8 @@ class GAN(Pair):
             jit_compile: `True`, `False` or `"auto"`; `gan.xla` tells what was chosen and why.
             run_eagerly: run the step without compiling it, for debugging.
             steps_per_execution: train steps in one call of the compiled graph; callbacks then see
-                every `steps_per_execution`-th batch.
+                every `steps_per_execution`-th batch. With XLA, it pays most to give `fit()` a
+                dataset of `data.make_dataset` as it is: see `execution`.
 
         Raises:
             ValueError: for an unknown name, a number out of range, or one optimiser for both
@@ -184,7 +187,8 @@ class GAN(Pair):
             callbacks.callbacks.insert(0, start)
         else:
             callbacks = [start, *keras.tree.flatten(callbacks or [])]
-        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+        with self._execution.fed(x) as fed:
+            return super().fit(fed, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any
@@ -208,7 +212,7 @@ class GAN(Pair):
         self._resumption = Resumption(batch, metrics)
         self.make_train_function()
         train: Any = self.train_function
-        self.train_function: Any = self._resumption.skipping(self, train)
+        self.train_function: Any = self._resumption.skipping(self, train, self._execution.drop)
 
     def reseed(self) -> None:
         """Draw other latents from now on, those of a seed that is a function of the present one."""
@@ -216,10 +220,12 @@ class GAN(Pair):
 
     def make_train_function(self, force: bool = False) -> Any:
         """The function that makes train steps in `fit()`."""
-        if self.distribute_strategy.num_replicas_in_sync == 1:
-            return super().make_train_function(force)
         if self.train_function is None or force:
-            self.train_function = on_replicas(self, self.train_step, self.get_metrics_result)
+            if self.distribute_strategy.num_replicas_in_sync == 1:
+                super().make_train_function(force)
+                self.train_function = self._execution.function(self.train_function)
+            else:
+                self.train_function = on_replicas(self, self.train_step, self.get_metrics_result)
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:

@@ -1,7 +1,9 @@
 """Images as a `tf.data.Dataset` whose order is a function of the seed and the epoch alone."""
 
+import functools
 import math
 import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +11,58 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["make_dataset"]
+__all__ = ["Source", "make_dataset"]
+
+
+class Source:
+    """What a dataset of whole batches is made of, for a consumer that picks the images itself.
+
+    Args:
+        images: all of them, as they are kept: float32, or uint8 and then to be looked up in
+            `shades`.
+        shades: the 256 values that pixels of uint8 stand for, or None.
+        batch_size: images in a batch.
+        order: begins an iteration, as an iterator of the dataset does when its first batch is
+            drawn, and returns the int64 indices of the images in their order.
+    """
+
+    def __init__(self, images: Any, shades: Any, batch_size: int, order: Callable[[], Any]) -> None:
+        self.images = images
+        self.shades = shades
+        self.batch_size = batch_size
+        self.order = order
+
+    @functools.cached_property
+    def resident(self) -> tuple[Any, Any]:
+        """`images` and `shades` where TensorFlow computes: if not on the CPU, copied there once."""
+        import tensorflow as tf
+
+        shades = None if self.shades is None else tf.identity(self.shades)
+        return tf.identity(self.images), shades
+
+    def executions(self, steps: int) -> "tf.data.Dataset":
+        """The dataset's batches as indices of images, `steps` batches in an element.
+
+        Elements are dicts: `indices`, int32 `(steps, batch_size)`, and `steps`, how many of these
+        batches there are, which is less in the last element if they run out. The cardinality is the
+        number of batches, since that is what Keras counts.
+        """
+        import tensorflow as tf
+
+        num_batches = len(self.images) // self.batch_size
+        firsts = range(0, num_batches, steps)
+        counts = [min(steps, num_batches - first) for first in firsts]
+        used = num_batches * self.batch_size
+        padding = len(firsts) * steps * self.batch_size - used
+
+        def iteration(_: Any) -> Any:
+            indices = tf.pad(tf.cast(self.order()[:used], tf.int32), [[0, padding]])
+            indices = tf.reshape(indices, (len(firsts), steps, self.batch_size))
+            return tf.data.Dataset.from_tensor_slices({"indices": indices, "steps": counts})
+
+        dataset = tf.data.Dataset.range(1).flat_map(iteration)
+        dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
+        return dataset
 
 
 def make_dataset(
@@ -33,6 +86,8 @@ def make_dataset(
     - `dataset.start`, at first 0: so many batches of the next iteration are blank (zeros, made
       without touching the images), for a consumer that resumes within an epoch and skips them.
       The number of batches stays the same. Reading sets it back to 0.
+
+    `dataset.source`, a `Source` or None, is there for whole batches only: without a remainder.
 
     Args:
         images: `(n, h, w)` or `(n, h, w, c)`. uint8 is kept as it is and each batch is scaled to
@@ -70,20 +125,26 @@ def make_dataset(
         epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         start = tf.Variable(0, dtype=tf.int64, trainable=False, name="start")
 
-    def iteration(_: Any) -> Any:
+    def next_order() -> Any:
         order = tf.range(n, dtype=tf.int64)
         if shuffle:
             key = tf.stack([tf.constant(seed, tf.int64), epoch.read_value()])
             order = tf.random.experimental.stateless_shuffle(order, seed=key, alg="philox")
-        num_blank = tf.minimum(start, num_batches)
         epoch.assign_add(1)
         start.assign(0)
+        return order
+
+    def scale(x: Any) -> Any:
+        return low + (high - low) * (tf.cast(x, tf.float32) / peak) if scaled else x
+
+    def iteration(_: Any) -> Any:
+        num_blank = tf.minimum(start.read_value(), num_batches)
+        order = next_order()
 
         def batch(index: Any) -> Any:
             first = index * batch_size
             size = batch_size if drop_remainder else tf.minimum(n - first, batch_size)
-            x = tf.gather(pixels, tf.slice(order, [first], [size]))
-            return low + (high - low) * (tf.cast(x, tf.float32) / peak) if scaled else x
+            return scale(tf.gather(pixels, tf.slice(order, [first], [size])))
 
         blank = tf.data.Dataset.from_tensors(tf.zeros([batch_size, *shape])).repeat(num_blank)
         drawn = tf.data.Dataset.range(num_blank, num_batches)
@@ -95,6 +156,9 @@ def make_dataset(
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     dataset = dataset.with_options(options)
     dataset.epoch, dataset.start = epoch, start
+    with tf.device("CPU:0"):  # here, since XLA would round the same formula otherwise
+        shades = scale(tf.range(256)) if scaled else None
+    dataset.source = Source(pixels, shades, batch_size, next_order) if drop_remainder else None
     return dataset
 
 

@@ -15,8 +15,10 @@ class Resumption:
         self.batches = batches
         self.metrics = metrics if batches else None
 
-    def skipping(self, model: keras.Model, train: Callable[..., Any]) -> Callable[..., Any]:
-        """`train`, an execution of `model`, that drops batches as long as there are any to drop."""
+    def skipping(
+        self, model: keras.Model, train: Callable[..., Any], drop: Callable[[Any], None]
+    ) -> Callable[..., Any]:
+        """`train`, an execution of `model`, or `drop` as long as there are batches to drop."""
         if not self.batches:
             return train
         if self.batches % model.steps_per_execution:
@@ -29,8 +31,7 @@ class Resumption:
         def skip_or_train(iterator: Any) -> Any:
             if not self.batches:
                 return train(iterator)
-            for _ in range(model.steps_per_execution):
-                next(iterator)
+            drop(iterator)
             self.batches -= model.steps_per_execution
             return model.get_metrics_result()
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "choose", "convolution"]
 
 
 class Choice(NamedTuple):
@@ -55,17 +55,15 @@ def _choose(requested: bool | str, networks: Iterable[keras.Model], run_eagerly:
         return Choice(True, "jit_compile=True was asked for")
     if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
         return Choice(True, "there is an accelerator")
-    convolution = next((layer for n in networks for layer in _layers(n) if _convolves(layer)), None)
-    if convolution is not None:
+    layer = convolution(networks)
+    if layer is not None:
         return Choice(
-            False, f"on the CPU it slows convolutions down, and there is one: {convolution.name!r}"
+            False, f"on the CPU it slows convolutions down, and there is one: {layer.name!r}"
         )
     return Choice(True, "on the CPU it speeds up networks without convolutions")
 
 
-def _layers(network: keras.Model) -> Iterable[keras.layers.Layer]:
-    return network._flatten_layers(include_self=False)
-
-
-def _convolves(layer: keras.layers.Layer) -> bool:
-    return "Conv" in type(layer).__name__
+def convolution(networks: Iterable[keras.Model]) -> keras.layers.Layer | None:
+    """The first layer of the networks that convolves, if there is one."""
+    layers = (layer for n in networks for layer in n._flatten_layers(include_self=False))
+    return next((layer for layer in layers if "Conv" in type(layer).__name__), None)

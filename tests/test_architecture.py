@@ -21,6 +21,7 @@ FLOORS = [
     {"losses", "penalties", "ema", "models", "pipeline", "xla", "borders", "optimizers"}
     | {"resumption", "training"},
     {"data", "pair"},
+    {"execution"},
     {"gan", "config", "features"},
     {"presets", "runtime", "real_side"},
     {"evaluate"},

@@ -152,6 +152,30 @@ def test_a_derived_dataset_outlives_the_one_it_came_from():
     assert not np.array_equal(numbers(derived), numbers(derived))
 
 
+@pytest.mark.parametrize("steps", [4, 20])
+def test_executions_hold_the_indices_of_the_same_batches(steps):
+    dataset, expected = make_dataset(NUMBERED, 9), make_dataset(NUMBERED, 9)
+    executions = dataset.source.executions(steps)
+    dataset.start.assign(2)
+    spare = iter(executions)
+    assert (dataset.epoch, dataset.start, executions.cardinality()) == (0, 2, 11)
+    next(spare)
+    for number in (1, 2):
+        assert (dataset.epoch, dataset.start) == (number, 0)
+        elements = list(executions)
+        assert [int(e["steps"]) for e in elements] == ([4, 4, 3] if steps == 4 else [11])
+        assert all(e["indices"].shape == (steps, 9) for e in elements)
+        drawn = np.concatenate([e["indices"][: e["steps"]] for e in elements])
+        np.testing.assert_array_equal(drawn.ravel(), epoch(expected, number))
+
+
+def test_a_source_is_there_for_whole_batches_of_the_dataset_itself():
+    dataset = make_dataset(NUMBERED, 10)
+    assert dataset.source is not None
+    assert not hasattr(dataset.prefetch(1), "source")
+    assert make_dataset(NUMBERED, 10, drop_remainder=False).source is None
+
+
 class Recorder(keras.Model):
     """Trains nothing, and keeps what `fit()` feeds it."""
 

@@ -22,12 +22,17 @@ class Trainer:
         self.batch_size = 64 if pair == "dcgan" else 32
 
     def prepare(self, pixels):
+        whole = len(pixels) // (100 * self.batch_size) * 100 * self.batch_size
         self.dataset = data.make_dataset(
-            pixels, self.batch_size, value_range=self.gan.value_range
-        ).repeat()
+            pixels[:whole], self.batch_size, value_range=self.gan.value_range
+        )
 
     def train(self, steps):
-        self.gan.fit(self.dataset, epochs=1, steps_per_epoch=steps, verbose=0)
+        epochs, rest = divmod(steps, len(self.dataset))
+        if epochs:
+            self.gan.fit(self.dataset, epochs=epochs, verbose=0)
+        if rest:
+            self.gan.fit(self.dataset, steps_per_epoch=rest, verbose=0)
 
     def given(self, images, latents):
         self.gan.given = tf.constant(latents)

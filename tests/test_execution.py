@@ -1,0 +1,224 @@
+"""The compiled loop of many steps: where it runs, and that it ends in the bits of Keras' loop."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from fashion_gan import GAN, models, penalties
+from fashion_gan.callbacks import Backup
+from fashion_gan.data import make_dataset
+from fashion_gan.execution import Execution
+from fashion_gan.pipeline import Source
+
+PIXELS = np.random.default_rng(5).integers(0, 256, (47, 4, 4, 1)).astype("uint8")
+"""For 11 batches of 4, and 3 images that are left over."""
+
+
+def dense():
+    return models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
+
+
+def stateful():
+    """Batch norm and dropout: all the state that layers have."""
+    generator = keras.Sequential(
+        [
+            layers.Input((3,)),
+            layers.Dense(8, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dense(16, activation="sigmoid"),
+            layers.Reshape((4, 4, 1)),
+        ]
+    )
+    discriminator = keras.Sequential(
+        [layers.Input((4, 4, 1)), layers.Flatten(), layers.Dense(8), layers.Dropout(0.3)]
+        + [layers.Dense(1)]
+    )
+    return generator, discriminator
+
+
+def convolutional():
+    return models.build("dcgan", latent_dim=3, image_shape=(4, 4, 1))
+
+
+def make_gan(networks=dense, value_range=None, seed=7, steps_per_execution=3, **compile_arguments):
+    keras.utils.set_random_seed(seed)
+    gan = GAN(*networks(), value_range=value_range, seed=seed)
+    gan.compile(
+        **{"jit_compile": True, **compile_arguments}, steps_per_execution=steps_per_execution
+    )
+    return gan
+
+
+def state(gan):
+    optimizers = (gan.g_optimizer, gan.d_optimizer)
+    variables = [*gan.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
+    return [variable.numpy() for variable in variables]
+
+
+def assert_same(ours, theirs):
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def make_data(gan, images=PIXELS, in_loop=True, **arguments):
+    dataset = make_dataset(images, 4, value_range=gan.value_range, **arguments)
+    if not in_loop:
+        dataset.source = None
+    return dataset
+
+
+@pytest.fixture
+def loops(monkeypatch):
+    """A list that grows with each `fit()` that uses the compiled loop."""
+    found, executions = [], Source.executions
+    monkeypatch.setattr(
+        Source, "executions", lambda self, steps: (found.append(steps), executions(self, steps))[1]
+    )
+    return found
+
+
+class Logs(keras.callbacks.Callback):
+    """Keeps what each execution logs."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((batch, {name: float(value) for name, value in logs.items()}))
+
+
+BYTES_IN_AN_ODD_RANGE = {
+    "gan": {"value_range": (-0.5, 0.25)},
+    "fits": [
+        {"epochs": 2, "validation_data": (PIXELS[:8] / np.float32(1020),)},
+        {"epochs": 5, "initial_epoch": 2, "steps_per_epoch": 7},
+    ],
+}
+FLOATS_AS_STORED_IN_ONE_EXECUTION = {
+    "gan": {"networks": stateful, "steps_per_execution": 20},
+    "data": {"images": PIXELS / np.float32(255), "shuffle": False},
+    "fits": [{"epochs": 2}, {"epochs": 3}],
+}
+ALL_THAT_A_STEP_CAN_DO = {
+    "gan": {
+        "loss": "relativistic",
+        "penalties": [penalties.WGANGP(0.3, lazy=2)],
+        "ema_decay": 0.9,
+        "d_steps": 2,
+        "log_gradients": True,
+        "g_optimizer": "adam",
+    },
+    "fits": [{"epochs": 2}],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras, of steps_per_epoch=7
+@pytest.mark.filterwarnings("ignore:.*only fill")
+@pytest.mark.parametrize(
+    "case",
+    [BYTES_IN_AN_ODD_RANGE, FLOATS_AS_STORED_IN_ONE_EXECUTION, ALL_THAT_A_STEP_CAN_DO],
+    ids=["bytes in an odd range", "floats as stored in one execution", "all that a step can do"],
+)
+def test_the_bits_are_those_of_keras_loop_and_the_step_is_traced_once(case, loops):
+    def run(in_loop):
+        gan, traces, executions = make_gan(**case["gan"]), [], Logs()
+        step = gan.train_step
+        gan.train_step = lambda data: (traces.append(1), step(data))[1]
+        dataset = make_data(gan, in_loop=in_loop, **case.get("data", {}))
+        logs = [
+            gan.fit(dataset, verbose=0, callbacks=[executions], **arguments).history
+            for arguments in case["fits"]
+        ]
+        position = (int(dataset.epoch), int(dataset.start))
+        return state(gan), logs, executions.seen, position, len(traces)
+
+    theirs = run(in_loop=False)
+    assert not loops
+    ours = run(in_loop=True)
+    assert len(loops) == len(case["fits"])
+    assert_same(ours[0], theirs[0])
+    assert ours[1:] == theirs[1:]
+    assert ours[-1] == 1
+
+
+class Stop(keras.callbacks.Callback):
+    """Raises when so many steps are done."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.steps >= self.steps:
+            raise RuntimeError("stopped here")
+
+
+def test_a_run_stopped_within_an_epoch_ends_as_keras_loop_does_without_a_stop(tmp_path, loops):
+    theirs = make_gan(stateful)
+    logs = theirs.fit(make_data(theirs, in_loop=False), epochs=3, verbose=0).history
+
+    first = make_gan(stateful)
+    callbacks = [Backup(tmp_path, seconds=-1), Stop(17)]
+    with pytest.raises(RuntimeError, match="stopped here"):
+        first.fit(make_data(first), epochs=3, callbacks=callbacks, verbose=0)
+
+    ours = make_gan(stateful, seed=8)
+    resumed = ours.fit(make_data(ours), epochs=3, callbacks=[Backup(tmp_path)], verbose=0).history
+    assert len(loops) == 2
+    assert_same(state(ours), state(theirs))
+    assert resumed == {name: values[1:] for name, values in logs.items()}
+
+
+def test_an_array_and_a_single_batch_between_are_trained_on_as_ever(loops):
+    gan = make_gan()
+    dataset, floats = make_data(gan), PIXELS / np.float32(255)
+    one_more = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: gan.train_on_batch(floats[:4])
+    )
+    gan.fit(dataset, callbacks=[one_more], verbose=0)
+    gan.fit(floats[:20], batch_size=4, verbose=0)
+    gan.fit(dataset, verbose=0)
+    assert len(loops) == 2
+    assert gan.steps == 11 + 5 + 1 + 11
+    source = weakref.ref(dataset.source)
+    del dataset
+    gc.collect()
+    assert source() is None, "the model keeps the images when it is done with them"
+
+
+def itself(dataset):
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("compile_arguments", "data_arguments", "derive", "expected"),
+    [
+        ({}, {}, itself, True),
+        ({}, {"drop_remainder": False}, itself, False),
+        ({}, {}, lambda dataset: dataset.take(3), False),
+        ({}, {}, lambda dataset: PIXELS, False),
+        ({"steps_per_execution": 1}, {}, itself, False),
+        ({"jit_compile": False}, {}, itself, False),
+        ({"jit_compile": "auto", "run_eagerly": True}, {}, itself, False),
+        ({"networks": convolutional}, {}, itself, False),
+    ],
+    ids=["plain", "remainder", "derived", "array", "one step", "no XLA", "eager", "convolutions"],
+)
+def test_all_else_is_left_to_keras(compile_arguments, data_arguments, derive, expected):
+    gan = make_gan(**compile_arguments)
+    gan_data = derive(make_dataset(PIXELS, 4, value_range=gan.value_range, **data_arguments))
+    with Execution(gan).fed(gan_data) as fed:
+        assert (fed is not gan_data) == expected
+
+
+def test_the_images_are_kept_once_for_all_who_train_on_them():
+    source = make_data(make_gan()).source
+    images, shades = source.resident
+    assert source.resident[0] is images
+    for resident, kept in ((images, source.images), (shades, source.shades)):
+        assert np.shares_memory(np.asarray(memoryview(resident)), np.asarray(memoryview(kept)))
