@@ -21,6 +21,6 @@ _MODERN = Config(
 
 PRESETS: dict[str, Config] = {
     "dense": _BOOK,
-    "dense_modern": replace(_MODERN, r1=0.02, r2=0.02, epochs=60, decay_epochs=60, decay_to=0.05),
+    "dense_modern": replace(_MODERN, r1=0.1, r2=0.1, epochs=40, decay_epochs=40, decay_to=0.05),
     "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
 }

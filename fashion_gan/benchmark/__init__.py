@@ -44,7 +44,8 @@ def compare(
         variants: names of `VARIANTS`, or `devices-N`; by default all of `VARIANTS`, and all GPUs if
             there are several.
         rounds: measurements of each.
-        steps: train steps to warm up, and as many to be timed, in each measurement.
+        steps: train steps to warm up, and as many to be timed, in each measurement; at most an
+            epoch of them.
         steps_per_execution: of the variants with many.
         settings: fields of `Config` in place of the presets' own.
         device: "CPU" or "GPU"; by default what TensorFlow prefers.

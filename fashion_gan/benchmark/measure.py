@@ -50,7 +50,7 @@ def measure(
     Args:
         preset: what to train.
         variant: a name, see `variants.find`.
-        steps: rounded up to whole executions.
+        steps: rounded down to whole executions, at least one and at most an epoch of them.
         steps_per_execution: of the variants with many.
         started: `time.time()` when the command for this process was given.
         device: "CPU" or "GPU"; by default what TensorFlow prefers.
@@ -74,16 +74,15 @@ def measure(
     dataset = data.make_dataset(
         images, config.batch_size, value_range=gan.value_range, seed=config.seed
     )
-    executions = -(-steps // config.steps_per_execution)
+    size = config.steps_per_execution
+    executions = max(min(steps, len(dataset)) // size, 1)
     if chosen.book:
         pair = (gan.g_optimizer, gan.d_optimizer)
         book = BookLoop(gan.generator, gan.discriminator, pair, gan.jit_compile)
         batches = iter(dataset.repeat())
         train = lambda count: _time(lambda: book.run(batches, count))
     else:
-        endless = dataset.repeat()
-        train = lambda count: _time_fit(gan, endless, count)
-    size = config.steps_per_execution
+        train = lambda count: _time_fit(gan, dataset, count)
     first = train(size)
     first_seconds = time.time() - started
     train(executions * size)
