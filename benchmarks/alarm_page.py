@@ -109,7 +109,7 @@ or of both signs, as a critic's, are the reason for log 2 in the denominator.
 {cases} sets of {samples:,} images, each compared with {real_images:,} training images by one
 evaluation. They are made from the test images: a set is **collapsed** if a class has less than 1 %
 or more than 30 % of it, or if it repeats at most 50 different images under noise and shifts;
-**healthy** if every class has 4 to 20 % and nothing is repeated, be it blurred, noisy or distorted.
+**healthy** if every class has 4 to 25 % and nothing is repeated, be it blurred, noisy or distorted.
 Between lies a grey zone, left out. Snapshots of trainings are labelled by the classes that the
 classifier sees in 10,000 other samples; {grey} of them were grey.
 

@@ -1,7 +1,8 @@
 """How well the alarm tells collapsed samples from healthy ones; its thresholds are fitted here.
 
     python benchmarks/snapshots.py dense && python benchmarks/snapshots.py dense-adam --epochs 25
-    python benchmarks/snapshots.py dcgan --epochs 4    # once; about 20 minutes in all
+    python benchmarks/snapshots.py dcgan --epochs 4
+    python benchmarks/snapshots.py dense_modern --epochs 40    # once; about 20 minutes in all
     python benchmarks/alarm_quality.py                 # about 5 minutes of one core
     python benchmarks/alarm_quality.py logs/dense logs/snapshots/*.npz   # or these trainings
 

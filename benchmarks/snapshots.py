@@ -2,7 +2,7 @@
 
     python benchmarks/snapshots.py dense --epochs 50         # the book's GAN, about 5 minutes
     python benchmarks/snapshots.py dcgan --epochs 4          # about 10 minutes
-    python benchmarks/snapshots.py dense_modern --epochs 60  # about 8 minutes
+    python benchmarks/snapshots.py dense_modern --epochs 40  # about 2 minutes
 
 Writes logs/snapshots/NAME-SEED.npz, from which alarm_quality.py and alarm_dense.py sample again:
 so they can be rerun with another classifier, without training.

@@ -9,11 +9,11 @@ __all__ = ["PRESETS"]
 _BOOK = Config()
 _MODERN = Config(
     loss="relativistic",
-    ema_decay=0.999,
+    ema_decay=0.9995,
     g_optimizer="adam",
     d_optimizer="adam",
-    g_learning_rate=5e-4,
-    d_learning_rate=5e-4,
+    g_learning_rate=1e-3,
+    d_learning_rate=1e-3,
     beta_1=0.0,
     beta_2=0.99,
     batch_size=64,
@@ -21,6 +21,6 @@ _MODERN = Config(
 
 PRESETS: dict[str, Config] = {
     "dense": _BOOK,
-    "dense_modern": replace(_MODERN, r1=0.1, r2=0.1, epochs=40, decay_epochs=40, decay_to=0.05),
+    "dense_modern": replace(_MODERN, r1=2.0, r2=2.0, epochs=40),
     "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
 }

@@ -1,6 +1,6 @@
 """Kills a training with SIGKILL at random moments, again and again, and compares the end.
 
-    python tests/kill_and_resume.py --kills 50 --epochs 60    # about ten minutes on two cores
+    python tests/kill_and_resume.py --kills 50 --epochs 75    # about ten minutes on two cores
 
 trains once without interruption and once with that many kills, and exits with an error unless both
 runs end with the same weights, optimiser slots and random state, bit for bit, the same metrics

@@ -64,8 +64,8 @@ class Thresholds:
 
 
 # Both lines are written by benchmarks/alarm_quality.py.
-LABELLED = Thresholds(vanished=0.22, vanished_nearby=0.74, dominant=0.12, diversity=0.65)
-UNLABELLED = Thresholds(vanished=0.28, imbalance=0.1, diversity=0.35, dominant=1.0)
+LABELLED = Thresholds(vanished=0.36, vanished_nearby=0.7, dominant=0.11, diversity=0.45)
+UNLABELLED = Thresholds(vanished=0.26, imbalance=0.08, diversity=0.35, dominant=1.0)
 
 
 @dataclass(frozen=True)
