@@ -158,9 +158,9 @@ def quality(results: dict) -> str:
 
 LIMITS = """
 What this does not show. The sets made from real images are independent draws from the same 10,000
-images; the snapshots of one training resemble each other, and all of them collapsed by their
-labels: there is no healthy snapshot of a GAN among them yet. Their labels come from the
-classifier (SHA-256 {sha}…) that the alarm uses too. Without labels, clusters of pixels do not
+images; the snapshots of one training resemble each other, and the healthy ones are all of one
+recipe, `dense_modern`. Their labels come from the classifier (SHA-256 {sha}…) that the alarm uses
+too. Without labels, clusters of pixels do not
 separate pullovers, coats and shirts: the loss of one of them alone goes unseen.
 `python benchmarks/alarm_quality.py RUN…` takes the run folders of other trainings in.
 """
@@ -168,8 +168,8 @@ DENSE = """
 ## The book's GAN
 
 By `python benchmarks/alarm_dense.py`, seed {seed}: shares of the classes among 10,000 other
-samples, and what the alarm logged, after some of the epochs. The classifier takes over a third of
-the samples for shirts; the nearest real images do not, so that the alarm says nothing of them.
+samples, and what the alarm logged, after some of the epochs. The classifier takes many speckled
+samples for shirts; the nearest real images do not, so that the alarm says nothing of them.
 
 """
 

@@ -64,7 +64,7 @@ class Thresholds:
 
 
 # Both lines are written by benchmarks/alarm_quality.py.
-LABELLED = Thresholds(vanished=0.36, vanished_nearby=0.7, dominant=0.11, diversity=0.45)
+LABELLED = Thresholds(vanished=0.38, vanished_nearby=0.72, dominant=0.11, diversity=0.45)
 UNLABELLED = Thresholds(vanished=0.26, imbalance=0.08, diversity=0.35, dominant=1.0)
 
 
