@@ -49,7 +49,7 @@ class Protocol:
 FULL = Protocol()
 """The protocol of reported scores: 10,000 generated against the 10,000 test images."""
 
-QUICK = Protocol(count=2_000, kernel_subsets=5, kernel_size=500, bins=0)
+QUICK = Protocol(count=1_000, kernel_subsets=5, kernel_size=500, bins=0)
 """For every epoch of a training."""
 
 

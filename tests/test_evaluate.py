@@ -137,6 +137,20 @@ def test_the_classifier_is_the_one_that_was_measured(fashion, tmp_path):
     np.testing.assert_allclose(np.concatenate(halves), outputs[:600], rtol=0, atol=1e-4)
 
 
+def test_the_last_answer_is_kept_and_never_given_for_other_images(fashion):
+    classifier = features.load()
+    images = fashion.test_images[:20]
+    first = classifier(images)
+    assert classifier(images.copy()) is first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0][0] = 0
+    other = images.copy()
+    other[7] = 0
+    outputs, _ = classifier(other)
+    assert np.abs(outputs[7] - first[0][7]).max() > 0.1
+    np.testing.assert_allclose(np.delete(outputs - first[0], 7, axis=0), 0, atol=1e-4)
+
+
 def test_another_classifier_is_not_taken_for_it(tmp_path):
     (tmp_path / "classifier.npz").write_bytes(features.WEIGHTS.read_bytes() + b" ")
     with pytest.raises(ValueError, match="has SHA-256 .*expected .*Install the package again"):
