@@ -77,21 +77,23 @@ def judge(
 
 
 def tables(result: dict[str, Any]) -> Iterator[Any]:
-    """Two `rich` tables: a row for each set of images, and all numbers of the first set."""
+    """Two `rich` tables: a row for each set of images, and all numbers of the first set.
+
+    A class is missing with less than 1 % of the images.
+    """
     from rich.table import Table
 
     columns = {
-        "frechet_distance": "Fréchet distance",
+        "frechet_distance": "Fréchet",
         "pixel_frechet_distance": "in pixels",
         "precision": "precision",
         "recall": "recall",
         "coverage": "coverage",
     }
-    compared = Table("", *columns.values(), "classes under 1 %")
+    compared = Table("", *columns.values(), "missing")
     for name, scores in result["scores"].items():
-        missing = scores["missing_classes"]
-        named = ", ".join(missing) if len(missing) < 5 else f"{len(missing)} of them"
-        compared.add_row(name, *(f"{scores[key]:.2f}" for key in columns), named or "none")
+        missing = str(len(scores["missing_classes"]))
+        compared.add_row(name, *(f"{scores[key]:.2f}" for key in columns), missing)
     yield compared
     first = next(iter(result["scores"].values()))
     numbers = {name: f"{value:.4g}" for name, value in first.items() if isinstance(value, float)}
