@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import psutil
 import pytest
@@ -213,6 +214,32 @@ def test_numbers_of_an_evaluation_are_in_the_logs_of_its_epochs(make_gan, tiny_i
     ]
     with pytest.raises(ValueError, match="every=0"):
         MetricEvaluation(Ruler(), every=0)
+
+
+def test_keras_callbacks_choose_and_stop_by_what_was_measured(make_gan, tiny_images, tmp_path):
+    class Falling(Ruler):
+        values = iter([3.0, 1.0, 2.0, 4.0, 5.0])
+
+        def __call__(self, images):
+            return {"frechet_distance": next(self.values)}
+
+    watched = {"monitor": "frechet_distance", "mode": "min"}
+    best = keras.callbacks.ModelCheckpoint(
+        tmp_path / "best.weights.h5", save_best_only=True, save_weights_only=True, **watched
+    )
+    stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True, **watched)
+    gan, weights = make_gan(), []
+    after = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: weights.append(gan.generator.get_weights())
+    )
+    callbacks = [MetricEvaluation(Falling()), best, stop, after]
+    gan.fit(tiny_images, batch_size=8, epochs=5, callbacks=callbacks, verbose=0)
+    assert len(weights) == 4, "two epochs after the best one, the second, it stops"
+    other = make_gan(seed=1)
+    other.load_weights(tmp_path / "best.weights.h5")
+    for network in (gan.generator, other.generator):
+        for ours, theirs in zip(network.get_weights(), weights[1], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_an_evaluator_samples_a_gan_by_the_protocols_seed(make_gan, evaluator):
