@@ -1,6 +1,6 @@
 """Kills a training with SIGKILL at random moments, again and again, and compares the end.
 
-    python tests/kill_and_resume.py --kills 50 --epochs 75    # about ten minutes on two cores
+    python tests/kill_and_resume.py --kills 50 --epochs 150    # about ten minutes on two cores
 
 trains once without interruption and once with that many kills, and exits with an error unless both
 runs end with the same weights, optimiser slots and random state, bit for bit, the same metrics
@@ -95,6 +95,6 @@ def main(kills: int, epochs: int, seed: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))
