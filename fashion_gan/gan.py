@@ -85,7 +85,8 @@ class GAN(Pair):
             penalties: of the discriminator's slope, such as `[penalties.R1(0.1)]`; they are
                 logged as `d_penalty`, apart from `d_loss`.
             ema_decay: keep an average of the generator's weights, of which a step forgets
-                `1 - ema_decay`: `gan.average`, which then draws the samples.
+                `1 - ema_decay`: `gan.average`, which then draws the samples. `ema.decay_of` gives
+                it for a half-life in images.
             d_steps: updates of the discriminator in a step, each on its part of the batch, before
                 one of the generator, which makes as many fakes as such a part has images.
             log_gradients: also log the norm of each network's gradient and, as `…_update_ratio`,
