@@ -12,12 +12,12 @@ docs/results/convolutions.json.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from processes import ask, machine
 
 RESULTS = Path(__file__).parent.parent / "docs/results/convolutions.json"
 VARIANTS = {
@@ -151,30 +151,22 @@ def check_products():
     return apart
 
 
-def child(request):
-    """The answer of a process of its own; oneDNN is chosen in its environment."""
-    onednn = str(int(request.get("onednn", True)))
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": onednn}
-    command = [sys.executable, "-W", "ignore", __file__, "--child", json.dumps(request)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{request} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def ask_with_onednn(request):
+    """`ask`; TensorFlow chooses oneDNN by its environment."""
+    return ask(__file__, request, TF_ENABLE_ONEDNN_OPTS=str(int(request.get("onednn", True))))
 
 
 def run_all(names, rounds, steps):
-    from fashion_gan.benchmark import processor
-
     measured = {name: [] for name in names}
     for turn in range(rounds):
         for name, results in measured.items():
-            results.append(child({"steps": steps, **VARIANTS[name]}))
+            results.append(ask_with_onednn({"steps": steps, **VARIANTS[name]}))
             print(f"[{turn + 1}/{rounds}] {name}: {results[-1]}", file=sys.stderr, flush=True)
     times = {name: [r["ms_per_step"] for r in results] for name, results in measured.items()}
     return {
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
+        "machine": machine(),
         "steps": steps,
-        "products_apart": child({"check": True}),
+        "products_apart": ask(__file__, {"check": True}),
         "median_ms_per_step": {name: statistics.median(values) for name, values in times.items()},
         "rounds": measured,
     }

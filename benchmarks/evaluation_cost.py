@@ -6,11 +6,12 @@ Writes docs/results/evaluation-cost.json, which `python docs/update.py` puts int
 """
 
 import json
-import os
 import statistics
 import time
 from pathlib import Path
 from typing import Any
+
+from processes import machine
 
 RESULT = Path(__file__).parent.parent / "docs/results/evaluation-cost.json"
 EPOCHS = 9
@@ -24,8 +25,7 @@ def main() -> None:
 
     import keras
 
-    from fashion_gan import data, evaluate, features, run, runtime
-    from fashion_gan.benchmark import processor
+    from fashion_gan import data, evaluate, features, run
     from fashion_gan.callbacks import MetricEvaluation
     from fashion_gan.presets import PRESETS
 
@@ -67,7 +67,7 @@ def main() -> None:
         full(full.sample(gan))
         protocol.append(time.perf_counter() - begun)
     result = {
-        "machine": {"processor": processor(), "cores": os.cpu_count(), **runtime.versions()},
+        "machine": machine(),
         "epoch_seconds": clock.epochs[1:],
         "quick_seconds": clock.evaluations[1:],
         "share_of_an_epoch": statistics.median(shares),

@@ -10,12 +10,11 @@ the final losses of the other policies. Writes docs/results/precision.json and d
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
+
+from processes import ask, machine
 
 DOCS = Path(__file__).parent.parent / "docs"
 RESULTS = DOCS / "results/precision.json"
@@ -77,29 +76,19 @@ def run_all() -> dict:
                 for xla in ("on", "off"):
                     if seed != SEEDS[0] and (preset, policy, xla) != ("dense", "float32", "on"):
                         continue
-                    child = ["--child", preset, policy, xla, str(seed)]
-                    command = [sys.executable, "-W", "ignore", __file__, *child]
-                    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-                    output = subprocess.run(
-                        command, capture_output=True, text=True, check=True, env=environment
-                    ).stdout
-                    runs.append(json.loads(output.splitlines()[-1]))
+                    runs.append(ask(__file__, [preset, policy, xla, seed]))
                     print(runs[-1], flush=True)
-    from fashion_gan.benchmark import processor
-    from fashion_gan.runtime import versions
-
-    machine = {"processor": processor(), "cores": os.cpu_count(), **versions()}
-    return {"machine": machine, "runs": runs}
+    return {"machine": machine(), "runs": runs}
 
 
 def table(results: dict) -> str:
     """docs/precision.md."""
-    runs, machine = results["runs"], results["machine"]
+    runs, where = results["runs"], results["machine"]
     lines = [
         "# Precision and XLA",
         "",
-        f"Made by `python benchmarks/precision_and_xla.py` on {machine['processor']}, "
-        f"{machine['cores']} cores, TensorFlow {machine['tensorflow']}, Keras {machine['keras']}; "
+        f"Made by `python benchmarks/precision_and_xla.py` on {where['processor']}, "
+        f"{where['cores']} cores, TensorFlow {where['tensorflow']}, Keras {where['keras']}; "
         "10 epochs of Fashion-MNIST for the dense GAN; for the dcgan, which XLA makes slow on a "
         "CPU, 3 epochs of 320 images, to show that it works. Milliseconds are the median over the "
         "epochs after the first, and relative to float32 without XLA; losses are means over the "
@@ -136,11 +125,10 @@ def table(results: dict) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", action="store_true", help="only write the page anew")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        preset, policy, xla, seed = options.child
-        print(json.dumps(measure(preset, policy, xla, int(seed))))
+        print(json.dumps(measure(*json.loads(options.child))))
     else:
         if not options.table:
             RESULTS.write_text(json.dumps(run_all(), indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Puts committed results into the pages: README and docs/evaluation.md.
+"""Puts committed results into the pages: README, docs/evaluation.md and docs/speed.md.
 
 for seed in 42 1 2; do
   fashion-gan train --preset dense --seed $seed --run logs/dense-$seed
@@ -16,6 +16,8 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import speed_tables
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
@@ -105,6 +107,7 @@ def cost_sentence() -> str:
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"dense.jsonl": logged_table, "dense-scores.json": score_table},
     "docs/evaluation.md": {"dense-seeds.json": seed_table, "evaluation-cost.json": cost_sentence},
+    "docs/speed.md": speed_tables.TABLES,
 }
 
 

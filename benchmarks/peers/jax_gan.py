@@ -1,4 +1,4 @@
-"""The same GANs in JAX and optax: one jitted step after another, or 100 steps in a lax.scan."""
+"""The same GANs in JAX and optax: one jitted step after another, or many in a lax.scan."""
 
 from functools import partial
 
@@ -72,7 +72,7 @@ def dcgan_discriminator(weights, images, key, rate):
 
 
 class Trainer:
-    def __init__(self, pair, weights=None, dropout=True, scan=False):
+    def __init__(self, pair, weights=None, dropout=True, many=1):
         self.low, self.batch_size, self.latent_dim = (
             (-1, 64, 100) if pair == "dcgan" else (0, 32, 30)
         )
@@ -94,7 +94,8 @@ class Trainer:
         self.state = (generator, discriminator, *slots, key)
         self.given_step = jax.jit(self._step)
         self.one = jax.jit(self._drawn_step, donate_argnums=0)
-        self.scan = jax.jit(self._scan, donate_argnums=0) if scan else None
+        self.many = many
+        self.scan = jax.jit(self._scan, donate_argnums=0)
 
     def _step(self, state, real, d_latents, g_latents):
         generator, discriminator, g_slots, d_slots, key = state
@@ -136,14 +137,14 @@ class Trainer:
         self.order, self.rng = np.empty((0, self.batch_size), int), np.random.default_rng(0)
 
     def train(self, steps):
-        many = 100 if self.scan else 1
+        many = self.many
         for _ in range(0, steps, many):
             while len(self.order) < many:
                 order = self.rng.permutation(len(self.pixels))
                 whole = order[: len(order) // self.batch_size * self.batch_size]
                 self.order = np.concatenate([self.order, whole.reshape(-1, self.batch_size)])
             picked, self.order = self.order[:many], self.order[many:]
-            if self.scan:
+            if many > 1:
                 self.state, losses = self.scan(self.state, self.pixels, picked)
             else:
                 self.state, losses = self.one(self.state, self.pixels, picked[0])

@@ -18,10 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+MANY = {"dense": 100, "dcgan": 10}
+"""Steps in one execution or scan, for peers that make several at once."""
+
 PEERS = {
-    "ours": ("ours", {"steps": 100}),
-    "ours, one step an execution": ("ours", {"steps": 1}),
-    "ours, one step, no XLA": ("ours", {"steps": 1, "xla": False}),
+    "ours": ("ours", {"many": True}),
+    "ours, one step an execution": ("ours", {}),
+    "ours, one step, no XLA": ("ours", {"xla": False}),
     "the book's loop": ("book_loop", {}),
     "the book's loop, no XLA": ("book_loop", {"xla": False}),
     "keras-io": ("keras_io", {}),
@@ -29,12 +32,14 @@ PEERS = {
     "torch": ("torch_gan", {}),
     "torch.compile": ("torch_gan", {"compiled": True}),
     "jax": ("jax_gan", {}),
-    "jax, scan over 100 steps": ("jax_gan", {"scan": True}),
+    "jax, scan": ("jax_gan", {"many": True}),
 }
 
 
 def trainer(name, pair, **arguments):
     module, options = PEERS[name]
+    if "many" in options:
+        options = {**options, "many": MANY[pair]}
     return importlib.import_module(module).Trainer(pair, **options, **arguments)
 
 
@@ -43,7 +48,7 @@ def timed(name, pair, seconds, pixels):
     start = time.perf_counter()
     made = trainer(name, pair)
     made.prepare(np.load(pixels))
-    many = 100 if {"steps": 100}.items() <= PEERS[name][1].items() or "scan" in name else 1
+    many = MANY[pair] if "many" in PEERS[name][1] else 1
     made.train(many)
     first = time.perf_counter() - start
     _spend(made, many, seconds)

@@ -14,15 +14,15 @@ class WithLatents(GAN):
 
 
 class Trainer:
-    def __init__(self, pair, weights=None, dropout=True, xla="auto", steps=1):
+    def __init__(self, pair, weights=None, dropout=True, xla="auto", many=1):
         generator, discriminator, latent_dim = networks(pair, weights, dropout)
         kind = GAN if weights is None else WithLatents
         self.gan = kind(generator, discriminator, latent_dim)
-        self.gan.compile("rmsprop", "rmsprop", jit_compile=xla, steps_per_execution=steps)
+        self.gan.compile("rmsprop", "rmsprop", jit_compile=xla, steps_per_execution=many)
         self.batch_size = 64 if pair == "dcgan" else 32
 
     def prepare(self, pixels):
-        whole = len(pixels) // (100 * self.batch_size) * 100 * self.batch_size
+        whole = len(pixels) // (100 * self.batch_size) * 100 * self.batch_size  # whole executions
         self.dataset = data.make_dataset(
             pixels[:whole], self.batch_size, value_range=self.gan.value_range
         )
