@@ -111,7 +111,7 @@ class Maker:
         return self._images(x)
 
 
-def made(fashion: data.FashionMNIST, seed: int = 0) -> Iterator[Case]:
+def made(fashion: data.Split, seed: int = 0) -> Iterator[Case]:
     """All cases made from the test images."""
     maker = Maker(fashion.test_images, fashion.test_labels, seed)
     names = [name.lower() for name in data.CLASS_NAMES]

@@ -25,7 +25,7 @@ def main() -> None:
 
     import keras
 
-    from fashion_gan import data, evaluate, features, run
+    from fashion_gan import assembly, data, evaluate, features
     from fashion_gan.callbacks import MetricEvaluation
     from fashion_gan.presets import PRESETS
 
@@ -47,7 +47,7 @@ def main() -> None:
             self.epochs.append(spent - self.evaluation.seconds)
 
     fashion, config = data.load(), PRESETS["dense"]
-    gan = run.build(config)
+    gan = assembly.build(config)
     arguments = (fashion.train_images, features.load(), data.CLASS_NAMES)
     quick = MetricEvaluation(
         evaluate.Evaluator(fashion.validation_images, *arguments, evaluate.QUICK)
@@ -64,7 +64,7 @@ def main() -> None:
     protocol = []
     for _ in range(3):
         begun = time.perf_counter()
-        full(full.sample(gan))
+        full.judge(gan)
         protocol.append(time.perf_counter() - begun)
     result = {
         "machine": machine(),

@@ -75,14 +75,14 @@ def measure_callbacks():
     """Seconds of an epoch in each turn, by variant."""
     import dataclasses
 
-    from fashion_gan import data, run
+    from fashion_gan import assembly, data
     from fashion_gan.presets import PRESETS
 
     images = data.load().train_images
     with tempfile.TemporaryDirectory() as folder:
         made = {}
         for name, (settings, callbacks) in variants(Path(folder)).items():
-            gan = run.build(dataclasses.replace(PRESETS["dense"], **settings))
+            gan = assembly.build(dataclasses.replace(PRESETS["dense"], **settings))
             if name == BARE:
                 gan._accuracies = lambda real, fake: {}
             made[name] = gan, data.make_dataset(images, 32), callbacks, clock()
@@ -100,11 +100,11 @@ def measure_callbacks():
 
 def measure_epochs(folder, epochs):
     """Seconds of each epoch up to `epochs`, from where the run in `folder` is."""
-    from fashion_gan import data, run
+    from fashion_gan import assembly, data
     from fashion_gan.callbacks import Backup
     from fashion_gan.presets import PRESETS
 
-    gan = run.build(PRESETS["dense"])
+    gan = assembly.build(PRESETS["dense"])
     first, last, seconds = clock()
     dataset = data.make_dataset(data.load().train_images, 32)
     callbacks = [first, Backup(folder), last]

@@ -30,7 +30,7 @@ def measure(preset: str, policy: str, jit_compile: str, seed: int) -> dict:
 
     import keras
 
-    from fashion_gan import data, run
+    from fashion_gan import assembly, data
     from fashion_gan.presets import PRESETS as configs
 
     class Clock(keras.callbacks.Callback):
@@ -51,7 +51,7 @@ def measure(preset: str, policy: str, jit_compile: str, seed: int) -> dict:
         seed=seed,
         steps_per_execution=min(100, count // configs[preset].batch_size),
     )
-    gan, clock = run.build(config), Clock()
+    gan, clock = assembly.build(config), Clock()
     images = data.load().train_images[:count]
     dataset = data.make_dataset(images, config.batch_size, value_range=gan.value_range, seed=seed)
     history = gan.fit(dataset, epochs=epochs, callbacks=[clock], verbose=0).history

@@ -37,7 +37,7 @@ def train(pair: str, workers: int) -> dict:
     import keras
     import numpy as np
 
-    from fashion_gan import data, run, runtime
+    from fashion_gan import assembly, data, runtime
     from fashion_gan.presets import PRESETS
 
     class Counter(keras.callbacks.Callback):
@@ -55,7 +55,7 @@ def train(pair: str, workers: int) -> dict:
         PRESETS[pair], batch_size=batch_size, steps_per_execution=1, jit_compile="off"
     )
     with strategy.scope():
-        gan = run.build(config)
+        gan = assembly.build(config)
     images = np.random.default_rng(0).random((batch_size * (WARM_UP + STEPS), 28, 28, 1))
     counter = Counter()
     dataset = data.make_dataset(images, batch_size, value_range=gan.value_range)

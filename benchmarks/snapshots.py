@@ -17,7 +17,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fashion_gan import GAN, data, models, run
+from fashion_gan import GAN, assembly, data, models
 from fashion_gan.presets import PRESETS
 
 FOLDER = Path(__file__).parent.parent / "logs/snapshots"
@@ -86,7 +86,7 @@ class Snapshots:
 def build(recipe: str, seed: int) -> tuple[GAN, keras.utils.PyDataset]:
     """The compiled GAN of a recipe, and its dataset."""
     config = dataclasses.replace(RECIPES[recipe], seed=seed)
-    gan = run.build(config)
+    gan = assembly.build(config)
     images = data.load().train_images
     dataset = data.make_dataset(
         images, config.batch_size, value_range=gan.value_range, seed=config.seed

@@ -3,6 +3,7 @@
 from .backup import Backup
 from .feature_projector import FeatureProjector
 from .image_grid import ImageGrid
+from .latent_interpolation import LatentInterpolation
 from .metric_evaluation import MetricEvaluation
 from .metrics_file import MetricsFile
 from .mode_collapse import ModeCollapseMonitor
@@ -15,6 +16,7 @@ __all__ = [
     "Backup",
     "FeatureProjector",
     "ImageGrid",
+    "LatentInterpolation",
     "MetricEvaluation",
     "MetricsFile",
     "ModeCollapseMonitor",

@@ -27,6 +27,11 @@ _DESCRIPTIONS = {
         "**Healthy:** as varied as `real`, and as good as `samples/fixed_latents`. "
         "**Ill:** the same few images again and again, in a grid or from grid to grid."
     ),
+    "samples/interpolation": (
+        "Each row leads from one latent to another in equal angles. **Healthy:** one image turns "
+        "into the other by small changes, through images that could be real. **Ill:** rows that "
+        "stay as they are (collapse), or jump from image to image (few are known by heart)."
+    ),
     "real": "Images from the data: what the samples should come to look like, and how varied.",
 }
 
@@ -38,6 +43,8 @@ class ImageGrid(keras.callbacks.Callback):
     `samples/fresh_latents` and, once, `real`. The step is the number of finished epochs, also in a
     run that is resumed. TensorBoard keeps 10 steps of each, spread over the run, unless it is
     started with `--samples_per_plugin images=1000`.
+
+    For conditional networks, each column is a class, and the real images are left as they come.
 
     Sampling leaves training as it was: a run with this callback and one without end in the same
     weights. If samples hold NaN or infinity, a warning says so in place of the grids.
@@ -99,6 +106,8 @@ class ImageGrid(keras.callbacks.Callback):
                 "ImageGrid needs a model with `sample(count, seed=...)` and `value_range`, such as "
                 f"a GAN. Received: model={type(self.model).__name__}."
             )
+        if classes := getattr(self.model, "num_classes", None):
+            self.count, self.columns = max(self.count // classes, 1) * classes, classes
         if is_chief(self.model.distribute_strategy):
             self._writer = tf.summary.create_file_writer(self.log_dir)
             if self.png_dir is not None:
@@ -123,20 +132,29 @@ class ImageGrid(keras.callbacks.Callback):
             self._writer.close()
             self._writer = None
 
+    def _samples(self, step: int) -> dict[str, np.ndarray]:
+        """The grids after `step` epochs: name to images."""
+        return {
+            "samples/fixed_latents": self.model.sample(self.count, seed=self.seed),
+            "samples/fresh_latents": self.model.sample(self.count, seed=self.seed + 1 + step),
+        }
+
     def _write_samples(self, step: int) -> None:
-        fixed = self.model.sample(self.count, seed=self.seed)
-        fresh = self.model.sample(self.count, seed=self.seed + 1 + step)
-        broken = sum(not np.isfinite(image).all() for image in (*fixed, *fresh))
+        grids = self._samples(step)
+        every = np.concatenate(list(grids.values()))
+        broken = sum(not np.isfinite(image).all() for image in every)
         if broken:
+            name = type(self).__name__
             warnings.warn(
-                f"After {step} epochs {broken} of {2 * self.count} samples hold NaN or infinity: "
-                "training has diverged. ImageGrid writes no grid. Stop the run, and resume from an "
+                f"After {step} epochs {broken} of {len(every)} samples hold NaN or infinity: "
+                f"training has diverged. {name} writes no grid. Stop the run, and resume from an "
                 "earlier checkpoint with lower learning rates.",
                 stacklevel=2,
             )
             return
-        self._write("samples/fixed_latents", fixed, step, png=f"epoch_{step:04d}.png")
-        self._write("samples/fresh_latents", fresh, step)
+        pngs = [f"epoch_{step:04d}.png"]
+        for name, images in grids.items():
+            self._write(name, images, step, png=pngs.pop() if pngs else None)
 
     def _write(self, name: str, images: np.ndarray, step: int, png: str | None = None) -> None:
         images = to_uint8(images, self.model.value_range)

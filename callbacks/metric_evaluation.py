@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ class MetricEvaluation(keras.callbacks.Callback):
     is how many there are, `share_sneaker` the share of a class.
 
     Args:
-        evaluator: an `evaluate.Evaluator`, in a quick protocol for every epoch; or anything with
-            `sample(gan)` that returns images and a call that takes them and returns a dictionary.
+        evaluator: an `evaluate.Evaluator`, in a quick protocol for every epoch; or anything whose
+            `judge(gan)` returns a dictionary.
         every: epochs from one evaluation to the next.
         prefix: put before each name, to tell two evaluators apart.
         final: an `evaluate.Evaluator`, in the full protocol, for when training ends; then
@@ -39,7 +38,7 @@ class MetricEvaluation(keras.callbacks.Callback):
 
     def __init__(
         self,
-        evaluator: Callable[..., Any],
+        evaluator: Any,
         every: int = 1,
         prefix: str = "",
         *,
@@ -62,8 +61,7 @@ class MetricEvaluation(keras.callbacks.Callback):
         if (epoch + 1) % self.every or logs is None:
             return
         started = time.perf_counter()
-        images = self.evaluator.sample(self.model)  # type: ignore[attr-defined]
-        for name, value in self.evaluator(images).items():
+        for name, value in self.evaluator.judge(self.model).items():
             logs.update(_numbers(f"{self.prefix}{name}", value))
         self.seconds = time.perf_counter() - started
 
@@ -77,9 +75,9 @@ class MetricEvaluation(keras.callbacks.Callback):
                 f"{self.final.name}.",
                 flush=True,
             )
-        scores = {"samples": self.final(self.final.sample(self.model))}
+        scores = {"samples": self.final.judge(self.model)}
         if self.model.average is not None:
-            scores["raw"] = self.final(self.final.sample(self.model, raw=True))
+            scores["raw"] = self.final.judge(self.model, raw=True)
         self.final_record = self.final.record(scores)
         if self.final_file is not None:
             partial = self.final_file.with_name(f".{self.final_file.name}")

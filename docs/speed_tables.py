@@ -143,9 +143,9 @@ def scaling() -> str:
     late = [h[-1] / h[epochs.index(10)] for h in held]
     return (
         "![Curves of time and memory](images/scaling.svg)\n\n"
-        f"{where(report['machine'])}. The process grows by {grown / bytes_:.2f} bytes for each byte "
-        f"of images; after {epochs[-1]} epochs it holds {spread(late, 3)} times what it held after "
-        "10.\n"
+        f"{where(report['machine'])}. The process grows by {grown / bytes_:.2f} bytes for each "
+        f"byte of images; after {epochs[-1]} epochs it holds {spread(late, 3)} times what it held "
+        "after 10.\n"
     )
 
 

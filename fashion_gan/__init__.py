@@ -15,10 +15,12 @@ if TYPE_CHECKING:
         evaluate,
         features,
         images,
+        latents,
         losses,
         metrics,
         models,
         penalties,
+        remedies,
     )
     from fashion_gan.config import Config
     from fashion_gan.gan import GAN
@@ -34,12 +36,14 @@ __all__ = [
     "evaluate",
     "features",
     "images",
+    "latents",
     "load",
     "load_pretrained",
     "losses",
     "metrics",
     "models",
     "penalties",
+    "remedies",
 ]
 
 _HOMES = {

@@ -19,7 +19,9 @@ __all__ = [
     "check_shape",
     "check_shares",
     "computes_in_float16",
+    "labels_to_sample",
     "latent_dim",
+    "num_classes",
     "value_range",
 ]
 
@@ -28,7 +30,7 @@ _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_sigmoid": (0.0, 1.0
 
 def latent_dim(generator: keras.Model, given: int | None) -> int:
     """The size of a latent vector, from the argument or from a built generator."""
-    shape = generator.input_shape if generator.built else (None, given)
+    shape = _first(generator.input_shape) if generator.built else (None, given)
     built = shape[-1] if len(shape) == 2 else None
     size = built if given is None else given
     if size is None:
@@ -43,6 +45,68 @@ def latent_dim(generator: keras.Model, given: int | None) -> int:
     return int(size)
 
 
+def _first(shapes: Any) -> tuple[Any, ...]:
+    """The shape of a network's first input."""
+    return tuple(shapes[0] if isinstance(shapes, list) else shapes)
+
+
+def num_classes(
+    generator: keras.Model, discriminator: keras.Model, given: int | None
+) -> int | None:
+    """The number of classes that both networks take labels of, or None if they take no labels."""
+    inputs = [len(n.inputs) if n.built else 1 for n in (generator, discriminator)]
+    if inputs not in ([1, 1], [2, 2]):
+        raise ValueError(
+            "Expected a generator of latents and a discriminator of images, or both with labels "
+            "(batch,) as a second input. Received: networks with "
+            f"{inputs[0]} and {inputs[1]} inputs."
+        )
+    layers = generator._flatten_layers(include_self=False)
+    found = {getattr(layer, "num_classes", getattr(layer, "input_dim", None)) for layer in layers}
+    found.discard(None)
+    if inputs == [1, 1]:
+        if given is not None:
+            raise ValueError(
+                f"Networks without a second input take no labels. Received: num_classes={given}."
+            )
+        return None
+    if given is None and len(found) != 1:
+        raise ValueError(
+            "Expected num_classes, since it cannot be read off one Embedding or OneHot layer of "
+            f"the generator. Received: num_classes=None, and {len(found)} such numbers."
+        )
+    number = found.pop() if given is None else given
+    if number < 1:
+        raise ValueError(f"Expected at least one class. Received: num_classes={number}.")
+    return int(number)
+
+
+def labels_to_sample(labels: Any, count: int, num_classes: int | None) -> np.ndarray | None:
+    """Labels int32 `(count,)` for conditional networks; None for others."""
+    if num_classes is None:
+        if labels is not None:
+            raise ValueError("The generator takes no labels. Received: labels.")
+        return None
+    if labels is None:
+        return np.arange(count, dtype="int32") % num_classes
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape not in ((), (count,)):
+        raise ValueError(
+            f"Expected an integer or {count} of them. "
+            f"Received: labels of dtype {labels.dtype} and shape {labels.shape}."
+        )
+    _check_labels(labels, num_classes)
+    return np.broadcast_to(labels, (count,)).astype("int32")
+
+
+def _check_labels(labels: np.ndarray, num_classes: int) -> None:
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"Expected labels from 0 to {num_classes - 1}. "
+            f"Received: labels from {labels.min()} to {labels.max()}."
+        )
+
+
 def build(generator: keras.Model, discriminator: keras.Model, latent_dim: int) -> None:
     """Build both networks, and check that the images of one are the inputs of the other."""
     if not generator.built:
@@ -55,10 +119,11 @@ def build(generator: keras.Model, discriminator: keras.Model, latent_dim: int) -
         )
     if not discriminator.built:
         discriminator.build(images)
-    if discriminator.input_shape[1:] != images[1:]:
+    taken = _first(discriminator.input_shape)[1:]
+    if taken != images[1:]:
         raise ValueError(
-            f"The generator makes images {images[1:]}, but the discriminator takes "
-            f"{discriminator.input_shape[1:]}. Build both for one image shape."
+            f"The generator makes images {images[1:]}, but the discriminator takes {taken}. Build "
+            "both for one image shape."
         )
     if discriminator.output_shape[1:] != (1,):
         raise ValueError(
@@ -140,23 +205,37 @@ def check_shape(shape: Any, wanted: tuple[int, ...]) -> None:
         )
 
 
-def check_images(x: Any, shape: tuple[int, ...], wanted_range: tuple[float, float]) -> None:
-    """Look at the first batch of a dataset or at an array: its shape, dtype and range."""
+def check_images(
+    x: Any,
+    y: Any,
+    shape: tuple[int, ...],
+    wanted_range: tuple[float, float],
+    num_classes: int | None = None,
+) -> None:
+    """Look at the first batch of a dataset or at arrays: shape, dtype, range, and labels."""
     if isinstance(x, tf.data.Dataset):
-        images = next(iter(x.take(1)), None)
-        images = images[0] if isinstance(images, tuple) else images
-        if images is None:
+        first = next(iter(x.take(1)), None)
+        if first is None:
             raise ValueError(
                 "The dataset has no batch. With drop_remainder=True it needs at least batch_size "
                 "images."
             )
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(first)
     elif isinstance(x, np.ndarray | tf.Tensor):
-        images = x
+        images, labels = x, y
     else:
         return
     check_shape(images.shape[1:], shape)
-    images = np.asarray(images)
-    _check_range(images, wanted_range)
+    _check_range(np.asarray(images), wanted_range)
+    if num_classes is not None:
+        labels = None if labels is None else np.asarray(labels)
+        if labels is None or labels.dtype.kind not in "iu" or labels.size != len(images):
+            raise ValueError(
+                "Conditional networks need an integer label for each image: fit(images, labels), "
+                "or a dataset of such pairs. Received: "
+                f"{'none' if labels is None else f'{labels.dtype} of shape {labels.shape}'}."
+            )
+        _check_labels(labels, num_classes)
 
 
 def check_batch_norm(networks: Iterable[keras.Model], replicas: int) -> None:
@@ -244,6 +323,8 @@ def _last_activation(network: keras.Model) -> str | None:
     for layer in reversed(getattr(network, "layers", [])):
         if isinstance(layer, keras.layers.Reshape | keras.layers.Flatten):
             continue
+        if isinstance(layer, keras.Model):
+            return _last_activation(layer)
         activation = getattr(layer, "activation", None)
         return getattr(activation, "__name__", None)
     return None

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"fashion-gan: error: {error} {options.on_interrupt}".rstrip(), file=sys.stderr)
         return 1
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
         if options.debug:
             raise
         print(f"fashion-gan: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -84,7 +84,7 @@ def _sample(options: argparse.Namespace) -> None:
     known = options.run in pretrained.cards()
     gan = pretrained.load_pretrained(options.run) if known else run.load(options.run)
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
-    run.sample(gan, options.count, options.seed, out, raw=options.raw)
+    run.sample(gan, options.count, options.seed, out, labels=options.label, raw=options.raw)
     print(f"{options.count} images: {out}")
 
 
@@ -115,6 +115,19 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(f"{options.count:,} images against as many {options.held_out} images of Fashion-MNIST.")
     if options.out:
         print(f"Scores, classes and the closest training images: {options.out}")
+
+
+def _animate(options: argparse.Namespace) -> None:
+    _run_module(options)
+    from pathlib import Path
+
+    from fashion_gan.animation import animate
+
+    folder = Path(options.run)
+    out = options.out or f"{options.run.rstrip('/')}.gif"
+    samples = folder / "samples" if (folder / "samples").is_dir() else folder
+    count = animate(samples, out, frames_per_second=options.fps, scale=options.scale)
+    print(f"{count} frames: {out}")
 
 
 def _run_module(options: argparse.Namespace) -> Any:
@@ -188,6 +201,9 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--count", type=_positive, default=64, metavar="N", help="64 if not given")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
     sample.add_argument(
+        "--label", type=int, metavar="N", help="class, by number (conditional networks)"
+    )
+    sample.add_argument(
         "--raw", action="store_true", help="the trained generator, even if it has an average"
     )
     sample.add_argument(
@@ -195,6 +211,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a folder of PNG",
     )
+    film = _command(commands, "animate", _animate, "make a film of a run's grids, epoch by epoch")
+    film.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
+    film.add_argument("--out", metavar="FILE", help=".gif, .png or .webp (default RUN.gif)")
+    film.add_argument("--fps", type=float, default=5.0, metavar="N", help="epochs in a second")
+    film.add_argument("--scale", type=_positive, default=2, metavar="N", help="enlarge pixels")
     evaluate = _command(commands, "evaluate", _evaluate, "measure what a generator learned")
     evaluate.add_argument(
         "source",

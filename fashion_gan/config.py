@@ -22,14 +22,29 @@ class Config:
         ValueError: if a setting is outside what its field allows.
     """
 
+    data: str = _setting(
+        "", "images of your own: a folder, .npz, .npy or IDX file, in place of Fashion-MNIST"
+    )
+    skip_broken: bool = _setting(False, "leave out files of that folder that cannot be read")
     networks: str = _setting("dense", "pair of networks, a name of fashion_gan.models.MODELS")
     latent_dim: int = _setting(30, "size of a latent vector", 1)
+    width: int = _setting(0, "of the pairs dcgan and resnet, 0 for their default", 0)
+    dropout: float = _setting(0.4, "in the discriminator of the pair dcgan", 0)
+    conditional: bool = _setting(False, "both networks are told the class of each image")
     loss: str = _setting("binary_crossentropy", "a name of fashion_gan.losses.LOSSES")
     r1: float = _setting(0.0, "weight of the R1 penalty, 0 for none", 0)
     r2: float = _setting(0.0, "of the R2 penalty", 0)
     wgan_gp: float = _setting(0.0, "of the WGAN-GP penalty", 0)
     dragan: float = _setting(0.0, "of the DRAGAN penalty", 0)
     penalty_interval: int = _setting(1, "steps from one penalty to the next, which weighs more", 1)
+    replay: int = _setting(0, "past fakes that the discriminator meets again, 0 for none", 0)
+    label_flips: float = _setting(0.0, "share of pairs whose labels are exchanged", 0)
+    instance_noise: float = _setting(0.0, "deviation of noise on what the discriminator sees", 0)
+    noise_epochs: int = _setting(0, "epochs in which that noise fades, 0 to keep it", 0)
+    translation: float = _setting(0.0, "shift of what it sees, as a share of the image", 0)
+    cutout: float = _setting(0.0, "side of a square that is hidden from it, likewise", 0)
+    brightness: float = _setting(0.0, "largest change of the brightness of what it sees", 0)
+    contrast: float = _setting(0.0, "of its contrast, as a share", 0)
     ema_decay: float = _setting(0.0, "of the averaged generator a step, 0 for no average", 0)
     d_steps: int = _setting(1, "updates of the discriminator for one of the generator", 1)
     g_optimizer: str = _setting("rmsprop", "the generator's, any of Keras' names")
@@ -38,6 +53,11 @@ class Config:
     d_learning_rate: float = _setting(0.001, "the discriminator's", 0)
     beta_1: float = _setting(0.9, "of Adam and its kin, for both networks", 0)
     beta_2: float = _setting(0.999, "likewise", 0)
+    weight_decay: float = _setting(
+        0.0,
+        "share of each weight that is lost in a step, times the learning rate; both networks",
+        0,
+    )
     decay_epochs: int = _setting(
         0, "epochs in which both learning rates fall along a cosine, 0 for constant rates", 0
     )

@@ -14,12 +14,13 @@ import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fashion_gan.pipeline import make_dataset
 
-__all__ = ["CLASS_NAMES", "FashionMNIST", "find", "load", "make_dataset", "read_idx"]
+__all__ = ["CLASS_NAMES", "Split", "find", "load", "make_dataset", "read_idx"]
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -52,18 +53,20 @@ _IDX_TYPES = {8: "ubyte", 9: "byte", 11: "short", 12: "int", 13: "float", 14: "d
 
 
 @dataclass(frozen=True, eq=False)
-class FashionMNIST:
-    """The book's split of Fashion-MNIST: 55,000 to train, 5,000 to validate, 10,000 to test.
+class Split:
+    """Images to train on, to choose by, and to report by.
 
-    Images are uint8 `(n, 28, 28, 1)`, labels uint8 `(n,)`; all are read-only views.
+    Images are uint8 `(n, height, width, channels)`, labels integers `(n,)`, with the names of their
+    classes; labels and names are None where classes are not known.
     """
 
     train_images: np.ndarray
-    train_labels: np.ndarray
+    train_labels: Any
     validation_images: np.ndarray
-    validation_labels: np.ndarray
+    validation_labels: Any
     test_images: np.ndarray
-    test_labels: np.ndarray
+    test_labels: Any
+    class_names: tuple[str, ...] | None = CLASS_NAMES
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
@@ -124,8 +127,9 @@ def find(folder: str | os.PathLike[str] | None = None) -> Path:
     return cache
 
 
-def load(folder: str | os.PathLike[str] | None = None, *, verify: bool = True) -> FashionMNIST:
-    """Fashion-MNIST in the book's split: the last 5,000 of the training file are for validation.
+def load(folder: str | os.PathLike[str] | None = None, *, verify: bool = True) -> Split:
+    """Fashion-MNIST in the book's split: 55,000 to train, the last 5,000 of the training file to
+    validate, 10,000 to test; all of them read-only.
 
     Args:
         folder: where the files are; None searches, see `find`.
@@ -146,7 +150,7 @@ def load(folder: str | os.PathLike[str] | None = None, *, verify: bool = True) -
             f"{place}: expected more than {_VALIDATION:,} training images, of which the last "
             f"{_VALIDATION:,} are held out for validation. Received: {len(images):,}."
         )
-    return FashionMNIST(
+    return Split(
         train_images=images[:cut],
         train_labels=labels[:cut],
         validation_images=images[cut:],

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fashion_gan import data, features, metrics, runtime
 from fashion_gan import images as pictures
-from fashion_gan import metrics, runtime
 from fashion_gan.real_side import RealSide, cache_folder, measure, pixels, remembered
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Protocol",
     "cache_folder",
     "fashion_mnist",
+    "own_images",
     "yardsticks",
 ]
 
@@ -65,7 +66,8 @@ class Evaluator:
             images, so that copying the training images does not pay.
         train: uint8 images that the generator was trained on: the principal components, the bins
             and the nearest neighbours are theirs.
-        features: from uint8 images to an array `(n, d)`, or to a pair of that and labels `(n,)`.
+        features: from uint8 images to an array `(n, d)`, or to a pair of that and labels `(n,)`;
+            None to measure by the pixels alone.
         class_names: of the labels, in order; None where there are no labels.
         protocol: what to measure.
         name: of the real images, for records.
@@ -80,7 +82,7 @@ class Evaluator:
         self,
         real: np.ndarray,
         train: np.ndarray,
-        features: Features,
+        features: Features | None,
         class_names: Sequence[str] | None = None,
         protocol: Protocol = FULL,
         name: str = "real images",
@@ -104,8 +106,22 @@ class Evaluator:
         samples = gan.sample(self.protocol.count, seed=self.protocol.seed, raw=raw)
         return pictures.with_channels(pictures.to_uint8(samples, gan.value_range))
 
-    def __call__(self, images: np.ndarray) -> dict[str, Any]:
+    def judge(self, gan: Any, raw: bool = False) -> dict[str, Any]:
+        """The numbers of a GAN's samples, as its `sample` says.
+
+        Those of conditional networks are of each class in turn, and `class_agreement` is the share
+        that the classifier takes for the class that was asked for.
+        """
+        classes = gan.num_classes
+        asked = None if classes is None else np.arange(self.protocol.count) % classes
+        return self(self.sample(gan, raw), asked)
+
+    def __call__(self, images: np.ndarray, asked: np.ndarray | None = None) -> dict[str, Any]:
         """The numbers of `protocol.count` uint8 images; `missing_classes` is a list of names.
+
+        Args:
+            images: to be measured.
+            asked: the classes that they are meant to be of, `(protocol.count,)`; None if of any.
 
         Raises:
             ValueError: if the images are not as many as the protocol says, or of another shape.
@@ -117,14 +133,18 @@ class Evaluator:
                 f"Received: images.shape={images.shape}."
             )
         side = self.real_side
-        features, labels = _split(self._features(images))
+        features, labels = self._measured(images)
         components = pixels(side.pca, images)
-        scores = self._distances(features, side.features, self._gaussians[0])
+        scores: dict[str, Any] = {}
+        if features is not None and side.features is not None:
+            scores = self._distances(features, side.features, self._gaussians[0])
         in_pixels = self._distances(components, side.pixels, self._gaussians[1])
         scores.update({f"pixel_{name}": score for name, score in in_pixels.items()})
         if labels is not None and self.class_names is not None:
             names = list(self.class_names)
             balance = metrics.class_balance(labels, len(names), names=names)
+            if asked is not None:
+                scores["class_agreement"] = float(np.mean(labels == asked))
             scores["class_entropy"] = balance.normalised_entropy
             scores["class_total_variation"] = balance.total_variation
             scores["missing_classes"] = list(balance.missing)
@@ -151,6 +171,11 @@ class Evaluator:
     def nearest_train(self, images: np.ndarray) -> metrics.Neighbours:
         """The nearest training image of each uint8 image, by the principal components."""
         return metrics.nearest(pixels(self.real_side.pca, images), self._train_components)
+
+    def _measured(self, images: np.ndarray) -> tuple[Any, Any]:
+        """Features and labels of images, each None where there are none."""
+        output = None if self._features is None else self._features(images)
+        return output if isinstance(output, tuple) else (output, None)
 
     def _distances(
         self, fake: np.ndarray, real: metrics.Manifold, gaussian: metrics.Gaussian
@@ -185,7 +210,7 @@ class Evaluator:
             self._cache,
             dependencies,
             lambda: measure(
-                _split(self._features(self.real))[0],
+                self._measured(self.real)[0],
                 self.real,
                 self.train,
                 protocol.bins,
@@ -194,10 +219,10 @@ class Evaluator:
         )
 
     @cached_property
-    def _gaussians(self) -> tuple[metrics.Gaussian, metrics.Gaussian]:
-        return metrics.gaussian(self.real_side.features.samples), metrics.gaussian(
-            self.real_side.pixels.samples
-        )
+    def _gaussians(self) -> tuple[Any, metrics.Gaussian]:
+        features, in_pixels = self.real_side.features, self.real_side.pixels
+        known = None if features is None else metrics.gaussian(features.samples)
+        return known, metrics.gaussian(in_pixels.samples)
 
     @cached_property
     def _train_components(self) -> np.ndarray:
@@ -208,6 +233,7 @@ def fashion_mnist(
     protocol: Protocol = FULL,
     *,
     held_out: str = "test",
+    split: data.Split | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Evaluator:
     """The evaluator of Fashion-MNIST, with the classifier that comes with the package.
@@ -216,11 +242,10 @@ def fashion_mnist(
         protocol: what to measure.
         held_out: `"test"` for scores to report, `"validation"` (5,000 images) for choices during
             development.
-        data_dir: see `data.find`.
+        split: Fashion-MNIST, if it has been read already.
+        data_dir: else see `data.find`.
     """
-    from fashion_gan import data, features
-
-    fashion = data.load(data_dir)
+    fashion = data.load(data_dir) if split is None else split
     real = getattr(fashion, f"{held_out}_images")
     return Evaluator(
         real,
@@ -233,6 +258,21 @@ def fashion_mnist(
     )
 
 
+def own_images(images: data.Split, protocol: Protocol = FULL) -> Evaluator:
+    """The evaluator of images without a classifier: by their pixels, against those held out.
+
+    Args:
+        images: of one's own.
+        protocol: what to measure, on no more images than are held out.
+    """
+    count = min(protocol.count, len(images.test_images))
+    size = min(protocol.kernel_size, count)
+    fitting = dataclasses.replace(protocol, count=count, kernel_size=size)
+    return Evaluator(
+        images.test_images, images.train_images, None, None, fitting, name="held-out images"
+    )
+
+
 def yardsticks(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Images whose scores say what a score means, from the best to the worst; uint8, `count` each.
 
@@ -240,7 +280,7 @@ def yardsticks(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]
     under noise; and nothing but noise.
 
     Args:
-        fashion: a `data.FashionMNIST`.
+        fashion: a `data.Split`.
         count: images of each kind.
         seed: of the choice and of the noise.
     """
@@ -259,8 +299,3 @@ def yardsticks(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]
         "with noise": pictures.to_uint8((real + noise) / 255),
         "noise alone": rng.integers(0, 256, real.shape, np.uint8),
     }
-
-
-def _split(output: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Features and labels, from a callable that gives both or features alone."""
-    return output if isinstance(output, tuple) else (np.asarray(output), None)

@@ -56,15 +56,19 @@ class Execution:
         step = tf.function(self._model.train_step, autograph=False, reduce_retracing=True)
 
         @tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
-        def loop(images: Any, shades: Any, indices: Any, steps: Any) -> Any:
+        def loop(images: Any, shades: Any, labels: Any, indices: Any, steps: Any) -> Any:
             def batch(i: Any) -> Any:
                 picked = tf.gather(images, indices[i])
-                return picked if shades is None else tf.gather(shades, tf.cast(picked, tf.int32))
+                if shades is not None:
+                    picked = tf.gather(shades, tf.cast(picked, tf.int32))
+                return picked if labels is None else (picked, tf.gather(labels, indices[i]))
 
             # The loop needs logs of the right kind to begin with.
-            traced = step.get_concrete_function(
-                tf.TensorSpec((indices.shape[1], *images.shape[1:]), tf.float32)
-            )
+            size = indices.shape[1]
+            element = tf.TensorSpec((size, *images.shape[1:]), tf.float32)
+            if labels is not None:
+                element = (element, tf.TensorSpec((size,), labels.dtype))
+            traced = step.get_concrete_function(element)
             none = tf.nest.map_structure(
                 lambda log: tf.zeros(log.shape, log.dtype), traced.structured_outputs
             )

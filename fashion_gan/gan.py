@@ -9,8 +9,10 @@ from keras import ops
 
 from fashion_gan import borders, ema, losses, optimizers, xla
 from fashion_gan import penalties as gradient_penalties
+from fashion_gan import remedies as all_remedies
 from fashion_gan.execution import Execution
-from fashion_gan.pair import Pair
+from fashion_gan.pair import Pair, with_labels
+from fashion_gan.remedies import Draws, Shown
 from fashion_gan.resumption import EpochStart, Resumption
 from fashion_gan.training import Means, frozen, on_replicas, replica_share, update
 
@@ -68,6 +70,7 @@ class GAN(Pair):
         loss: str | dict[str, Any] | losses.AdversarialLoss = "binary_crossentropy",
         *,
         penalties: Any = (),
+        remedies: Any = (),
         ema_decay: float | None = None,
         d_steps: int = 1,
         log_gradients: bool = False,
@@ -84,6 +87,8 @@ class GAN(Pair):
             loss: a name of `losses.LOSSES` or an `AdversarialLoss`.
             penalties: of the discriminator's slope, such as `[penalties.R1(0.1)]`; they are
                 logged as `d_penalty`, apart from `d_loss`.
+            remedies: what changes what the discriminator is shown and told, in their order, such as
+                `[remedies.Replay(), remedies.InstanceNoise(0.1)]`.
             ema_decay: keep an average of the generator's weights, of which a step forgets
                 `1 - ema_decay`: `gan.average`, which then draws the samples. `ema.decay_of` gives
                 it for a half-life in images.
@@ -104,6 +109,7 @@ class GAN(Pair):
         networks = (self.generator, self.discriminator)
         self.loss_function = losses.get(loss)
         self.penalties = gradient_penalties.get_all(penalties)
+        self.remedies = all_remedies.get_all(remedies)
         borders.check_optimizers(g_optimizer, d_optimizer)
         borders.check_numbers(ema_decay, d_steps)
         borders.check_batch_norm(networks, self.distribute_strategy.num_replicas_in_sync)
@@ -112,6 +118,7 @@ class GAN(Pair):
             "d_optimizer": keras.optimizers.serialize(keras.optimizers.get(d_optimizer)),
             "loss": keras.saving.serialize_keras_object(self.loss_function),
             "penalties": [keras.saving.serialize_keras_object(p) for p in self.penalties],
+            "remedies": [keras.saving.serialize_keras_object(r) for r in self.remedies],
             "ema_decay": ema_decay,
             "d_steps": d_steps,
             "log_gradients": log_gradients,
@@ -130,6 +137,9 @@ class GAN(Pair):
             self.d_optimizer = optimizers.make(d_optimizer, self.discriminator, "d_optimizer", half)
             if ema_decay is not None and self.average is None:
                 self.average = ema.twin(self.generator)
+            for remedy in self.remedies:
+                if isinstance(remedy, keras.layers.Layer) and not remedy.built:
+                    remedy.build((None, *self.image_shape))
         super().compile(
             optimizer=None,
             jit_compile=self.xla.enabled,
@@ -164,9 +174,10 @@ class GAN(Pair):
 
         Args:
             x: `(batch, *image_shape)` floats in `value_range`, with or without a channels axis of
-                1: a `tf.data.Dataset` of batches (whose further components are ignored), an array,
-                or anything else that Keras takes.
-            y: ignored, like labels in a dataset.
+                1: a `tf.data.Dataset` of batches or of pairs of them and labels, an array, or
+                anything else that Keras takes.
+            y: labels of arrays: integers from 0 to `num_classes - 1`. They are needed, here or in
+                the dataset, if the networks are conditional, and else ignored.
             batch_size: for arrays, as in `keras.Model.fit`; and so are the rest.
             epochs: number of the last epoch.
             verbose: 0, 1 or 2.
@@ -178,7 +189,7 @@ class GAN(Pair):
                 there is no batch; or if several replicas cannot share the batches equally.
         """
         if self.compiled:
-            borders.check_images(x, self.image_shape, self.value_range)
+            borders.check_images(x, y, self.image_shape, self.value_range, self.num_classes)
         borders.check_shares(self.distribute_strategy, x, batch_size, **kwargs)
         if isinstance(x, tf.data.Dataset | Generator):
             kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle these
@@ -240,9 +251,9 @@ class GAN(Pair):
     def train_step(self, data: Any) -> dict[str, Any]:
         """`d_steps` updates of the discriminator, then one of the generator; the running means."""
         real = self._real_images(data)
-        with tf.control_dependencies([real]):  # where the data ends, nothing moves any more
+        with tf.control_dependencies([real.images]):  # where the data ends, nothing moves any more
             first = self._random_state[1] * (self.d_steps + 1)  # of the indices of this step
-            parts = ops.split(real, self.d_steps)
+            parts = self._parts(real)
             logs = [self._train_discriminator(part, first + i) for i, part in enumerate(parts)]
             numbers = {name: ops.mean(ops.stack([log[name] for log in logs])) for name in logs[0]}
             numbers.update(self._train_generator(parts[-1], first + self.d_steps))
@@ -252,13 +263,17 @@ class GAN(Pair):
             self._means.update_state(numbers)
             return self.get_metrics_result()
 
-    def _train_discriminator(self, real: Any, index: Any) -> dict[str, Any]:
-        latents = self.draw_latents(ops.shape(real)[0], index)
-        fake = frozen(self.generator, lambda: self.generator(latents, training=True))
-        fake = ops.cast(fake, self._float)
+    def _train_discriminator(self, real: Shown, index: Any) -> dict[str, Any]:
+        fake = frozen(self.generator, lambda: self._fakes(real, index))
+        for remedy, draws in self._remedy_draws(real, index, "learned"):
+            fake = remedy.learned(fake, draws)
+        real, fake = self._seen(real, index, "real"), self._seen(fake, index, "fake")
         with tf.GradientTape() as tape:
             real_logits, fake_logits = self._discriminate(real, fake, training=True)
-            loss = ops.mean(self.loss_function.discriminator(real_logits, fake_logits))
+            told = real_logits, fake_logits
+            for remedy, draws in self._remedy_draws(real, index, "told"):
+                told = remedy.told(*told, draws)
+            loss = ops.mean(self.loss_function.discriminator(*told))
             penalty = [ops.mean(self._penalty(p, real, fake, index)) for p in self.penalties]
             scaled = self.d_optimizer.scale_loss(replica_share(sum(penalty, start=loss)))
         sizes = update(self.discriminator, self.d_optimizer, tape, scaled, self.log_gradients)
@@ -270,33 +285,32 @@ class GAN(Pair):
         }
 
     def _penalty(
-        self, penalty: gradient_penalties.GradientPenalty, real: Any, fake: Any, index: Any
+        self, penalty: gradient_penalties.GradientPenalty, real: Shown, fake: Shown, index: Any
     ) -> Any:
         """The penalty for each image; in a step that a lazy one leaves out, zeros."""
-        batch_size = ops.shape(real)[0]
-        name = type(penalty).__name__
-
-        def uniform(shape: Any) -> Any:
-            return self._draw(tf.random.stateless_uniform, batch_size, shape, index, name)
+        uniform = self._draws(ops.shape(real.images)[0], index, type(penalty).__name__).uniform
+        labels = fake.labels if penalty.at_fakes else real.labels
+        judge = lambda images: self._judge(Shown(images, labels))
 
         def cost() -> Any:
-            return frozen(self.discriminator, lambda: penalty(self._judge, real, fake, uniform))
+            return frozen(
+                self.discriminator, lambda: penalty(judge, real.images, fake.images, uniform)
+            )
 
         if penalty.lazy == 1:
             return cost()
         due = self._random_state[1] % penalty.lazy == 0
-        return tf.cond(due, lambda: penalty.lazy * cost(), lambda: ops.zeros_like(real[:, 0, 0, 0]))
+        none = ops.zeros_like(real.images[:, 0, 0, 0])
+        return tf.cond(due, lambda: penalty.lazy * cost(), lambda: none)
 
-    def _train_generator(self, real: Any, index: Any) -> dict[str, Any]:
-        latents = self.draw_latents(ops.shape(real)[0], index)
+    def _train_generator(self, real: Shown, index: Any) -> dict[str, Any]:
         with tf.GradientTape() as tape:
-            fake = self.generator(latents, training=True)
+            fake = self._seen(self._fakes(real, index), index, "fake")
+            paired = self.loss_function.paired
+            rival = self._seen(real, index, "real") if paired else None
             real_logits, fake_logits = frozen(
                 self.discriminator,
-                lambda: (
-                    self._judge(real) if self.loss_function.paired else None,
-                    self._judge(fake),
-                ),
+                lambda: (None if rival is None else self._judge(rival), self._judge(fake)),
             )
             loss = ops.mean(self.loss_function.generator(real_logits, fake_logits))
             scaled = self.g_optimizer.scale_loss(replica_share(loss))
@@ -306,8 +320,7 @@ class GAN(Pair):
     def test_step(self, data: Any) -> dict[str, Any]:
         """The losses and accuracies on held-out images; nothing but the running means moves."""
         real = self._real_images(data)
-        latents = self.draw_latents(ops.shape(real)[0], -1 - self._means.batches)
-        fake = ops.cast(self.generator(latents, training=False), self._float)
+        fake = self._fakes(real, -1 - self._means.batches, training=False)
         real_logits, fake_logits = self._discriminate(real, fake, training=False)
         numbers = {
             "d_loss": ops.mean(self.loss_function.discriminator(real_logits, fake_logits)),
@@ -321,20 +334,50 @@ class GAN(Pair):
         logs = self._means.result()
         return {name: logs[name] for name in _LOGGED}
 
-    def _real_images(self, data: Any) -> Any:
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    def _real_images(self, data: Any) -> Shown:
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         borders.check_shape(images.shape[1:], self.image_shape)
         borders.check_parts(images.shape[0], self.d_steps)
-        return ops.reshape(ops.cast(images, self._float), (-1, *self.image_shape))
+        images = ops.reshape(ops.cast(images, self._float), (-1, *self.image_shape))
+        if self.num_classes is None:
+            return Shown(images)
+        return Shown(images, ops.reshape(ops.cast(labels, "int32"), (-1,)))
 
-    def _judge(self, images: Any, training: bool = True) -> Any:
+    def _parts(self, real: Shown) -> list[Shown]:
+        """The batch in `d_steps` equal parts."""
+        parts = [part if part is None else ops.split(part, self.d_steps) for part in real]
+        return [Shown(*(p if p is None else p[i] for p in parts)) for i in range(self.d_steps)]
+
+    def _fakes(self, real: Shown, index: Any, training: bool = True) -> Shown:
+        """As many fakes as reals, and of the same classes."""
+        latents = self.draw_latents(ops.shape(real.images)[0], index)
+        images = self.generator(with_labels(latents, real.labels), training=training)
+        return Shown(ops.cast(images, self._float), real.labels)
+
+    def _seen(self, images: Shown, index: Any, which: str) -> Shown:
+        """The images as the remedies let the discriminator see them."""
+        step, low = self._random_state[1], self.value_range[0]
+        for remedy, draws in self._remedy_draws(images, index, f"seen {which}"):
+            images = images._replace(images=remedy.seen(images.images, draws, step, low))
+        return images
+
+    def _remedy_draws(self, images: Shown, index: Any, place: str) -> list[tuple[Any, Draws]]:
+        """Each remedy with the random numbers for one of the places that it changes."""
+        size = ops.shape(images.images)[0]
+        return [
+            (remedy, self._draws(size, index, f"{place} {position}"))
+            for position, remedy in enumerate(self.remedies)
+        ]
+
+    def _judge(self, images: Shown, training: bool = True) -> Any:
         """The discriminator's logits `(batch, 1)`."""
-        return ops.cast(self._logits(images, training=training), self._float)
+        return ops.cast(self._logits(with_labels(*images), training=training), self._float)
 
-    def _discriminate(self, real: Any, fake: Any, training: bool) -> tuple[Any, Any]:
+    def _discriminate(self, real: Shown, fake: Shown, training: bool) -> tuple[Any, Any]:
         """Logits of both halves, from one pass over the fakes and then the reals."""
-        logits = self._judge(ops.concatenate([fake, real]), training)
-        fake_logits, real_logits = ops.split(logits, 2)
+        pairs = zip(fake, real, strict=True)
+        both = Shown(*(None if f is None else ops.concatenate([f, r]) for f, r in pairs))
+        fake_logits, real_logits = ops.split(self._judge(both, training), 2)
         return real_logits, fake_logits
 
     def _accuracies(self, real_logits: Any, fake_logits: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from fashion_gan.registry import lookup
+from fashion_gan.registry import resolve
 
 __all__ = [
     "LOSSES",
@@ -212,8 +212,4 @@ def get(identifier: str | dict[str, Any] | AdversarialLoss) -> AdversarialLoss:
     Raises:
         ValueError: for anything else; the message lists the names.
     """
-    if isinstance(identifier, AdversarialLoss):
-        return identifier
-    if isinstance(identifier, dict):
-        return get(keras.saving.deserialize_keras_object(identifier))
-    return lookup(LOSSES, identifier, "loss")()
+    return resolve(identifier, AdversarialLoss, LOSSES, "loss")

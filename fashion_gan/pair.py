@@ -10,8 +10,14 @@ import tensorflow as tf
 from keras import ops
 
 from fashion_gan import borders
+from fashion_gan.remedies import Draws
 
-__all__ = ["Pair"]
+__all__ = ["Pair", "with_labels"]
+
+
+def with_labels(x: Any, labels: Any) -> Any:
+    """What a network is called with: `x` alone, or in a list with the labels of a conditional."""
+    return x if labels is None else [x, labels]
 
 
 class Pair(keras.Model):
@@ -24,10 +30,12 @@ class Pair(keras.Model):
         latent_dim: int | None = None,
         *,
         value_range: tuple[float, float] | None = None,
+        num_classes: int | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.num_classes = borders.num_classes(generator, discriminator, num_classes)
         self.latent_dim = borders.latent_dim(generator, latent_dim)
         borders.build(generator, discriminator, self.latent_dim)
         self.generator = generator
@@ -52,7 +60,7 @@ class Pair(keras.Model):
         self.built = True
 
     def call(self, latents: Any, training: bool = False) -> Any:
-        """Images for latents `(batch, latent_dim)`."""
+        """Images for latents `(batch, latent_dim)`, or for a list of them and labels `(batch,)`."""
         return self.generator(latents, training=training)
 
     def draw_latents(self, batch_size: Any, index: Any) -> Any:
@@ -75,11 +83,21 @@ class Pair(keras.Model):
             return numbers
         return numbers[context.replica_id_in_sync_group * batch_size :][:batch_size]
 
+    def _draws(self, batch_size: Any, index: Any, what: str) -> Draws:
+        """`_draw` for uniform and for normal numbers, which wait for their shape."""
+        return Draws(
+            *(
+                lambda shape, draw=draw: self._draw(draw, batch_size, shape, index, what)
+                for draw in (tf.random.stateless_uniform, tf.random.stateless_normal)
+            )
+        )
+
     def sample(
         self,
         count: int | None = None,
         *,
         latents: Any = None,
+        labels: Any = None,
         seed: int | None = None,
         raw: bool = False,
     ) -> np.ndarray:
@@ -90,6 +108,8 @@ class Pair(keras.Model):
         Args:
             count: number of images, for random latents.
             latents: `(count, latent_dim)`, in place of `count` and `seed`.
+            labels: of conditional networks: an integer for all images, or `(count,)` of them; by
+                default 0, 1, … again and again.
             seed: the same seed gives the same latents; by default they are new in each call.
             raw: let the generator that is being trained draw, even if there is an average.
 
@@ -97,7 +117,8 @@ class Pair(keras.Model):
             float32 images `(count, *image_shape)` in `value_range`.
 
         Raises:
-            ValueError: unless exactly one of `count` and `latents` is given, and fits.
+            ValueError: unless exactly one of `count` and `latents` is given, and fits; for labels
+                that do not.
         """
         if latents is None:
             if count is None or count < 1:
@@ -111,17 +132,25 @@ class Pair(keras.Model):
                 f"Expected latents of shape (count, {self.latent_dim}). "
                 f"Received: latents.shape={latents.shape}."
             )
+        labels = borders.labels_to_sample(labels, len(latents), self.num_classes)
         generate = self._sampler(self.generator if raw or self.average is None else self.average)
-        batches = [latents[i : i + 512] for i in range(0, len(latents), 512)]
-        return np.concatenate([generate(b).numpy() for b in batches]).astype("float32")
+        batches = [slice(i, i + 512) for i in range(0, len(latents), 512)]
+        inputs = [latents] if labels is None else [latents, labels]
+        made = [generate(*(part[batch] for part in inputs)).numpy() for batch in batches]
+        return np.concatenate(made).astype("float32")
 
     def _sampler(self, generator: keras.Model) -> Any:
         """The generator in inference, compiled once for batches of any size."""
         key = "generator" if generator is self.generator else "average"
         if key not in self._samplers:
+            signature = [tf.TensorSpec((None, self.latent_dim), self._float)]
+            if self.num_classes is not None:
+                signature.append(tf.TensorSpec((None,), "int32"))
             self._samplers[key] = tf.function(
-                lambda latents: generator(latents, training=False),
-                input_signature=[tf.TensorSpec((None, self.latent_dim), self._float)],
+                lambda latents, labels=None: generator(
+                    with_labels(latents, labels), training=False
+                ),
+                input_signature=signature,
             )
         return self._samplers[key]
 
@@ -133,6 +162,7 @@ class Pair(keras.Model):
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
             "latent_dim": self.latent_dim,
             "value_range": list(self.value_range),
+            "num_classes": self.num_classes,
         }
 
     @classmethod

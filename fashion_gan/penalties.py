@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from fashion_gan.registry import lookup
+from fashion_gan.registry import resolve
 
 __all__ = ["DRAGAN", "PENALTIES", "R1", "R2", "WGANGP", "GradientPenalty", "get", "get_all"]
 
@@ -24,9 +24,14 @@ class GradientPenalty(ABC):
             weight.
         lazy: the penalty is taken in every `lazy`-th step only, with `lazy` times the weight.
 
+    Attributes:
+        at_fakes: whether it is the fakes' labels that go with the images of `where`.
+
     Raises:
         ValueError: unless `weight >= 0` and `lazy >= 1`.
     """
+
+    at_fakes = False
 
     def __init__(self, weight: float, lazy: int = 1) -> None:
         if not 0 <= weight < float("inf") or lazy < 1:
@@ -102,6 +107,8 @@ class R2(R1):
         Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, equation 10.
     """
 
+    at_fakes = True
+
     def where(self, real: Any, fake: Any, uniform: Draw) -> Any:
         """The fakes."""
         return fake
@@ -151,26 +158,16 @@ PENALTIES: dict[str, type[GradientPenalty]] = {
 
 
 def get(identifier: dict[str, Any] | GradientPenalty) -> GradientPenalty:
-    """Resolve a serialised penalty, `{"name": "r1", "weight": 0.1}` or an object to an object.
+    """Resolve a penalty, `{"name": "r1", "weight": 0.1}` or a serialised one to an object.
 
     Raises:
         ValueError: for anything else; the message lists the names.
     """
-    if isinstance(identifier, GradientPenalty):
-        return identifier
-    if isinstance(identifier, dict) and "class_name" in identifier:
-        return get(keras.saving.deserialize_keras_object(identifier))
-    if isinstance(identifier, dict) and "name" in identifier:
-        arguments = {key: value for key, value in identifier.items() if key != "name"}
-        return lookup(PENALTIES, identifier["name"], "penalty")(**arguments)
-    raise ValueError(
-        'Expected a penalty such as R1(0.1), or {"name": "r1", "weight": 0.1} with a name of '
-        f"{sorted(PENALTIES)}. Received: {identifier!r}."
-    )
+    return resolve(identifier, GradientPenalty, PENALTIES, "penalty")
 
 
 def get_all(identifiers: Iterable[Any] | Any) -> list[GradientPenalty]:
     """Resolve none, one or several penalties to a list of objects; see `get`."""
-    if isinstance(identifiers, dict | GradientPenalty):
+    if isinstance(identifiers, str | dict | GradientPenalty):
         identifiers = [identifiers]
     return [get(identifier) for identifier in identifiers]

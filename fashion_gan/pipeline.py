@@ -21,24 +21,28 @@ class Source:
         images: all of them, as they are kept: float32, or uint8 and then to be looked up in
             `shades`.
         shades: the 256 values that pixels of uint8 stand for, or None.
+        labels: int32 `(n,)`, or None.
         batch_size: images in a batch.
         order: begins an iteration, as an iterator of the dataset does when its first batch is
             drawn, and returns the int64 indices of the images in their order.
     """
 
-    def __init__(self, images: Any, shades: Any, batch_size: int, order: Callable[[], Any]) -> None:
+    def __init__(
+        self, images: Any, shades: Any, labels: Any, batch_size: int, order: Callable[[], Any]
+    ) -> None:
         self.images = images
         self.shades = shades
+        self.labels = labels
         self.batch_size = batch_size
         self.order = order
 
     @functools.cached_property
-    def resident(self) -> tuple[Any, Any]:
-        """`images` and `shades` where TensorFlow computes: if not on the CPU, copied there once."""
+    def resident(self) -> tuple[Any, ...]:
+        """Images, shades and labels where TensorFlow computes; if not the CPU, copied there."""
         import tensorflow as tf
 
-        shades = None if self.shades is None else tf.identity(self.shades)
-        return tf.identity(self.images), shades
+        parts = (self.images, self.shades, self.labels)
+        return tuple(None if part is None else tf.identity(part) for part in parts)
 
     def executions(self, steps: int) -> "tf.data.Dataset":
         """The dataset's batches as indices of images, `steps` batches in an element.
@@ -69,6 +73,7 @@ def make_dataset(
     images: Any,
     batch_size: int = 32,
     *,
+    labels: Any = None,
     value_range: tuple[float, float] = (0.0, 1.0),
     shuffle: bool = True,
     seed: int = 42,
@@ -93,6 +98,7 @@ def make_dataset(
         images: `(n, h, w)` or `(n, h, w, c)`. uint8 is kept as it is and each batch is scaled to
             `low + (high - low) * (x / 255)`; floating images must already be in `value_range`.
         batch_size: images in a batch.
+        labels: integers `(n,)`; batches are then pairs of images and int32 labels.
         value_range: `(low, high)` of the batches.
         shuffle: False gives the stored order.
         seed: of the order.
@@ -106,6 +112,7 @@ def make_dataset(
 
     low, high = value_range
     images = _check_images(images, low, high)
+    labels = None if labels is None else _check_labels(labels, len(images))
     n, *shape = images.shape
     batch_size = operator.index(batch_size)
     if batch_size < 1:
@@ -120,6 +127,7 @@ def make_dataset(
 
     with tf.device("CPU:0"):
         pixels = tf.constant(images)
+        classes = None if labels is None else tf.constant(labels)
         # Not the constant 255: Grappler replaces x / 255 by x * (1 / 255), which rounds otherwise.
         peak = tf.constant(255.0)
         epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
@@ -144,9 +152,14 @@ def make_dataset(
         def batch(index: Any) -> Any:
             first = index * batch_size
             size = batch_size if drop_remainder else tf.minimum(n - first, batch_size)
-            return scale(tf.gather(pixels, tf.slice(order, [first], [size])))
+            chosen = tf.slice(order, [first], [size])
+            drawn = scale(tf.gather(pixels, chosen))
+            return drawn if classes is None else (drawn, tf.gather(classes, chosen))
 
-        blank = tf.data.Dataset.from_tensors(tf.zeros([batch_size, *shape])).repeat(num_blank)
+        nothing: Any = tf.zeros([batch_size, *shape])
+        if classes is not None:
+            nothing = nothing, tf.zeros([batch_size], tf.int32)
+        blank = tf.data.Dataset.from_tensors(nothing).repeat(num_blank)
         drawn = tf.data.Dataset.range(num_blank, num_batches)
         return blank.concatenate(drawn.map(batch, num_parallel_calls=tf.data.AUTOTUNE))
 
@@ -158,8 +171,19 @@ def make_dataset(
     dataset.epoch, dataset.start = epoch, start
     with tf.device("CPU:0"):  # here, since XLA would round the same formula otherwise
         shades = scale(tf.range(256)) if scaled else None
-    dataset.source = Source(pixels, shades, batch_size, next_order) if drop_remainder else None
+    source = Source(pixels, shades, classes, batch_size, next_order)
+    dataset.source = source if drop_remainder else None
     return dataset
+
+
+def _check_labels(labels: Any, count: int) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape != (count,) or labels.min() < 0:
+        raise ValueError(
+            f"Expected an integer of at least 0 for each of {count} images. "
+            f"Received: labels of dtype {labels.dtype} and shape {labels.shape}."
+        )
+    return labels.astype(np.int32)
 
 
 def _check_images(images: Any, low: float, high: float) -> np.ndarray:

@@ -23,4 +23,20 @@ PRESETS: dict[str, Config] = {
     "dense": _BOOK,
     "dense_modern": replace(_MODERN, r1=2.0, r2=2.0, epochs=40),
     "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
+    "resnet": replace(_MODERN, networks="resnet", latent_dim=64, r1=0.5, r2=0.5, epochs=20),
+    "resnet_conditional": replace(
+        _MODERN, networks="resnet", latent_dim=64, conditional=True, r1=0.5, r2=0.5, epochs=20
+    ),
+    "lucic_ns": replace(
+        _BOOK,
+        networks="infogan",
+        latent_dim=64,
+        g_optimizer="adam",
+        d_optimizer="adam",
+        g_learning_rate=2e-4,
+        d_learning_rate=2e-4,
+        beta_1=0.5,
+        batch_size=64,
+        epochs=20,
+    ),
 }

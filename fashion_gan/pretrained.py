@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fashion_gan import run
+from fashion_gan import assembly, run
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
 from fashion_gan.registry import lookup
@@ -51,7 +51,7 @@ def load_pretrained(name: str, folder: str | os.PathLike[str] = FOLDER) -> GAN:
             f"{path} has SHA-256 {found}, expected {card['sha256']}. Install the package again."
         )
     config = dataclasses.replace(Config.from_dict(card["config"]), ema_decay=0.0)
-    gan = run.build(config)
+    gan = assembly.build(config)
     with np.load(path, allow_pickle=False) as file:
         gan.generator.set_weights([file[f"{i:02d}"] for i in range(len(file.files))])
     return gan

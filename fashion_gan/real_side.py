@@ -23,7 +23,8 @@ class RealSide:
     """What generated images are compared with.
 
     Attributes:
-        features: of the real images `(n, d)`, with the radii of their neighbourhoods.
+        features: of the real images `(n, d)`, with the radii of their neighbourhoods; None if they
+            have none but the pixels.
         pixels: likewise, of their first principal components.
         pca: those components, fitted to the train images.
         bins: of the train images; None if they are not asked for.
@@ -31,7 +32,7 @@ class RealSide:
             None likewise.
     """
 
-    features: Manifold
+    features: Manifold | None
     pixels: Manifold
     pca: PCA
     bins: Bins | None
@@ -44,21 +45,21 @@ def pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
 
 
 def measure(
-    features: np.ndarray, real: np.ndarray, train: np.ndarray, bins: int, seed: int
+    features: np.ndarray | None, real: np.ndarray, train: np.ndarray, bins: int, seed: int
 ) -> RealSide:
     """Measure the real side.
 
     Args:
-        features: of the real images, `(n, d)`.
+        features: of the real images, `(n, d)`, or None.
         real: uint8 images `(n, height, width, channels)`.
         train: the same, that the generator was trained on.
         bins: how many; 0 leaves out what needs all train images.
         seed: of the bins.
     """
-    pca = metrics.fit_pca(train / 255)
+    pca = metrics.fit_pca(train / 255, min(64, train[0].size, len(train) - 1))
     components = pixels(pca, real)
     return RealSide(
-        features=metrics.manifold(features),
+        features=None if features is None else metrics.manifold(features),
         pixels=metrics.manifold(components),
         pca=pca,
         bins=metrics.fit_bins(train, bins, seed=seed) if bins else None,

@@ -1,10 +1,10 @@
-"""Looking a name up: the value, or an error that lists the choices."""
+"""Looking a name up: the value or object it stands for, or an error that lists the choices."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["lookup"]
+__all__ = ["lookup", "resolve"]
 
 T = TypeVar("T")
 
@@ -20,3 +20,31 @@ def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
     close = get_close_matches(str(name), choices, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"Expected one of {sorted(choices)}. Received: {what}={name!r}.{hint}")
+
+
+def resolve(identifier: Any, kind: type[T], choices: Mapping[str, type[T]], what: str) -> T:
+    """The object of a `kind` that an identifier stands for.
+
+    Args:
+        identifier: such an object, a name of `choices`, a dict with the name and arguments of the
+            constructor, `{"name": "r1", "weight": 0.1}`, or what Keras serialised.
+        kind: what it has to be.
+        choices: classes by name.
+        what: in the words of an error.
+
+    Raises:
+        ValueError: for anything else; the message lists the choices.
+    """
+    if isinstance(identifier, kind):
+        return identifier
+    if isinstance(identifier, dict) and "class_name" in identifier:
+        import keras
+
+        identifier = keras.saving.deserialize_keras_object(identifier)
+        return resolve(identifier, kind, choices, what)
+    arguments = dict(identifier) if isinstance(identifier, dict) else {"name": identifier}
+    chosen = lookup(choices, arguments.pop("name", None), what)
+    try:
+        return chosen(**arguments)
+    except TypeError as error:
+        raise ValueError(f"Received: {what}={identifier!r}. {error}.") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fashion_gan import data, evaluate, features, images, metrics, pretrained, run
+from fashion_gan import assembly, data, evaluate, features, images, metrics, pretrained, run
 from fashion_gan.config import Config
 from fashion_gan.evaluate import Evaluator, Protocol
 
@@ -51,11 +51,20 @@ def judge(
     path = Path(source)
     if not path.exists() and str(source) not in pretrained.cards():
         raise FileNotFoundError(f"There is no run and there are no images in {path}.")
-    evaluator = evaluate.fashion_mnist(protocol, held_out=held_out, data_dir=data_dir)
-    if str(source) in pretrained.cards():
-        samples = evaluator.sample(pretrained.load_pretrained(str(source)))
-    elif path.suffix == ".keras" or run.is_run(path):
-        samples = evaluator.sample(run.load(path), raw=raw)
+    config = run.read_config(path) if run.is_run(path) else Config()
+    if config.data:
+        evaluator = evaluate.own_images(run.images_of(config), protocol)
+    else:
+        evaluator = evaluate.fashion_mnist(protocol, held_out=held_out, data_dir=data_dir)
+    if config.data and yardsticks:
+        raise ValueError("There are yardsticks for Fashion-MNIST alone. Leave --yardsticks out.")
+    scores: dict[str, dict[str, Any]] = {}
+    announce(f"measuring {source}")
+    if str(source) in pretrained.cards() or path.suffix == ".keras" or run.is_run(path):
+        known = str(source) in pretrained.cards()
+        gan = pretrained.load_pretrained(str(source)) if known else run.load(path)
+        samples = evaluator.sample(gan, raw)
+        scores[str(source)] = evaluator.judge(gan, raw)
     else:
         samples = _one_channel(images.read_images(path))[: protocol.count]
         if len(samples) < protocol.count:
@@ -63,16 +72,14 @@ def judge(
                 f"The protocol needs {protocol.count:,} images. Received: {len(samples):,} in "
                 f"{path}. Lower --count, and compare only with scores of that count."
             )
-    sets = {str(source): samples}
+        scores[str(source)] = evaluator(samples)
     if yardsticks:
-        sets.update(evaluate.yardsticks(data.load(data_dir), protocol.count, protocol.seed))
-        config = run.read_config(path, default=Config()) if path.is_dir() else Config()
-        sets["untrained generator"] = evaluator.sample(run.build(config))
+        sets = evaluate.yardsticks(data.load(data_dir), protocol.count, protocol.seed)
+        sets["untrained generator"] = evaluator.sample(assembly.build(config))
         sets["the book's GAN"] = evaluator.sample(pretrained.load_pretrained("dense"))
-    scores = {}
-    for name, pixels in sets.items():
-        announce(f"measuring {name}")
-        scores[name] = evaluator(pixels)
+        for name, pixels in sets.items():
+            announce(f"measuring {name}")
+            scores[name] = evaluator(pixels)
     return evaluator.record(scores), samples, evaluator
 
 
@@ -83,26 +90,29 @@ def tables(result: dict[str, Any]) -> Iterator[Any]:
     """
     from rich.table import Table
 
+    first = next(iter(result["scores"].values()))
     columns = {
         "frechet_distance": "Fréchet",
         "pixel_frechet_distance": "in pixels",
         "precision": "precision",
         "recall": "recall",
         "coverage": "coverage",
+        "pixel_coverage": "in pixels",
     }
-    compared = Table("", *columns.values(), "missing")
+    columns = {name: title for name, title in columns.items() if name in first}
+    missing = ["missing"] if "missing_classes" in first else []
+    compared = Table("", *columns.values(), *missing)
     for name, scores in result["scores"].items():
-        missing = str(len(scores["missing_classes"]))
-        compared.add_row(name, *(f"{scores[key]:.2f}" for key in columns), missing)
+        cells = [f"{scores[key]:.2f}" for key in columns]
+        compared.add_row(name, *cells, *(str(len(scores["missing_classes"])) for _ in missing))
     yield compared
-    first = next(iter(result["scores"].values()))
     numbers = {name: f"{value:.4g}" for name, value in first.items() if isinstance(value, float)}
-    shares = {name: f"{100 * share:.1f} %" for name, share in first["class_shares"].items()}
-    full = Table("number", "", "share of", "")
-    for (name, value), (label, share) in zip_longest(
-        numbers.items(), shares.items(), fillvalue=("", "")
-    ):
-        full.add_row(name, value, label, share)
+    known = first.get("class_shares", {})
+    shares = {name: f"{100 * share:.1f} %" for name, share in known.items()}
+    full = Table("number", "", *(["share of", ""] if shares else []))
+    pairs = zip_longest(numbers.items(), shares.items(), fillvalue=("", ""))
+    for (name, value), (label, share) in pairs:
+        full.add_row(name, value, *([label, share] if shares else []))
     yield full
 
 
@@ -118,7 +128,8 @@ def write(
     partial = folder / ".scores.json"
     partial.write_text(json.dumps(result, indent=1) + "\n")
     os.replace(partial, folder / "scores.json")
-    images.write_png(folder / "classes.png", classes_picture(samples, evaluator))
+    if evaluator.class_names is not None:
+        images.write_png(folder / "classes.png", classes_picture(samples, evaluator))
     images.write_png(folder / "closest.png", closest_picture(samples, evaluator))
 
 
@@ -146,7 +157,7 @@ def closest_picture(samples: np.ndarray, evaluator: Evaluator, count: int = 24) 
     for start in range(0, len(pairs), 12):
         some = pairs[start : start + 12]
         rows += [samples[[p.query for p in some]], evaluator.train[[p.reference for p in some]]]
-    return images.tile(np.concatenate(rows), 12, invert=True)
+    return images.tile(np.concatenate(rows), 12, invert=samples.shape[-1] == 1)
 
 
 def _one_channel(pictures: np.ndarray) -> np.ndarray:

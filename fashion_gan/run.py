@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from fashion_gan import data, evaluate, features, images, models, runtime
+from fashion_gan import data, evaluate, features, images, own_images, runtime
+from fashion_gan.assembly import build
 from fashion_gan.callbacks import (
     Backup,
     FeatureProjector,
@@ -24,41 +25,20 @@ from fashion_gan.callbacks import (
 )
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
-from fashion_gan.penalties import PENALTIES
 from fashion_gan.training import check_agreement, is_chief
 
-__all__ = ["build", "is_run", "load", "new_folder", "read_config", "sample", "summary", "train"]
+__all__ = [
+    "images_of",
+    "is_run",
+    "load",
+    "new_folder",
+    "read_config",
+    "sample",
+    "summary",
+    "train",
+]
 
 _CONFIG, _MODEL, _VERSIONS = "config.json", "model.keras", "versions.json"
-
-
-def build(config: Config, num_images: int = 55_000) -> GAN:
-    """The compiled GAN of a config, with fresh weights; sets seeds and precision.
-
-    Args:
-        config: what to build.
-        num_images: to train on; they make the epochs in which learning rates fall.
-    """
-    runtime.prepare(config.seed, config.precision)
-    generator, discriminator = models.build(config.networks, latent_dim=config.latent_dim)
-    gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
-    steps = config.decay_epochs * (num_images // (config.batch_size * config.d_steps))
-    gan.compile(
-        _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
-        _optimizer(config.d_optimizer, config.d_learning_rate, steps * config.d_steps, config),
-        config.loss,
-        penalties=[
-            {"name": name, "weight": getattr(config, name), "lazy": config.penalty_interval}
-            for name in PENALTIES
-            if getattr(config, name)
-        ],
-        ema_decay=config.ema_decay or None,
-        d_steps=config.d_steps,
-        log_gradients=config.log_gradients,
-        jit_compile="auto" if config.jit_compile == "auto" else config.jit_compile == "on",
-        steps_per_execution=config.steps_per_execution,
-    )
-    return gan
 
 
 @runtime.with_workers()
@@ -72,7 +52,7 @@ def train(
     backup_seconds: float = 60.0,
     verbose: str | int = "auto",
 ) -> GAN:
-    """Train a config on Fashion-MNIST; `folder` then holds the run.
+    """Train a config on Fashion-MNIST or on images of one's own; `folder` then holds the run.
 
     The folder gets `config.json`, `versions.json`, TensorBoard's events in `train`, `validation`
     and `images`, the grids as PNG in `samples`, `metrics.jsonl` with a line for each epoch,
@@ -101,10 +81,10 @@ def train(
     check_agreement(strategy, "what to train", (config, resume))
     if chief:
         _claim(folder, config, resume)
-    fashion = data.load(data_dir)
+    split = images_of(config, data_dir)
     with strategy.scope():
-        gan = build(config, len(fashion.train_images))
-    dataset, validation = _datasets(fashion, config, gan.value_range)
+        gan = build(config, split)
+    dataset, validation = _datasets(split, config, gan.value_range)
     if chief:
         _write(folder / _CONFIG, dataclasses.asdict(config))
         _write(folder / _VERSIONS, runtime.versions())
@@ -116,14 +96,14 @@ def train(
         verbose=verbose if chief else 0,
         validation_data=validation,
         callbacks=[
-            *_measures(folder, config, fashion, data_dir),
+            *_measures(folder, config, split),
             TensorBoard(folder),
             ImageGrid(
                 folder,
                 every=config.image_every,
                 seed=config.seed,
-                invert=True,
-                real_images=fashion.train_images,
+                invert=split.train_images.shape[-1] == 1,
+                real_images=split.train_images,
                 png_dir=folder / "samples",
             ),
             MetricsFile(folder / "metrics.jsonl"),
@@ -168,7 +148,13 @@ def is_run(folder: str | os.PathLike[str]) -> bool:
 
 
 def sample(
-    gan: GAN, count: int, seed: int, out: str | os.PathLike[str], *, raw: bool = False
+    gan: GAN,
+    count: int,
+    seed: int,
+    out: str | os.PathLike[str],
+    *,
+    labels: Any = None,
+    raw: bool = False,
 ) -> None:
     """Generate images into a file or folder.
 
@@ -178,6 +164,7 @@ def sample(
         seed: of the latents.
         out: `FILE.png` for a grid; `FILE.npy` for uint8 `(count, height, width, channels)`; any
             other name for a folder of PNG files, one an image.
+        labels: see `GAN.sample`.
         raw: see `GAN.sample`.
 
     Raises:
@@ -186,11 +173,14 @@ def sample(
     out = Path(out)
     if out.suffix not in (".png", ".npy") and out.exists() and any(out.iterdir()):
         raise FileExistsError(f"The folder {out} is not empty. Name a new one.")
-    pictures = images.to_uint8(gan.sample(count, seed=seed, raw=raw), gan.value_range)
+    pictures = images.to_uint8(
+        gan.sample(count, labels=labels, seed=seed, raw=raw), gan.value_range
+    )
     pictures = images.with_channels(pictures)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".png":
-        images.write_png(out, images.tile(pictures, invert=pictures.shape[-1] == 1))
+        by_class = gan.num_classes if labels is None else None
+        images.write_png(out, images.tile(pictures, by_class, invert=pictures.shape[-1] == 1))
     elif out.suffix == ".npy":
         partial = out.with_name(f".{out.name}")
         with partial.open("wb") as file:
@@ -208,11 +198,12 @@ def summary(
     devices: int | None = None,
 ) -> Iterator[str]:
     """What `train` would do, line by line; it does not wait for other workers."""
-    place = data.find(data_dir)
+    place = config.data or data.find(data_dir)
+    split = images_of(config, data_dir)
     workers = runtime.workers()
     with runtime.strategy(None if workers else devices).scope():
-        gan = build(config)
-    dataset, _ = _datasets(data.load(place), config, gan.value_range)
+        gan = build(config, split)
+    dataset, _ = _datasets(split, config, gan.value_range)
     yield f"data           {place}"
     for network in (gan.generator, gan.discriminator):
         yield f"{network.name:<14} {network.count_params():,} parameters"
@@ -250,62 +241,62 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
             number += 1
 
 
-def _datasets(
-    fashion: data.FashionMNIST, config: Config, value_range: tuple[float, float]
-) -> tuple[Any, Any]:
+def images_of(config: Config, data_dir: str | os.PathLike[str] | None = None) -> data.Split:
+    """Fashion-MNIST, or the images that a config names."""
+    if not config.data:
+        return data.load(data_dir)
+    return own_images.split(own_images.read(config.data, config.skip_broken))
+
+
+def _datasets(split: data.Split, config: Config, value_range: tuple[float, float]) -> Any:
     """The batches to train on, and those held out."""
     batch_size = config.batch_size * config.d_steps
-    arguments: dict[str, Any] = {"batch_size": batch_size, "value_range": value_range}
-    return (
-        data.make_dataset(fashion.train_images, seed=config.seed, **arguments),
-        data.make_dataset(fashion.validation_images, shuffle=False, **arguments),
-    )
+
+    def batches(part: str, **more: Any) -> Any:
+        pictures = getattr(split, f"{part}_images")
+        return data.make_dataset(
+            pictures,
+            min(batch_size, len(pictures) // config.d_steps * config.d_steps),
+            labels=getattr(split, f"{part}_labels") if config.conditional else None,
+            value_range=value_range,
+            **more,
+        )
+
+    return batches("train", seed=config.seed), batches("validation", shuffle=False)
 
 
-def _measures(folder: Path, config: Config, fashion: data.FashionMNIST, data_dir: Any) -> list[Any]:
+def _measures(folder: Path, config: Config, split: data.Split) -> list[Any]:
     """What measures: between epochs against validation images, at the end against test images."""
-    classifier = features.load()
-    labelled = (classifier, data.CLASS_NAMES)
+    own = bool(config.data)
+    labelled = () if own else (features.load(), data.CLASS_NAMES)
     measures: list[Any] = []
     if config.evaluate_every:
-        quick = evaluate.Evaluator(
-            fashion.validation_images,
-            fashion.train_images,
-            *labelled,
-            evaluate.QUICK,
-            cache=evaluate.cache_folder(),
-        )
-        full = evaluate.fashion_mnist(evaluate.FULL, data_dir=data_dir)
+        if own:
+            quick, full = (evaluate.own_images(split, p) for p in (evaluate.QUICK, evaluate.FULL))
+        else:
+            quick, full = (
+                evaluate.fashion_mnist(protocol, held_out=held_out, split=split)
+                for protocol, held_out in (
+                    (evaluate.QUICK, "validation"),
+                    (evaluate.FULL, "test"),
+                )
+            )
         scores = folder / "scores.json"
-        measures += [
-            MetricEvaluation(quick, config.evaluate_every, final=full, final_file=scores),
-            FeatureProjector(folder, fashion.validation_images, *labelled),
-        ]
+        measures.append(
+            MetricEvaluation(quick, config.evaluate_every, final=full, final_file=scores)
+        )
+        if not own:
+            measures.append(FeatureProjector(folder, split.validation_images, *labelled))
     if config.alarm != "off":
         measures.append(
             ModeCollapseMonitor(
-                fashion.train_images,
+                split.train_images,
                 *labelled,
                 action=config.alarm,
                 state_file=folder / "monitor.json",
             )
         )
     return measures
-
-
-def _optimizer(
-    name: str, learning_rate: float, decay_steps: int, config: Config
-) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.get(name)
-    arguments = optimizer.get_config()
-    betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
-    arguments.update({key: value for key, value in betas.items() if key in arguments})
-    arguments["learning_rate"] = learning_rate
-    if decay_steps:
-        arguments["learning_rate"] = keras.optimizers.schedules.CosineDecay(
-            learning_rate, decay_steps, config.decay_to
-        )
-    return type(optimizer).from_config(arguments)
 
 
 def _claim(folder: Path, config: Config, resume: bool) -> None:

@@ -108,7 +108,8 @@ def test_penalties_come_back_from_their_config(name):
 @pytest.mark.parametrize(
     ("identifier", "message"),
     [
-        ("r1", "Expected a penalty such as R1"),
+        ("r1", "penalty='r1'.*missing.*'weight'"),
+        (3, "one of .*'dragan'.*Received: penalty=3"),
         ({"name": "wgan-gp", "weight": 1}, "one of .*'dragan'.*Did you mean 'wgan_gp'"),
         ({"name": "r1", "weight": -1}, "weight=-1"),
         ({"name": "r1", "weight": 1, "lazy": 0}, "lazy=0"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fashion_gan
-from fashion_gan import cli, features, pretrained, run
+from fashion_gan import assembly, cli, features, pretrained, run
 from fashion_gan.config import Config
 
 
@@ -31,7 +31,7 @@ def test_the_books_gan_is_there_and_makes_no_sneakers(tmp_path):
 
 def test_what_is_packed_is_the_sampling_generator(make_gan, tmp_path, monkeypatch):
     config = Config(ema_decay=0.5, epochs=1)
-    gan = run.build(config)
+    gan = assembly.build(config)
     gan.fit(np.random.default_rng(0).random((64, 28, 28, 1)), batch_size=32, verbose=0)
     (tmp_path / "run").mkdir()
     gan.save(tmp_path / "run/model.keras")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import evaluate, run
+from fashion_gan import assembly, data, evaluate, run
 from fashion_gan.cli import main
 from fashion_gan.config import Config
 
@@ -66,7 +66,9 @@ def test_an_average_is_scored_beside_the_raw_generator(tmp_path):
 
 def test_learning_rates_fall_along_a_cosine_over_the_decay_epochs():
     config = Config(decay_epochs=2, decay_to=0.5, d_steps=2, g_optimizer="adam", beta_1=0.1)
-    gan = run.build(dataclasses.replace(config, batch_size=50), num_images=1000)
+    nothing = np.zeros((1000, 28, 28, 1), np.uint8)
+    split = data.Split(nothing, None, nothing, None, nothing, None)
+    gan = assembly.build(dataclasses.replace(config, batch_size=50), split)
     for optimizer, steps in ((gan.g_optimizer, 20), (gan.d_optimizer, 40)):
         schedule = optimizer._learning_rate
         rates = [float(schedule(step)) for step in (0, steps // 2, steps, 10 * steps)]

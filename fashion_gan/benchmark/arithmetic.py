@@ -49,7 +49,8 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, batch_size: i
 def _layer_flops(layer: Any) -> int:
     transposed = isinstance(layer, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose)
     straight = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D)
-    if type(layer) not in straight and not transposed:
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    if type(layer) not in straight and not transposed and not depthwise:
         raise ValueError(
             f"Expected kernels in dense and convolutional layers alone. "
             f"Received: {layer.name!r} of type {type(layer).__name__}, whose FLOPs are not known."
@@ -57,7 +58,8 @@ def _layer_flops(layer: Any) -> int:
     shape = layer.get_build_config()["input_shape"]
     if not transposed:
         shape = layer.compute_output_shape(shape)
-    return 2 * math.prod(shape[1:]) * math.prod(layer.kernel.shape[:-1])
+    kernel = layer.kernel.shape[: 2 if depthwise else -1]
+    return 2 * math.prod(shape[1:]) * math.prod(kernel)
 
 
 def matmul_flops_per_second(seconds: float = 1.0) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fashion_gan import data, run, runtime
+from fashion_gan import assembly, data, runtime
 from fashion_gan.benchmark.arithmetic import matmul_flops_per_second, step_flops
 from fashion_gan.benchmark.book import BookLoop
 from fashion_gan.benchmark.variants import find
@@ -70,7 +70,7 @@ def measure(
     kind = _use(device, chosen.devices)
     images = data.load(data_dir).train_images
     with runtime.strategy(chosen.devices).scope():
-        gan = run.build(config)
+        gan = assembly.build(config)
     dataset = data.make_dataset(
         images, config.batch_size, value_range=gan.value_range, seed=config.seed
     )

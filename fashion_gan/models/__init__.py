@@ -1,29 +1,58 @@
 """Pairs of networks: a generator and the discriminator it is trained against."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from fashion_gan.models.conditioning import OneHot, conditional
 from fashion_gan.models.dcgan import dcgan
 from fashion_gan.models.dense import dense
+from fashion_gan.models.infogan import infogan
+from fashion_gan.models.minibatch import MinibatchDeviation
+from fashion_gan.models.resnet import resnet
 from fashion_gan.registry import lookup
 
-__all__ = ["MODELS", "build", "dcgan", "dense"]
+__all__ = [
+    "MODELS",
+    "MinibatchDeviation",
+    "OneHot",
+    "build",
+    "conditional",
+    "dcgan",
+    "dense",
+    "infogan",
+    "resnet",
+]
 
 Pair = tuple[keras.Model, keras.Model]
 
-MODELS: dict[str, Callable[..., Pair]] = {"dcgan": dcgan, "dense": dense}
+MODELS: dict[str, Callable[..., Pair]] = {
+    "dcgan": dcgan,
+    "dense": dense,
+    "infogan": infogan,
+    "resnet": resnet,
+}
 
 
-def build(name: str, **arguments: Any) -> Pair:
+def build(name: str, *, num_classes: int | None = None, **arguments: Any) -> Pair:
     """`(generator, discriminator)` of a named pair, built and with fresh weights.
 
     Args:
         name: one of `MODELS`.
+        num_classes: for a pair that takes labels, see `conditional`.
         arguments: passed on to the pair's own function, e.g. `latent_dim`.
 
     Raises:
-        ValueError: for an unknown name; the message lists the names.
+        ValueError: for an unknown name or argument; the message lists the names.
     """
-    return lookup(MODELS, name, "name")(**arguments)
+    make = lookup(MODELS, name, "name")
+    known = inspect.signature(make).parameters
+    for argument in arguments:
+        if argument not in known:
+            raise ValueError(f"The pair {name!r} takes {list(known)}. Received: {argument}.")
+    if num_classes is None:
+        return make(**arguments)
+    latent_dim = arguments.pop("latent_dim", known["latent_dim"].default)
+    return conditional(*make(latent_dim=latent_dim + num_classes, **arguments), num_classes)

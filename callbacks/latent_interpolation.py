@@ -1,0 +1,74 @@
+"""The ways from latent to latent, epoch by epoch."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from fashion_gan.latents import interpolate
+
+from .image_grid import ImageGrid
+
+__all__ = ["LatentInterpolation"]
+
+
+class LatentInterpolation(ImageGrid):
+    """Rows of samples between two latents, before training and after every `every`-th epoch.
+
+    TensorBoard shows them under *Images* as `samples/interpolation`, in the run `images`. The arcs
+    are those of `latents.interpolate`, always between the same latents; of conditional networks,
+    each row is of one class.
+
+    Args:
+        log_dir: folder of the run; the events go to `log_dir/images`.
+        rows: arcs.
+        steps: samples on an arc, both ends included.
+        every: epochs from one grid to the next.
+        seed: of the latents.
+        invert: show grey images as dark on white.
+        png_dir: folder for the grids as `epoch_0000.png`, …; not that of an `ImageGrid`.
+
+    Raises:
+        TypeError: when training begins, if the model has no `sample` or `value_range`.
+        ValueError: for an argument out of range.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        *,
+        rows: int = 6,
+        steps: int = 10,
+        every: int = 1,
+        seed: int = 0,
+        invert: bool = False,
+        png_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if not isinstance(rows, int) or rows < 1 or not isinstance(steps, int) or steps < 2:
+            raise ValueError(
+                f"Expected rows >= 1 and steps >= 2. Received: rows={rows!r}, steps={steps!r}."
+            )
+        super().__init__(
+            log_dir,
+            count=rows * steps,
+            columns=steps,
+            every=every,
+            seed=seed,
+            invert=invert,
+            png_dir=png_dir,
+        )
+        self.rows, self.steps = rows, steps
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Open the event file, on the chief worker."""
+        super().on_train_begin(logs)
+        self.columns = self.steps  # also where a column of ImageGrid would be a class
+
+    def _samples(self, step: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(self.seed)
+        ends = rng.standard_normal((2, self.rows, self.model.latent_dim))
+        latents = interpolate(*ends, self.steps).reshape(self.rows * self.steps, -1)
+        labels = None
+        if classes := getattr(self.model, "num_classes", None):
+            labels = np.repeat(np.arange(self.rows) % classes, self.steps)
+        return {"samples/interpolation": self.model.sample(latents=latents, labels=labels)}

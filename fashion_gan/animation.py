@@ -1,0 +1,68 @@
+"""A training as a film: the grids of a run, epoch by epoch, in one file."""
+
+import os
+import re
+from pathlib import Path
+
+__all__ = ["animate"]
+
+
+def animate(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    frames_per_second: float = 5.0,
+    scale: int = 2,
+) -> int:
+    """Write a GIF or an animated PNG or WebP of the images `epoch_0000.png`, … of a folder.
+
+    Args:
+        folder: `samples` of a run: always the same latents, or what an `ImageGrid` wrote.
+        out: of the film; its suffix chooses the format. It appears complete or not at all.
+        frames_per_second: epochs in a second; the last frame stays for two.
+        scale: each pixel becomes a square of so many.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        FileNotFoundError: if there are fewer than two such images.
+        ImportError: without Pillow, which the extra `animation` brings.
+        ValueError: for another suffix, or numbers that are not positive.
+    """
+    out = Path(out)
+    if out.suffix.lower() not in (".gif", ".png", ".webp"):
+        raise ValueError(f"Expected a .gif, .png or .webp. Received: out={str(out)!r}.")
+    if not frames_per_second > 0 or scale < 1:
+        raise ValueError(
+            "Expected positive numbers. "
+            f"Received: frames_per_second={frames_per_second}, scale={scale}."
+        )
+    files = sorted(p for p in Path(folder).glob("*.png") if re.fullmatch(r"epoch_\d+", p.stem))
+    if len(files) < 2:
+        raise FileNotFoundError(
+            f"A film needs at least two of epoch_0000.png, … in {folder}. Found {len(files)}."
+        )
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError('Films need Pillow: pip install "fashion-gan[animation]".') from error
+    frames = []
+    for file in files:
+        with Image.open(file) as image:
+            size = (image.width * scale, image.height * scale)
+            frames.append(image.resize(size, Image.Resampling.NEAREST))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{os.getpid()}-{out.name}")
+    try:
+        frames[0].save(
+            partial,
+            save_all=True,
+            append_images=frames[1:],
+            duration=[1000 / frames_per_second] * (len(frames) - 1) + [2000],
+            loop=0,
+        )
+        os.replace(partial, out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(frames)

@@ -1,0 +1,95 @@
+"""From a config to a compiled GAN: each of its settings becomes an object."""
+
+from typing import Any
+
+import keras
+
+from fashion_gan import data, models, runtime
+from fashion_gan.config import Config
+from fashion_gan.gan import GAN
+from fashion_gan.penalties import PENALTIES
+
+__all__ = ["build"]
+
+
+def build(config: Config, split: data.Split | None = None) -> GAN:
+    """The compiled GAN of a config, with fresh weights; sets seeds and precision.
+
+    Args:
+        config: what to build.
+        split: the images to train on; by default Fashion-MNIST's shape, number and classes.
+
+    Raises:
+        ValueError: for a conditional config and images without classes; and as `models.build` does.
+    """
+    shape, num_images, names = (28, 28, 1), 55_000, data.CLASS_NAMES
+    if split is not None:
+        shape, num_images = split.train_images.shape[1:], len(split.train_images)
+        names = split.class_names
+    if config.conditional and names is None:
+        raise ValueError(
+            "Expected images with classes, for networks that are told the class. Received: "
+            f"conditional=True, and images without. Put the images of {config.data} into one "
+            "sub-folder for each class, or add labels to the file."
+        )
+    runtime.prepare(config.seed, config.precision)
+    generator, discriminator = models.build(
+        config.networks,
+        latent_dim=config.latent_dim,
+        image_shape=shape,
+        num_classes=len(names) if config.conditional else None,
+        **({"width": config.width} if config.width else {}),
+        **({"dropout": config.dropout} if config.networks == "dcgan" else {}),
+    )
+    gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
+    epoch = num_images // (config.batch_size * config.d_steps)
+    steps = config.decay_epochs * epoch
+    gan.compile(
+        _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
+        _optimizer(config.d_optimizer, config.d_learning_rate, steps * config.d_steps, config),
+        config.loss,
+        penalties=[
+            {"name": name, "weight": getattr(config, name), "lazy": config.penalty_interval}
+            for name in PENALTIES
+            if getattr(config, name)
+        ],
+        remedies=_remedies(config, epoch),
+        ema_decay=config.ema_decay or None,
+        d_steps=config.d_steps,
+        log_gradients=config.log_gradients,
+        jit_compile="auto" if config.jit_compile == "auto" else config.jit_compile == "on",
+        steps_per_execution=config.steps_per_execution,
+    )
+    return gan
+
+
+def _remedies(config: Config, epoch: int) -> list[Any]:
+    """Those of a config whose epochs have so many steps."""
+    made: list[Any] = []
+    if config.replay:
+        made.append({"name": "replay", "capacity": config.replay})
+    if config.label_flips:
+        made.append({"name": "label_flips", "share": config.label_flips})
+    if config.instance_noise:
+        fading = {"deviation": config.instance_noise, "steps": config.noise_epochs * epoch}
+        made.append({"name": "instance_noise", **fading})
+    for name in ("translation", "cutout", "brightness", "contrast"):
+        if strength := getattr(config, name):
+            made.append({"name": name, "strength": strength})
+    return made
+
+
+def _optimizer(
+    name: str, learning_rate: float, decay_steps: int, config: Config
+) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.get(name)
+    arguments = optimizer.get_config()
+    betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
+    arguments.update({key: value for key, value in betas.items() if key in arguments})
+    arguments["learning_rate"] = learning_rate
+    arguments["weight_decay"] = config.weight_decay or None
+    if decay_steps:
+        arguments["learning_rate"] = keras.optimizers.schedules.CosineDecay(
+            learning_rate, decay_steps, config.decay_to
+        )
+    return type(optimizer).from_config(arguments)

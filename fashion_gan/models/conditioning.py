@@ -1,0 +1,86 @@
+"""Conditional pairs: the generator is told a class, and the discriminator judges as that class."""
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+__all__ = ["OneHot", "conditional"]
+
+
+@keras.saving.register_keras_serializable("fashion_gan")
+class OneHot(layers.Layer):
+    """Labels `(batch,)` to rows `(batch, num_classes)` of zeros with a one.
+
+    With a dense layer behind it, it is an embedding whose gradient is dense. That of an `Embedding`
+    is sparse, and of repeated rows an adaptive optimiser squares each by itself, not their sum.
+    """
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def call(self, labels: Any) -> Any:
+        """The rows."""
+        return ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """An axis more."""
+        return (*shape, self.num_classes)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+
+def conditional(
+    generator: keras.Model, discriminator: keras.Model, num_classes: int
+) -> tuple[keras.Model, keras.Model]:
+    """A pair that also takes labels, int32 `(batch,)`, made of one that does not.
+
+    The new generator takes `[latents, labels]`: the label, as zeros with a one, takes the place of
+    the last `num_classes` of the old latents. The new discriminator takes `[images, labels]` and
+    gives logits `(batch, 1)`: to what a dense layer makes of the old one's last features, it adds
+    their product with an embedding of the label.
+
+    Args:
+        generator: of latents `(batch, latent_dim)`, more than `num_classes`.
+        discriminator: that ends in a dense layer of one unit.
+        num_classes: labels are from 0 to `num_classes - 1`.
+
+    Raises:
+        ValueError: if the latents are too few, or the last layer is another.
+
+    References:
+        Mirza and Osindero 2014, https://arxiv.org/abs/1411.1784; Miyato and Koyama 2018,
+        https://arxiv.org/abs/1802.05637, equation 3: the projection.
+    """
+    latent_dim = generator.input_shape[-1] - num_classes
+    if num_classes < 1 or latent_dim < 1:
+        raise ValueError(
+            "Expected at least one class, and more latents than classes. "
+            f"Received: num_classes={num_classes}, for {latent_dim + num_classes} latents."
+        )
+    last = discriminator.layers[-1]
+    if not isinstance(last, layers.Dense) or last.units != 1:
+        raise ValueError(
+            "Expected a discriminator that ends in a dense layer of one unit. "
+            f"Received: one that ends in {last.name!r}."
+        )
+    labels = keras.Input((), dtype="int32", name="labels")
+    latents = keras.Input((latent_dim,), name="latents")
+    images = generator(layers.Concatenate()([latents, OneHot(num_classes)(labels)]))
+    conditional_generator = keras.Model([latents, labels], images, name="generator")
+
+    trunk = keras.Model(discriminator.inputs[0], last.input, name="features")
+    labels = keras.Input((), dtype="int32", name="labels")
+    images = keras.Input(discriminator.input_shape[1:], name="images")
+    features = trunk(images)
+    dtype = last.dtype_policy
+    judged = layers.Dense(features.shape[-1], use_bias=False, dtype=dtype, name="judged_class")(
+        OneHot(num_classes, dtype=dtype)(labels)
+    )
+    plain = layers.Dense(1, dtype=dtype, name="any_class")(features)
+    projected = layers.Dot(1, dtype=dtype, name="this_class")([features, judged])
+    logits = layers.Add(dtype=dtype, name="logits")([plain, projected])
+    return conditional_generator, keras.Model([images, labels], logits, name="discriminator")

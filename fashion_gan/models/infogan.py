@@ -1,0 +1,66 @@
+"""The pair of the large comparison of GANs, which others have published numbers for."""
+
+import keras
+from keras import layers
+
+__all__ = ["infogan"]
+
+
+def infogan(
+    latent_dim: int = 64, image_shape: tuple[int, int, int] = (28, 28, 1)
+) -> tuple[keras.Model, keras.Model]:
+    """The networks of InfoGAN's size that Lucic et al. compared losses with.
+
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [0, 1], the
+    discriminator maps those to logits `(batch, 1)`. Both end in float32 under the mixed
+    precision policies.
+
+    Raises:
+        ValueError: if the height or width of the images is no multiple of 4.
+
+    References:
+        Chen et al. 2016, https://arxiv.org/abs/1606.03657, appendix C; Lucic et al. 2018,
+        https://arxiv.org/abs/1711.10337, section 5.
+    """
+    height, width, channels = image_shape
+    if height % 4 or width % 4:
+        raise ValueError(
+            "Two strides of 2 make images whose height and width are multiples of 4. "
+            f"Received: image_shape={image_shape}."
+        )
+    head_dtype = keras.config.dtype_policy().variable_dtype
+    small = (height // 4, width // 4, 128)
+    generator = keras.Sequential(
+        [
+            layers.Input((latent_dim,)),
+            layers.Dense(1024),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dense(small[0] * small[1] * small[2]),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Reshape(small),
+            layers.Conv2DTranspose(64, 4, 2, padding="same"),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2DTranspose(
+                channels, 4, 2, padding="same", activation="sigmoid", dtype=head_dtype
+            ),
+        ],
+        name="generator",
+    )
+    discriminator = keras.Sequential(
+        [
+            layers.Input(image_shape),
+            layers.Conv2D(64, 4, 2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Conv2D(128, 4, 2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Flatten(),
+            layers.Dense(1024),
+            layers.LeakyReLU(0.2),
+            layers.Dense(1, dtype=head_dtype),
+        ],
+        name="discriminator",
+    )
+    return generator, discriminator

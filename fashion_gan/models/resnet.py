@@ -1,0 +1,93 @@
+"""The residual pair: no normalisation, and a network that begins as a plain one."""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from fashion_gan.models.minibatch import MinibatchDeviation
+
+__all__ = ["resnet"]
+
+
+def resnet(
+    latent_dim: int = 64,
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    width: int = 32,
+    blocks: int = 1,
+) -> tuple[keras.Model, keras.Model]:
+    """A small pair after R3GAN.
+
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1], the
+    discriminator maps those to logits `(batch, 1)`. Both halve or double the image, and the
+    channels with it, until its smaller side is less than 8 or odd. Residual branches end in
+    zeros at first, which takes the place of normalisation; sizes change by bilinear
+    interpolation and by means of 2 x 2. Both end in float32 under the mixed precision policies.
+
+    Args:
+        latent_dim: size of a latent vector.
+        image_shape: `(height, width, channels)`; height and width are multiples of 4.
+        width: channels at the full size; they double with each halving, to 4 times as many.
+        blocks: residual blocks at each size.
+
+    Raises:
+        ValueError: if the height or width of the images is no multiple of 4.
+
+    References:
+        Huang et al. 2024, https://arxiv.org/abs/2501.05441, section 3; Zhang et al. 2019,
+        https://arxiv.org/abs/1901.09321: the initialisation.
+    """
+    height, breadth, channels = image_shape
+    if height % 4 or breadth % 4:
+        raise ValueError(
+            "The image is halved at least twice, so its height and width are multiples of 4. "
+            f"Received: image_shape={image_shape}."
+        )
+    halvings = 2
+    while min(height, breadth) >> halvings >= 8 and not (height | breadth) >> halvings & 1:
+        halvings += 1
+    widths = [width * min(2**level, 4) for level in range(halvings + 1)]
+    small = (height >> halvings, breadth >> halvings, widths[-1])
+    head_dtype = keras.config.dtype_policy().variable_dtype
+
+    latents = keras.Input((latent_dim,))
+    x = layers.Dense(small[0] * small[1] * small[2], kernel_initializer="he_normal")(latents)
+    x = layers.Reshape(small)(x)
+    for level in reversed(range(halvings + 1)):
+        if level < halvings:
+            x = layers.UpSampling2D(interpolation="bilinear")(_widen(x, widths[level]))
+        for _ in range(blocks):
+            x = _residual(x)
+    x = layers.Conv2D(channels, 3, padding="same", activation="tanh", dtype=head_dtype)(_bend(x))
+    generator = keras.Model(latents, x, name="generator")
+
+    images = keras.Input(image_shape)
+    x = layers.Conv2D(widths[0], 3, padding="same", kernel_initializer="he_normal")(images)
+    for level in range(halvings + 1):
+        if level:
+            x = layers.AveragePooling2D(2)(_widen(x, widths[level]))
+        for _ in range(blocks):
+            x = _residual(x)
+    x = MinibatchDeviation()(x)
+    x = layers.DepthwiseConv2D(small[:2])(_bend(x))
+    logits = layers.Dense(1, dtype=head_dtype)(layers.Flatten()(x))
+    return generator, keras.Model(images, logits, name="discriminator")
+
+
+def _bend(x: Any) -> Any:
+    return layers.LeakyReLU(0.2)(x)
+
+
+def _widen(x: Any, width: int) -> Any:
+    """Another number of channels, if it is another."""
+    if x.shape[-1] == width:
+        return x
+    return layers.Conv2D(width, 1, use_bias=False)(x)
+
+
+def _residual(x: Any) -> Any:
+    """Two convolutions beside the identity; the second one is 0 at first."""
+    width = x.shape[-1]
+    y = layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal")(_bend(x))
+    y = layers.Conv2D(width, 3, padding="same", kernel_initializer="zeros")(_bend(y))
+    return layers.Add()([x, y])

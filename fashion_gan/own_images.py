@@ -1,0 +1,156 @@
+"""Images of one's own: from a folder, an archive or an IDX file, and split for a training."""
+
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fashion_gan.data import Split, read_idx
+from fashion_gan.images import with_channels
+
+__all__ = ["Collection", "read", "split"]
+
+LEAST = 200
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+_IMAGES = ("images", "x_train", "x", "arr_0")
+_LABELS = ("labels", "y_train", "y", "arr_1")
+
+
+class Collection(NamedTuple):
+    """Images uint8 `(n, h, w, c)`; labels int32 `(n,)` and the names of their classes, or None."""
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    class_names: tuple[str, ...] | None
+
+
+def read(path: str, skip_broken: bool = False) -> Collection:
+    """Read images of one size, and their classes where these are known.
+
+    Args:
+        path: a folder of PNG, JPEG, GIF or BMP files, whose sub-folders, if it has any, are the
+            classes; a `.npz` with `images` or `x_train`, and `labels` or `y_train` if there are
+            labels; a `.npy` of images; or an IDX file of images, with labels in the file beside it
+            whose name has `labels-idx1` for `images-idx3`.
+        skip_broken: leave out files of a folder that cannot be read, with a warning that names
+            them.
+
+    Raises:
+        FileNotFoundError: if there is no such path.
+        ValueError: if it holds no images, or of several sizes, or broken ones, or others than uint8
+            and floats from 0 to 1; if the labels are not one integer for each.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise FileNotFoundError(f"There are no images in {path}: it does not exist.")
+    if place.is_dir():
+        return _read_folder(place, skip_broken)
+    names: tuple[str, ...] | None = None
+    if place.suffix in (".npz", ".npy"):
+        images, labels = _read_arrays(place)
+    else:
+        images = read_idx(place)
+        beside = place.with_name(place.name.replace("images-idx3", "labels-idx1"))
+        labels = read_idx(beside) if beside != place and beside.exists() else None
+    images = _as_bytes(images, place)
+    if labels is not None:
+        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0:
+            raise ValueError(
+                f"Expected an integer of at least 0 for each of {len(images)} images in {path}. "
+                f"Received: labels of dtype {labels.dtype} and shape {labels.shape}."
+            )
+        names = tuple(map(str, range(int(labels.max()) + 1)))
+        labels = labels.astype(np.int32)
+    return Collection(images, labels, names)
+
+
+def split(collection: Collection, seed: int = 0) -> Split:
+    """A tenth of the images, at most 5,000, is held out to compare with; the others train.
+
+    Raises:
+        ValueError: for fewer than 200 images.
+    """
+    images, labels, names = collection
+    if len(images) < LEAST:
+        raise ValueError(f"Expected at least {LEAST} images. Received: {len(images)}.")
+    order = np.random.default_rng(seed).permutation(len(images))
+    held_out, train = np.split(order, [max(100, min(len(images) // 10, 5_000))])
+    parts: list[Any] = []
+    for chosen in (train, held_out, held_out):
+        parts += [images[chosen], None if labels is None else labels[chosen]]
+    return Split(*parts, class_names=names)
+
+
+def _read_folder(folder: Path, skip_broken: bool) -> Collection:
+    import tensorflow as tf
+
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+    if not files:
+        raise ValueError(f"Expected images ({', '.join(_SUFFIXES)}) below {folder}. Found none.")
+    images, kept, broken = [], [], []
+    for file in files:
+        try:
+            image = tf.io.decode_image(file.read_bytes(), expand_animations=False).numpy()
+        except tf.errors.OpError:
+            broken.append(file)
+            continue
+        images.append(image[..., : {2: 1, 4: 3}.get(image.shape[-1])])  # without transparency
+        kept.append(file)
+    if broken and not skip_broken:
+        raise ValueError(
+            f"{len(broken)} of {len(files)} files cannot be read as images, the first of them "
+            f"{broken[0]}. Remove them, or leave them out with --skip-broken."
+        )
+    if broken:
+        warnings.warn(f"Left out: {', '.join(map(str, broken))}", stacklevel=3)
+    first = images[0].shape if images else ()
+    for file, image in zip(kept, images, strict=True):
+        if image.shape != first:
+            raise ValueError(
+                f"Expected images of one size and kind. Received: {kept[0]} of shape {first}, and "
+                f"{file} of shape {image.shape}. Resize them first."
+            )
+    if not images:
+        raise ValueError(f"None of the {len(files)} files below {folder} can be read as an image.")
+    classes = [file.relative_to(folder).parts[0] for file in kept if file.parent != folder]
+    if not classes:
+        return Collection(np.stack(images), None, None)
+    if len(classes) != len(kept):
+        raise ValueError(
+            f"Expected all images of {folder} in sub-folders, one for each class, or none. "
+            f"Received: {len(kept) - len(classes)} beside them."
+        )
+    names = tuple(sorted(set(classes)))
+    labels = np.array([names.index(name) for name in classes], np.int32)
+    return Collection(np.stack(images), labels, names)
+
+
+def _read_arrays(place: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        content = np.load(place, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{place} cannot be read: {error}") from error
+    if place.suffix == ".npy":
+        return content, None
+    with content:
+        keys = list(content.files)
+        found = [next((k for k in names if k in keys), None) for names in (_IMAGES, _LABELS)]
+        if found[0] is None:
+            raise ValueError(f"Expected one of {_IMAGES} in {place}. Received: {keys}.")
+        labels = None if found[1] is None else np.squeeze(content[found[1]])
+        return content[found[0]], labels
+
+
+def _as_bytes(images: np.ndarray, place: Path) -> np.ndarray:
+    if images.dtype.kind == "f" and images.size and images.min() >= 0 and images.max() <= 1:
+        images = np.rint(255 * images).astype(np.uint8)
+    if images.dtype != np.uint8 or not images.size:
+        raise ValueError(
+            f"Expected images of uint8, or floats from 0 to 1. Received: {place} with "
+            f"{images.dtype} of shape {images.shape}."
+        )
+    try:
+        return with_channels(images)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error

@@ -1,0 +1,51 @@
+"""The film of a training: a frame an epoch, in order, and clear words where there is none."""
+
+import numpy as np
+import pytest
+
+from fashion_gan.animation import animate
+from fashion_gan.images import write_png
+
+image = pytest.importorskip("PIL.Image")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for epoch in (0, 1, 2, 10):
+        write_png(tmp_path / f"epoch_{epoch:04d}.png", np.full((4, 6, 1), 20 * epoch, np.uint8))
+    write_png(tmp_path / "real.png", np.full((4, 6, 1), 255, np.uint8))
+    return tmp_path
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_it_has_a_frame_for_each_epoch_in_order(folder, suffix):
+    out = folder / f"films/run.{suffix}"
+    assert animate(folder, out, frames_per_second=4, scale=3) == 4
+    with image.open(out) as film:
+        shades, times = [], []
+        for frame in range(film.n_frames):
+            film.seek(frame)
+            film.load()
+            times.append(film.info["duration"])
+            shades.append(int(np.asarray(film.convert("L")).mean().round()))
+        assert film.size == (18, 12)
+    np.testing.assert_allclose(shades, [0, 20, 40, 200], atol=4)
+    assert times == [250, 250, 250, 2000]
+    assert [p.name for p in out.parent.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize(
+    ("out", "arguments", "error", "message"),
+    [
+        ("run.mp4", {}, ValueError, "Expected a .gif, .png or .webp. Received: out='run.mp4'"),
+        ("run.gif", {"scale": 0}, ValueError, "scale=0"),
+    ],
+)
+def test_what_cannot_be_is_refused(folder, out, arguments, error, message):
+    with pytest.raises(error, match=message):
+        animate(folder, out, **arguments)
+
+
+def test_a_run_without_grids_makes_no_film(tmp_path):
+    with pytest.raises(FileNotFoundError, match="at least two of epoch_0000.png.*Found 0"):
+        animate(tmp_path, tmp_path / "run.gif")

@@ -1,0 +1,116 @@
+"""Conditional pairs: told a class, judged as that class, sampled by class, saved."""
+
+import keras
+import numpy as np
+import pytest
+
+from fashion_gan import GAN, data, models
+
+CLASSES = 3
+LABELS = np.arange(32) % CLASSES
+
+
+def make(seed=0, **arguments):
+    keras.utils.set_random_seed(seed)
+    pair = models.build("dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=CLASSES)
+    gan = GAN(*pair, seed=0)
+    gan.compile(**{"jit_compile": False, **arguments})
+    return gan
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_pair_has_a_conditional_form(name):
+    generator, discriminator = models.build(name, latent_dim=5, num_classes=CLASSES)
+    gan = GAN(generator, discriminator)
+    assert (gan.latent_dim, gan.num_classes) == (5, CLASSES)
+    images = gan.sample(4, seed=0)
+    assert discriminator([images, np.arange(4) % CLASSES]).shape == (4, 1)
+
+
+def test_the_class_decides_what_is_drawn_and_how_it_is_judged():
+    gan = make()
+    latents = np.ones((CLASSES, 3))
+    images = gan.sample(latents=latents, labels=[0, 1, 2])
+    assert len(np.unique(images.reshape(CLASSES, -1), axis=0)) == CLASSES
+    np.testing.assert_array_equal(gan.sample(latents=latents, labels=1)[0], images[1])
+    np.testing.assert_array_equal(gan.sample(latents=latents), images)
+    one = np.repeat(images[:1], CLASSES, axis=0)
+    assert len(np.unique(gan.discriminator([one, np.arange(CLASSES)]))) == CLASSES
+
+
+def test_the_projection_is_its_formula():
+    gan = make()
+    d = gan.discriminator
+    images = np.random.default_rng(0).random((5, 4, 4, 1)).astype("float32")
+    labels = np.array([0, 1, 2, 1, 0])
+    features = d.get_layer("features")(images).numpy()
+    kernel, bias = (w.numpy() for w in d.get_layer("any_class").weights)
+    embedding = d.get_layer("judged_class").get_weights()[0]
+    expected = features @ kernel[:, 0] + bias + (features * embedding[labels]).sum(axis=1)
+    np.testing.assert_allclose(d([images, labels])[:, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("xla", [False, True])
+def test_dataset_and_arrays_train_and_the_loop_gives_the_same(tiny_images, steps, xla):
+    dataset = data.make_dataset(tiny_images, 8, labels=LABELS)
+    gan = make(jit_compile=xla, steps_per_execution=steps, penalties=[{"name": "r2", "weight": 1}])
+    gan.fit(dataset, epochs=3, verbose=0)
+    plain = make(jit_compile=xla, penalties=[{"name": "r2", "weight": 1}])
+    plain.fit(data.make_dataset(tiny_images, 8, labels=LABELS), epochs=3, verbose=0)
+    assert gan.steps == plain.steps == 12
+    for a, b in zip(gan.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_labels_matter_in_training(tiny_images):
+    one, other = make(), make()
+    one.fit(tiny_images, LABELS, batch_size=8, shuffle=False, verbose=0)
+    other.fit(tiny_images, LABELS[::-1].copy(), batch_size=8, shuffle=False, verbose=0)
+    weights = [gan.discriminator.get_layer("judged_class").get_weights()[0] for gan in (one, other)]
+    assert np.abs(weights[0] - weights[1]).max() > 1e-4
+
+
+def test_it_is_saved_with_its_classes(tiny_images, tmp_path):
+    gan = make(ema_decay=0.9, remedies="replay", d_steps=2)
+    gan.fit(tiny_images, LABELS, batch_size=8, shuffle=False, verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert loaded.num_classes == CLASSES
+    np.testing.assert_array_equal(loaded.sample(6, seed=1), gan.sample(6, seed=1))
+    assert gan.evaluate(tiny_images, LABELS, batch_size=8, verbose=0) == pytest.approx(
+        loaded.evaluate(tiny_images, LABELS, batch_size=8, verbose=0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "integer label for each image.*Received: none"),
+        (np.full(32, CLASSES), f"labels from 0 to {CLASSES - 1}.*from 3 to 3"),
+        (LABELS.astype("float32"), "Received: float32"),
+        (LABELS[:8], "shape \\(8,\\)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tiny_images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        make().fit(tiny_images, labels, batch_size=8, verbose=0)
+
+
+def test_samples_are_asked_for_by_classes_that_exist():
+    with pytest.raises(ValueError, match="labels from 0 to 2. Received: labels from 3 to 3"):
+        make().sample(2, labels=3)
+    with pytest.raises(ValueError, match="an integer or 2 of them. .*shape \\(3,\\)"):
+        make().sample(2, labels=[0, 1, 2])
+    plain = GAN(*models.build("dense", latent_dim=3, image_shape=(4, 4, 1)))
+    with pytest.raises(ValueError, match="takes no labels"):
+        plain.sample(2, labels=[0, 1])
+
+
+def test_pairs_that_do_not_agree_on_labels_are_refused():
+    with_labels = models.build("dense", latent_dim=3, num_classes=CLASSES)
+    without = models.build("dense", latent_dim=3)
+    with pytest.raises(ValueError, match="networks with 2 and 1 inputs"):
+        GAN(with_labels[0], without[1])
+    with pytest.raises(ValueError, match="take no labels. Received: num_classes=3"):
+        GAN(*without, num_classes=3)

@@ -1,0 +1,80 @@
+"""Ways through the latent space: against closed forms, and at the angles that have none."""
+
+import numpy as np
+import pytest
+
+from fashion_gan import latents
+
+RNG = np.random.default_rng(0)
+
+
+def test_an_arc_of_the_unit_circle_has_equal_angles():
+    points = latents.interpolate([1, 0], [0, 1], 4)
+    angles = np.deg2rad([0, 30, 60, 90])
+    np.testing.assert_allclose(points, np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-7)
+
+
+def test_it_is_the_slerp_of_the_textbook():
+    a, b = RNG.standard_normal((2, 30))
+    b *= np.linalg.norm(a) / np.linalg.norm(b)
+    angle = np.arccos(a @ b / (a @ a))
+    t = np.linspace(0, 1, 9)[:, None]
+    expected = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
+    np.testing.assert_allclose(latents.interpolate(a, b, 9), expected, atol=1e-6)
+
+
+def test_many_arcs_are_each_one_of_them_and_the_radius_changes_on_a_line():
+    a, b = RNG.standard_normal((2, 5, 8))
+    arcs = latents.interpolate(a, b, 3)
+    assert arcs.shape == (5, 3, 8)
+    assert arcs.dtype == np.float32
+    for i in range(5):
+        np.testing.assert_array_equal(arcs[i], latents.interpolate(a[i], b[i], 3))
+    radii = np.linalg.norm(arcs, axis=-1)
+    np.testing.assert_allclose(radii[:, 1], (radii[:, 0] + radii[:, 2]) / 2, rtol=1e-5)
+    np.testing.assert_allclose(arcs[:, 0], a, rtol=1e-6)
+    np.testing.assert_allclose(arcs[:, 2], b, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "b", [[2.0, 4.0, 0.0], [1.0, 2.0, 1e-12], [-1.0, -2.0, 0.0], [0.0, 0.0, 0.0]]
+)
+def test_where_there_is_no_one_arc_the_points_are_finite_and_end_at_the_ends(b):
+    a = np.array([1.0, 2.0, 0.0])
+    points = latents.interpolate(a, b, 5)
+    assert np.isfinite(points).all()
+    np.testing.assert_allclose(points[[0, -1]], [a, b], atol=1e-6)
+    if np.any(b):
+        assert np.linalg.norm(points, axis=1).min() > 2, "it does not go through the middle"
+    assert np.isfinite(latents.interpolate([1.0], [-1.0], 3)).all()
+
+
+def test_a_traverse_changes_one_axis():
+    latent = RNG.standard_normal(4)
+    points = latents.traverse(latent, 2, [-1, 0, 3])
+    np.testing.assert_array_equal(points[:, 2], [-1, 0, 3])
+    np.testing.assert_allclose(points[:, [0, 1, 3]], np.tile(latent[[0, 1, 3]], (3, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.7, 2.0])
+def test_truncated_latents_are_normal_within_the_threshold(threshold):
+    from scipy import stats
+
+    points = latents.truncate(500, 10, threshold, seed=1)
+    assert np.abs(points).max() <= np.float32(threshold)
+    assert stats.kstest(points.ravel(), stats.truncnorm(-threshold, threshold).cdf).pvalue > 0.01
+    np.testing.assert_array_equal(points, latents.truncate(500, 10, threshold, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: latents.interpolate([1, 2], [1, 2, 3], 3), r"\(2,\) and \(3,\)"),
+        (lambda: latents.interpolate([1, 2], [2, 3], 1), "steps=1"),
+        (lambda: latents.traverse([1, 2], 2, [0]), "axis=2"),
+        (lambda: latents.truncate(3, 2, 0.0), "threshold=0.0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
