@@ -66,8 +66,8 @@ class LatentInterpolation(ImageGrid):
 
     def _samples(self, step: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(self.seed)
-        ends = rng.standard_normal((2, self.rows, self.model.latent_dim))
-        latents = interpolate(*ends, self.steps).reshape(self.rows * self.steps, -1)
+        start, end = rng.standard_normal((2, self.rows, self.model.latent_dim))
+        latents = interpolate(start, end, self.steps).reshape(self.rows * self.steps, -1)
         labels = None
         if classes := getattr(self.model, "num_classes", None):
             labels = np.repeat(np.arange(self.rows) % classes, self.steps)

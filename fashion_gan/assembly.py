@@ -22,10 +22,10 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
     Raises:
         ValueError: for a conditional config and images without classes; and as `models.build` does.
     """
-    shape, num_images, names = (28, 28, 1), 55_000, data.CLASS_NAMES
+    shape: tuple[int, ...] = (28, 28, 1)
+    num_images, names = 55_000, data.CLASS_NAMES if split is None else split.class_names
     if split is not None:
         shape, num_images = split.train_images.shape[1:], len(split.train_images)
-        names = split.class_names
     if config.conditional and names is None:
         raise ValueError(
             "Expected images with classes, for networks that are told the class. Received: "
@@ -37,7 +37,7 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
         config.networks,
         latent_dim=config.latent_dim,
         image_shape=shape,
-        num_classes=len(names) if config.conditional else None,
+        num_classes=len(names) if config.conditional and names else None,
         **({"width": config.width} if config.width else {}),
         **({"dropout": config.dropout} if config.networks == "dcgan" else {}),
     )

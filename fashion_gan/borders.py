@@ -75,10 +75,10 @@ def num_classes(
             "Expected num_classes, since it cannot be read off one Embedding or OneHot layer of "
             f"the generator. Received: num_classes=None, and {len(found)} such numbers."
         )
-    number = found.pop() if given is None else given
+    number = int(found.pop() if given is None else given)  # type: ignore[arg-type]
     if number < 1:
         raise ValueError(f"Expected at least one class. Received: num_classes={number}.")
-    return int(number)
+    return number
 
 
 def labels_to_sample(labels: Any, count: int, num_classes: int | None) -> np.ndarray | None:

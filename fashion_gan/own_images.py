@@ -79,7 +79,7 @@ def split(collection: Collection, seed: int = 0) -> Split:
     parts: list[Any] = []
     for chosen in (train, held_out, held_out):
         parts += [images[chosen], None if labels is None else labels[chosen]]
-    return Split(*parts, class_names=names)
+    return Split(*parts, names)
 
 
 def _read_folder(folder: Path, skip_broken: bool) -> Collection:

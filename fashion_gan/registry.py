@@ -22,7 +22,7 @@ def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
     raise ValueError(f"Expected one of {sorted(choices)}. Received: {what}={name!r}.{hint}")
 
 
-def resolve(identifier: Any, kind: type[T], choices: Mapping[str, type[T]], what: str) -> T:
+def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: str) -> Any:
     """The object of a `kind` that an identifier stands for.
 
     Args:

@@ -218,7 +218,8 @@ def test_all_else_is_left_to_keras(compile_arguments, data_arguments, derive, ex
 
 def test_the_images_are_kept_once_for_all_who_train_on_them():
     source = make_data(make_gan()).source
-    images, shades = source.resident
+    images, shades, labels = source.resident
+    assert labels is None
     assert source.resident[0] is images
     for resident, kept in ((images, source.images), (shades, source.shades)):
         assert np.shares_memory(np.asarray(memoryview(resident)), np.asarray(memoryview(kept)))

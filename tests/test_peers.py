@@ -28,8 +28,8 @@ def one(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "packages"),
     [
-        ("the book's loop, no XLA", []),
-        ("keras-io, no XLA", []),
+        ("the book's loop", []),
+        ("keras-io", []),
         ("torch", ["torch"]),
         ("jax", ["jax", "optax"]),
     ],

@@ -87,7 +87,7 @@ class Replay(Remedy, keras.layers.Layer):
         there = ops.take(self._filled, place) > 0
         swapped = ops.logical_and(there, numbers[:, 1] < self.share)
         kept = ops.logical_or(swapped, ops.logical_not(there))
-        result = []
+        result: list[Any] = []
         for pool, new in ((self._images, fake.images), (self._labels, fake.labels)):
             if new is None:
                 result.append(None)
