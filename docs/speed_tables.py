@@ -91,6 +91,20 @@ def benchmark() -> str:
     return text
 
 
+def products() -> str:
+    """The step beside its matrix products alone."""
+    report = read("products")
+    alone, step = ([r["ms"] for r in report[what]] for what in ("products", "step"))
+    flops = report["products"][0]["flops"]
+    ratios = [s / a for s, a in zip(step, alone, strict=True)]
+    return (
+        f"{where(report['machine'])}. {flops / 1e6:.0f} million FLOPs a step: the products alone "
+        f"take {spread(alone)} ms, the step {spread(step)} ms; in the same round, "
+        f"{spread(ratios)} times as long. No step that multiplies the same matrices with this "
+        "library can be much faster.\n"
+    )
+
+
 def convolutions() -> str:
     """Ways to convolve, beside the one that is used."""
     report = read("convolutions")
@@ -152,6 +166,7 @@ def scaling() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "peers.json": peers,
     "benchmark-dense.json": benchmark,
+    "products.json": products,
     "convolutions.json": convolutions,
     "overheads.json": overheads,
     "start.json": start,

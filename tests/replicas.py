@@ -23,6 +23,10 @@ CASES = {
     "dense": {"steps_per_execution": 1},
     "batch norm": {"steps_per_execution": 4, "layer": "batch norm"},
     "dropout": {"steps_per_execution": 4, "layer": "dropout"},
+    "remedies": {
+        "steps_per_execution": 4,
+        "remedies": ["replay", "label_flips", "instance_noise", "translation", "cutout"],
+    },
 }
 
 
@@ -57,7 +61,9 @@ def networks(layer: str | None):
     return generator, discriminator
 
 
-def train(strategy, steps_per_execution: int, layer: str | None = None) -> dict[str, np.ndarray]:
+def train(
+    strategy, steps_per_execution: int, layer: str | None = None, remedies: tuple = ()
+) -> dict[str, np.ndarray]:
     """Weights, slots, random state and logs after 50 steps; and the rows that each step saw.
 
     Raises:
@@ -90,7 +96,13 @@ def train(strategy, steps_per_execution: int, layer: str | None = None) -> dict[
     images[:, 0, 0, 0] = np.arange(len(images)) / len(images)  # by which a row is known
     with strategy.scope():
         gan = Recording(*networks(layer), seed=2)
-        gan.compile("adam", "rmsprop", steps_per_execution=steps_per_execution, jit_compile=False)
+        gan.compile(
+            "adam",
+            "rmsprop",
+            remedies=remedies,
+            steps_per_execution=steps_per_execution,
+            jit_compile=False,
+        )
     history = gan.fit(
         data.make_dataset(images, BATCH),
         epochs=EPOCHS,

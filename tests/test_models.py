@@ -36,6 +36,63 @@ def test_every_pair_is_made_for_other_images(name, shape):
     assert discriminator(images).shape == (2, 1)
 
 
-def test_sizes_that_do_not_divide_are_refused():
+@pytest.mark.parametrize("name", ["dcgan", "infogan", "resnet"])
+def test_sizes_that_do_not_divide_are_refused(name):
     with pytest.raises(ValueError, match=r"multiples of 4. Received: image_shape=\(30, 28, 1\)"):
-        models.build("dcgan", image_shape=(30, 28, 1))
+        models.build(name, image_shape=(30, 28, 1))
+
+
+def test_arguments_that_a_pair_does_not_take_are_refused():
+    with pytest.raises(ValueError, match="'dense' takes .*'latent_dim'.*Received: width"):
+        models.build("dense", width=64)
+    with pytest.raises(ValueError, match="Did you mean 'resnet'"):
+        models.build("resnets")
+
+
+def test_the_infogan_pair_has_the_sizes_of_the_comparison():
+    generator, discriminator = models.build("infogan")
+    assert generator.layers[0].units == 1024
+    assert generator.layers[3].units == 7 * 7 * 128
+    kernels = [layer.kernel.shape for layer in discriminator.layers if hasattr(layer, "kernel")]
+    assert kernels == [(4, 4, 1, 64), (4, 4, 64, 128), (7 * 7 * 128, 1024), (1024, 1)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "small"), [((28, 28, 1), (7, 7)), ((32, 32, 3), (4, 4)), ((64, 48, 3), (4, 3))]
+)
+def test_the_residual_pair_goes_down_to_a_small_image(shape, small):
+    generator, discriminator = models.build("resnet", image_shape=shape, width=8, blocks=2)
+    reshaped = next(layer for layer in generator.layers if isinstance(layer, layers.Reshape))
+    assert reshaped.target_shape == (*small, 32)
+    last = next(la for la in discriminator.layers if isinstance(la, layers.DepthwiseConv2D))
+    assert last.kernel_size == small
+
+
+def test_residual_branches_begin_as_nothing():
+    _, discriminator = models.build("resnet", width=4)
+    images = np.random.default_rng(0).random((4, 28, 28, 1)).astype("float32")
+    before = discriminator(images).numpy()
+    first, second = [
+        la
+        for la in discriminator.layers
+        if la.__class__ is layers.Conv2D and la.kernel_size == (3, 3)
+    ][1:3]
+    first.kernel.assign(first.kernel * 5)
+    np.testing.assert_array_equal(discriminator(images), before)
+    second.kernel.assign(second.kernel + 0.1)
+    assert np.abs(discriminator(images) - before).max() > 1e-3
+
+
+def test_the_deviation_of_a_batch_is_that_of_its_groups():
+    x = np.random.default_rng(0).random((8, 3, 2, 5)).astype("float32")
+    y = models.MinibatchDeviation(4)(x).numpy()
+    np.testing.assert_array_equal(y[..., :5], x)
+    for group in (slice(0, 4), slice(4, 8)):
+        deviation = x[group].std(axis=0).mean()
+        np.testing.assert_allclose(y[group][..., 5], deviation, rtol=1e-4)
+    alike = models.MinibatchDeviation(4)(np.repeat(x[:1], 4, axis=0)).numpy()
+    assert alike[..., 5].max() < 1e-3 < y[..., 5].min()
+    with pytest.raises(ValueError, match="Groups of 4 images make no batch of 6"):
+        models.MinibatchDeviation(4)(x[:6])
+    with pytest.raises(ValueError, match="group=1"):
+        models.MinibatchDeviation(1)

@@ -25,14 +25,15 @@ def test_the_example_has_eight_lines_and_runs(tmp_path, monkeypatch):
     assert list((tmp_path / "logs/dense/images").iterdir())
 
 
-def test_the_tables_are_made_from_the_committed_results():
+def test_the_tables_are_made_from_the_committed_results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
     path = ROOT / "docs/update.py"
     spec = importlib.util.spec_from_file_location("update", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for name, tables in module.TABLES.items():
         assert module.page(name) == (ROOT / name).read_text()
-        assert all(len(make()) > 200 for make in tables.values())
+        assert all(len(make()) > 150 for make in tables.values())
 
 
 def test_every_logged_number_is_explained(make_gan, tiny_images):

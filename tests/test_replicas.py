@@ -35,7 +35,7 @@ def cases(request):
 
 
 def test_two_replicas_end_in_the_weights_slots_and_logs_of_one(cases):
-    for name in ("dense", "batch norm"):
+    for name in ("dense", "batch norm", "remedies"):
         assert cases[name]["steps"] == BATCHES * EPOCHS
         assert cases[name]["tensors"] >= 37, name
         assert 0 <= cases[name]["difference"] <= 1e-8, name

@@ -76,6 +76,35 @@ def test_learning_rates_fall_along_a_cosine_over_the_decay_epochs():
     assert (gan.g_optimizer.beta_1, gan.d_optimizer.name) == (0.1, "d_optimizer")
 
 
+def test_remedies_of_a_config_are_those_of_the_gan():
+    config = Config(
+        replay=512, label_flips=0.1, instance_noise=0.2, noise_epochs=3, cutout=0.3, batch_size=50
+    )
+    nothing = np.zeros((1000, 28, 28, 1), np.uint8)
+    gan = assembly.build(config, data.Split(nothing, None, nothing, None, nothing, None))
+    replay, flips, noise, cutout = gan.remedies
+    assert (replay.capacity, flips.share, cutout.strength) == (512, 0.1, 0.3)
+    assert (noise.deviation, noise.steps) == (0.2, 3 * 20)
+
+
+def test_weight_decay_shrinks_weights_without_a_gradient():
+    config = Config(g_optimizer="adam", d_optimizer="adam", weight_decay=0.5)
+    gan = assembly.build(config)
+    weight = gan.generator.trainable_variables[0]
+    before = weight.numpy()
+    gan.g_optimizer.apply([np.zeros_like(v) for v in gan.generator.trainable_variables])
+    np.testing.assert_allclose(weight, (1 - 1e-3 * 0.5) * before, rtol=1e-5)
+
+
+def test_a_film_of_a_run(folder, tmp_path, capsys):
+    pytest.importorskip("PIL")
+    out = tmp_path / "film.gif"
+    assert main(["animate", str(folder), "--out", str(out), "--fps", "2"]) == 0
+    assert "frames" in capsys.readouterr().out and out.exists()
+    assert main(["animate", str(tmp_path), "--out", str(out)]) == 2
+    assert "at least two of epoch_0000.png" in capsys.readouterr().err
+
+
 def test_a_loaded_run_is_the_trained_gan_ready_to_go_on(folder):
     gan = run.load(folder)
     assert (gan.steps, gan.latent_dim, gan.value_range) == (22, 30, (0, 1))
