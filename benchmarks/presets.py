@@ -36,8 +36,8 @@ def trained(name, seed, logs):
         try:
             run.train(config, folder, resume=True, verbose=2)
         finally:
-            folder.mkdir(parents=True, exist_ok=True)
-            clock.write_text(json.dumps(before + time.perf_counter() - start))
+            if (folder / "config.json").exists():
+                clock.write_text(json.dumps(before + time.perf_counter() - start))
     return folder, json.loads(clock.read_text()) if clock.exists() else None
 
 
@@ -88,4 +88,5 @@ if __name__ == "__main__":
             )
         draw(name, options.logs / f"{name}-{options.seeds[0]}")
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        RESULTS.write_text(json.dumps({**results, name: made}, indent=1) + "\n")
+        results[name] = {**results.get(name, {}), **made}
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")

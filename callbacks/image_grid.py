@@ -44,15 +44,15 @@ class ImageGrid(keras.callbacks.Callback):
     run that is resumed. TensorBoard keeps 10 steps of each, spread over the run, unless it is
     started with `--samples_per_plugin images=1000`.
 
-    For conditional networks, each column is a class, and the real images are left as they come.
+    Of conditional networks, each column is a class; the real images are left as they come.
 
     Sampling leaves training as it was: a run with this callback and one without end in the same
     weights. If samples hold NaN or infinity, a warning says so in place of the grids.
 
     Args:
         log_dir: folder of the run; the events go to `log_dir/images`.
-        count: number of images in a grid.
-        columns: the most images in a row.
+        count: number of images in a grid; of conditional networks, as many whole rows.
+        columns: the most images in a row; of conditional networks, the number of classes.
         every: epochs from one pair of grids to the next.
         seed: of the latents: `seed` itself for the fixed ones, `seed + 1 + step` for the fresh.
         invert: show grey images as dark on white.

@@ -23,7 +23,7 @@ def animate(
         scale: each pixel becomes a square of so many.
 
     Returns:
-        The number of frames.
+        The number of images; a GIF shows equal ones that follow each other as one frame.
 
     Raises:
         FileNotFoundError: if there are fewer than two such images.
@@ -38,7 +38,8 @@ def animate(
             "Expected positive numbers. "
             f"Received: frames_per_second={frames_per_second}, scale={scale}."
         )
-    files = sorted(p for p in Path(folder).glob("*.png") if re.fullmatch(r"epoch_\d+", p.stem))
+    files = [p for p in Path(folder).glob("*.png") if re.fullmatch(r"epoch_\d+", p.stem)]
+    files.sort(key=lambda file: int(file.stem.removeprefix("epoch_")))
     if len(files) < 2:
         raise FileNotFoundError(
             f"A film needs at least two of epoch_0000.png, … in {folder}. Found {len(files)}."

@@ -9,7 +9,13 @@ from fashion_gan.config import Config
 from fashion_gan.gan import GAN
 from fashion_gan.penalties import PENALTIES
 
-__all__ = ["build"]
+__all__ = ["batch_size", "build"]
+
+
+def batch_size(config: Config, num_images: int) -> int:
+    """Images that a train step takes: those of all `d_steps`, as far as there are so many."""
+    steps = config.d_steps
+    return max(min(config.batch_size, num_images // steps), 1) * steps
 
 
 def build(config: Config, split: data.Split | None = None) -> GAN:
@@ -42,7 +48,7 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
         **({"dropout": config.dropout} if config.networks == "dcgan" else {}),
     )
     gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
-    epoch = num_images // (config.batch_size * config.d_steps)
+    epoch = max(num_images // batch_size(config, num_images), 1)
     steps = config.decay_epochs * epoch
     gan.compile(
         _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
@@ -87,7 +93,8 @@ def _optimizer(
     betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
     arguments.update({key: value for key, value in betas.items() if key in arguments})
     arguments["learning_rate"] = learning_rate
-    arguments["weight_decay"] = config.weight_decay or None
+    if config.weight_decay:
+        arguments["weight_decay"] = config.weight_decay
     if decay_steps:
         arguments["learning_rate"] = keras.optimizers.schedules.CosineDecay(
             learning_rate, decay_steps, config.decay_to

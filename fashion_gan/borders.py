@@ -1,5 +1,6 @@
 """The checks at the border: what a GAN is given, before the first step."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +14,7 @@ __all__ = [
     "build",
     "check_batch_norm",
     "check_images",
+    "check_labelled",
     "check_numbers",
     "check_optimizers",
     "check_parts",
@@ -61,9 +63,7 @@ def num_classes(
             "(batch,) as a second input. Received: networks with "
             f"{inputs[0]} and {inputs[1]} inputs."
         )
-    layers = generator._flatten_layers(include_self=False)
-    found = {getattr(layer, "num_classes", getattr(layer, "input_dim", None)) for layer in layers}
-    found.discard(None)
+    found = _classes(generator)
     if inputs == [1, 1]:
         if given is not None:
             raise ValueError(
@@ -78,7 +78,20 @@ def num_classes(
     number = int(found.pop() if given is None else given)  # type: ignore[arg-type]
     if number < 1:
         raise ValueError(f"Expected at least one class. Received: num_classes={number}.")
+    for network in (generator, discriminator):
+        if len(_classes(network) | {number}) == 2:
+            raise ValueError(
+                f"Expected networks for {number} classes. "
+                f"Received: {network.name!r} for {_classes(network).pop()}."
+            )
     return number
+
+
+def _classes(network: keras.Model) -> set[int]:
+    """The numbers of classes that its layers are made for."""
+    layers = network._flatten_layers(include_self=False)
+    found = {getattr(layer, "num_classes", getattr(layer, "input_dim", None)) for layer in layers}
+    return {number for number in found if number is not None}
 
 
 def labels_to_sample(labels: Any, count: int, num_classes: int | None) -> np.ndarray | None:
@@ -99,7 +112,7 @@ def labels_to_sample(labels: Any, count: int, num_classes: int | None) -> np.nda
     return np.broadcast_to(labels, (count,)).astype("int32")
 
 
-def _check_labels(labels: np.ndarray, num_classes: int) -> None:
+def _check_labels(labels: Any, num_classes: int) -> None:
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
             f"Expected labels from 0 to {num_classes - 1}. "
@@ -157,6 +170,12 @@ def behind_the_sigmoid(discriminator: keras.Model) -> Callable[..., Any]:
     if _last_activation(discriminator) != "sigmoid":
         return discriminator
     last = discriminator.layers[-1]
+    if getattr(getattr(last, "activation", None), "__name__", None) != "sigmoid":
+        raise ValueError(
+            f"The discriminator's sigmoid lies within or before its last layer, {last.name!r}, "
+            "where the logits behind it are out of reach. Let the sigmoid be the activation of a "
+            "plain last layer, or leave it out: logits will do."
+        )
     trunk = keras.Model(discriminator.inputs, last.input, dtype=discriminator.dtype_policy)
     head = object.__new__(type(last))  # copy.copy would go through Keras' serialisation
     head.__dict__.update(last.__dict__, activation=keras.activations.linear)
@@ -180,8 +199,14 @@ def check_numbers(ema_decay: float | None, d_steps: int) -> None:
         raise ValueError(f"Expected an integer of at least 1. Received: d_steps={d_steps!r}.")
 
 
-def check_parts(batch_size: int | None, d_steps: int) -> None:
-    """Refuse batches that do not divide into `d_steps` equal parts."""
+def check_parts(batch_size: int | None, d_steps: int, group: int = 1) -> None:
+    """Refuse batches that do not divide into `d_steps` equal parts, and these into groups."""
+    if group > 1 and (batch_size is None or batch_size % (d_steps * group)):
+        raise ValueError(
+            f"The discriminator compares the images in groups of {group}. Received: batches of "
+            f"{batch_size or 'unknown size'}, on each replica. Batch by a multiple of "
+            f"{d_steps * group}, with drop_remainder=True."
+        )
     if d_steps > 1 and (batch_size is None or batch_size % d_steps):
         raise ValueError(
             f"Each of d_steps={d_steps} updates takes its part of the batch. Received: batches of "
@@ -229,13 +254,19 @@ def check_images(
     _check_range(np.asarray(images), wanted_range)
     if num_classes is not None:
         labels = None if labels is None else np.asarray(labels)
-        if labels is None or labels.dtype.kind not in "iu" or labels.size != len(images):
-            raise ValueError(
-                "Conditional networks need an integer label for each image: fit(images, labels), "
-                "or a dataset of such pairs. Received: "
-                f"{'none' if labels is None else f'{labels.dtype} of shape {labels.shape}'}."
-            )
+        check_labelled(labels, len(images))
         _check_labels(labels, num_classes)
+
+
+def check_labelled(labels: Any, count: int | None = None) -> None:
+    """Refuse what is not an integer label for each of `count` images."""
+    known = None if labels is None else np.dtype(tf.as_dtype(labels.dtype).as_numpy_dtype)
+    if known is None or known.kind not in "iu" or count not in (None, math.prod(labels.shape)):
+        raise ValueError(
+            "Conditional networks need an integer label for each image: fit(images, labels), or a "
+            "dataset of such pairs. Received: "
+            f"{'none' if known is None else f'{known} of shape {tuple(labels.shape)}'}."
+        )
 
 
 def check_batch_norm(networks: Iterable[keras.Model], replicas: int) -> None:
@@ -323,6 +354,8 @@ def _last_activation(network: keras.Model) -> str | None:
     for layer in reversed(getattr(network, "layers", [])):
         if isinstance(layer, keras.layers.Reshape | keras.layers.Flatten):
             continue
+        if isinstance(layer, keras.layers.Wrapper):
+            layer = layer.layer
         if isinstance(layer, keras.Model):
             return _last_activation(layer)
         activation = getattr(layer, "activation", None)

@@ -112,7 +112,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(json.dumps(result, indent=1))
         return
     Console().print(*report.tables(result), sep="\n")
-    print(f"{options.count:,} images against as many {options.held_out} images of Fashion-MNIST.")
+    print(f"{evaluator.protocol.count:,} images against as many: {evaluator.name}.")
     if options.out:
         print(f"Scores, classes and the closest training images: {options.out}")
 
@@ -127,7 +127,7 @@ def _animate(options: argparse.Namespace) -> None:
     out = options.out or f"{options.run.rstrip('/')}.gif"
     samples = folder / "samples" if (folder / "samples").is_dir() else folder
     count = animate(samples, out, frames_per_second=options.fps, scale=options.scale)
-    print(f"{count} frames: {out}")
+    print(f"{count} epochs: {out}")
 
 
 def _run_module(options: argparse.Namespace) -> Any:

@@ -263,11 +263,17 @@ def own_images(images: data.Split, protocol: Protocol = FULL) -> Evaluator:
 
     Args:
         images: of one's own.
-        protocol: what to measure, on no more images than are held out.
+        protocol: what to measure, on no more images than are held out, with ten train images or
+            more in a bin.
     """
     count = min(protocol.count, len(images.test_images))
-    size = min(protocol.kernel_size, count)
-    fitting = dataclasses.replace(protocol, count=count, kernel_size=size)
+    different = len({image.tobytes() for image in images.train_images}) if protocol.bins else 0
+    fitting = dataclasses.replace(
+        protocol,
+        count=count,
+        kernel_size=min(protocol.kernel_size, count),
+        bins=min(protocol.bins, different // 10),
+    )
     return Evaluator(
         images.test_images, images.train_images, None, None, fitting, name="held-out images"
     )

@@ -29,6 +29,7 @@ class Execution:
     def __init__(self, model: Pair) -> None:
         self._model = model
         self._source: Any = None
+        self.loop: Any = None  # once `function` has made it
 
     @contextmanager
     def fed(self, x: Any) -> Iterator[Any]:
@@ -78,6 +79,8 @@ class Execution:
                 (tf.constant(0), none),
             )
             return logs
+
+        self.loop = loop
 
         def loop_or_train(iterator: Any) -> Any:
             if self._source is None or not isinstance(iterator, tf.data.Iterator):

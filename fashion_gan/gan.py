@@ -11,6 +11,7 @@ from fashion_gan import borders, ema, losses, optimizers, xla
 from fashion_gan import penalties as gradient_penalties
 from fashion_gan import remedies as all_remedies
 from fashion_gan.execution import Execution
+from fashion_gan.models import MinibatchDeviation
 from fashion_gan.pair import Pair, with_labels
 from fashion_gan.remedies import Draws, Shown
 from fashion_gan.resumption import EpochStart, Resumption
@@ -44,6 +45,8 @@ class GAN(Pair):
         discriminator: maps such images to `(batch, 1)`: logits, or probabilities if its last layer
             ends in a sigmoid. In the latter case the losses still see the logits, from behind it.
         latent_dim: size of a latent vector; by default read off a built generator.
+        num_classes: if both networks take labels `(batch,)` as their second input, the labels are
+            from 0 to `num_classes - 1`; by default read off a `models.OneHot` or `Embedding` layer.
         value_range: `(low, high)` of the images; by default read off the generator's last
             activation, (0, 1) for a sigmoid and (-1, 1) for a tanh.
         seed: of the latents; by default drawn from Python's `random`, which
@@ -51,7 +54,7 @@ class GAN(Pair):
 
     Raises:
         ValueError: if the shapes of the two networks and `latent_dim` do not fit together, or if
-            `latent_dim` or `value_range` cannot be read off.
+            `latent_dim`, `num_classes` or `value_range` cannot be read off.
 
     References:
         Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1.
@@ -62,6 +65,11 @@ class GAN(Pair):
         self.xla: xla.Choice | None = None
         self._resumption = Resumption()
         self._execution = Execution(self)
+        self.remedies: list[all_remedies.Remedy] = []
+        layers = self.discriminator._flatten_layers()
+        self._group = max(
+            (la.group for la in layers if isinstance(la, MinibatchDeviation)), default=1
+        )
 
     def compile(
         self,
@@ -109,7 +117,10 @@ class GAN(Pair):
         networks = (self.generator, self.discriminator)
         self.loss_function = losses.get(loss)
         self.penalties = gradient_penalties.get_all(penalties)
-        self.remedies = all_remedies.get_all(remedies)
+        chosen = all_remedies.get_all(remedies)
+        for old in self.remedies:
+            self._tracker.untrack(old)
+        self.remedies = chosen
         borders.check_optimizers(g_optimizer, d_optimizer)
         borders.check_numbers(ema_decay, d_steps)
         borders.check_batch_norm(networks, self.distribute_strategy.num_replicas_in_sync)
@@ -253,7 +264,7 @@ class GAN(Pair):
         real = self._real_images(data)
         with tf.control_dependencies([real.images]):  # where the data ends, nothing moves any more
             first = self._random_state[1] * (self.d_steps + 1)  # of the indices of this step
-            parts = self._parts(real)
+            parts = real.split(self.d_steps)
             logs = [self._train_discriminator(part, first + i) for i, part in enumerate(parts)]
             numbers = {name: ops.mean(ops.stack([log[name] for log in logs])) for name in logs[0]}
             numbers.update(self._train_generator(parts[-1], first + self.d_steps))
@@ -300,7 +311,7 @@ class GAN(Pair):
         if penalty.lazy == 1:
             return cost()
         due = self._random_state[1] % penalty.lazy == 0
-        none = ops.zeros_like(real.images[:, 0, 0, 0])
+        none = tf.zeros(tf.shape(real.images)[:1], self._float)
         return tf.cond(due, lambda: penalty.lazy * cost(), lambda: none)
 
     def _train_generator(self, real: Shown, index: Any) -> dict[str, Any]:
@@ -337,16 +348,12 @@ class GAN(Pair):
     def _real_images(self, data: Any) -> Shown:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         borders.check_shape(images.shape[1:], self.image_shape)
-        borders.check_parts(images.shape[0], self.d_steps)
+        borders.check_parts(images.shape[0], self.d_steps, self._group)
         images = ops.reshape(ops.cast(images, self._float), (-1, *self.image_shape))
         if self.num_classes is None:
             return Shown(images)
+        borders.check_labelled(labels)
         return Shown(images, ops.reshape(ops.cast(labels, "int32"), (-1,)))
-
-    def _parts(self, real: Shown) -> list[Shown]:
-        """The batch in `d_steps` equal parts."""
-        parts = [part if part is None else ops.split(part, self.d_steps) for part in real]
-        return [Shown(*(p if p is None else p[i] for p in parts)) for i in range(self.d_steps)]
 
     def _fakes(self, real: Shown, index: Any, training: bool = True) -> Shown:
         """As many fakes as reals, and of the same classes."""
@@ -375,9 +382,7 @@ class GAN(Pair):
 
     def _discriminate(self, real: Shown, fake: Shown, training: bool) -> tuple[Any, Any]:
         """Logits of both halves, from one pass over the fakes and then the reals."""
-        pairs = zip(fake, real, strict=True)
-        both = Shown(*(None if f is None else ops.concatenate([f, r]) for f, r in pairs))
-        fake_logits, real_logits = ops.split(self._judge(both, training), 2)
+        fake_logits, real_logits = ops.split(self._judge(fake.followed_by(real), training), 2)
         return real_logits, fake_logits
 
     def _accuracies(self, real_logits: Any, fake_logits: Any) -> dict[str, Any]:

@@ -207,7 +207,7 @@ LOSSES: dict[str, type[AdversarialLoss]] = {
 
 
 def get(identifier: str | dict[str, Any] | AdversarialLoss) -> AdversarialLoss:
-    """Resolve a name of `LOSSES`, a serialised loss or a loss object to a loss object.
+    """Resolve a name of `LOSSES`, a dict with it, a serialised loss or a loss to a loss.
 
     Raises:
         ValueError: for anything else; the message lists the names.

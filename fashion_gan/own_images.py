@@ -1,6 +1,8 @@
 """Images of one's own: from a folder, an archive or an IDX file, and split for a training."""
 
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,13 +62,13 @@ def read(path: str, skip_broken: bool = False) -> Collection:
                 f"Expected an integer of at least 0 for each of {len(images)} images in {path}. "
                 f"Received: labels of dtype {labels.dtype} and shape {labels.shape}."
             )
-        names = tuple(map(str, range(int(labels.max()) + 1)))
-        labels = labels.astype(np.int32)
+        known, labels = np.unique(labels, return_inverse=True)
+        names, labels = tuple(map(str, known)), labels.astype(np.int32)
     return Collection(images, labels, names)
 
 
 def split(collection: Collection, seed: int = 0) -> Split:
-    """A tenth of the images, at most 5,000, is held out to compare with; the others train.
+    """A tenth of the images, 100 to 5,000, is held out to compare with; the others train.
 
     Raises:
         ValueError: for fewer than 200 images.
@@ -129,17 +131,17 @@ def _read_folder(folder: Path, skip_broken: bool) -> Collection:
 def _read_arrays(place: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         content = np.load(place, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        if place.suffix == ".npy":
+            return content, None
+        with content:
+            keys = list(content.files)
+            found = [next((k for k in names if k in keys), None) for names in (_IMAGES, _LABELS)]
+            images, labels = (None if key is None else content[key] for key in found)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{place} cannot be read: {error}") from error
-    if place.suffix == ".npy":
-        return content, None
-    with content:
-        keys = list(content.files)
-        found = [next((k for k in names if k in keys), None) for names in (_IMAGES, _LABELS)]
-        if found[0] is None:
-            raise ValueError(f"Expected one of {_IMAGES} in {place}. Received: {keys}.")
-        labels = None if found[1] is None else np.squeeze(content[found[1]])
-        return content[found[0]], labels
+    if images is None:
+        raise ValueError(f"Expected one of {_IMAGES} in {place}. Received: {keys}.")
+    return images, None if labels is None else np.squeeze(labels)
 
 
 def _as_bytes(images: np.ndarray, place: Path) -> np.ndarray:

@@ -1,14 +1,14 @@
 """Gradient penalties: how steep the discriminator may be, and where."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from fashion_gan.registry import resolve
+from fashion_gan.registry import resolve, resolve_all
 
 __all__ = ["DRAGAN", "PENALTIES", "R1", "R2", "WGANGP", "GradientPenalty", "get", "get_all"]
 
@@ -166,8 +166,6 @@ def get(identifier: dict[str, Any] | GradientPenalty) -> GradientPenalty:
     return resolve(identifier, GradientPenalty, PENALTIES, "penalty")
 
 
-def get_all(identifiers: Iterable[Any] | Any) -> list[GradientPenalty]:
+def get_all(identifiers: Any) -> list[GradientPenalty]:
     """Resolve none, one or several penalties to a list of objects; see `get`."""
-    if isinstance(identifiers, str | dict | GradientPenalty):
-        identifiers = [identifiers]
-    return [get(identifier) for identifier in identifiers]
+    return resolve_all(identifiers, GradientPenalty, PENALTIES, "penalty")

@@ -64,7 +64,7 @@ class Source:
             indices = tf.reshape(indices, (len(firsts), steps, self.batch_size))
             return tf.data.Dataset.from_tensor_slices({"indices": indices, "steps": counts})
 
-        dataset = tf.data.Dataset.range(1).flat_map(iteration)
+        dataset = tf.data.Dataset.range(1).flat_map(iteration).with_options(_options())
         dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
         return dataset
 
@@ -161,11 +161,11 @@ def make_dataset(
             nothing = nothing, tf.zeros([batch_size], tf.int32)
         blank = tf.data.Dataset.from_tensors(nothing).repeat(num_blank)
         drawn = tf.data.Dataset.range(num_blank, num_batches)
-        return blank.concatenate(drawn.map(batch, num_parallel_calls=tf.data.AUTOTUNE))
+        return blank.concatenate(drawn.map(batch, num_parallel_calls=2))
 
     dataset = tf.data.Dataset.range(1).flat_map(iteration)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(2)
-    options = tf.data.Options()  # of several workers, each takes its rows of every batch
+    options = _options()  # of several workers, each takes its rows of every batch
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     dataset = dataset.with_options(options)
     dataset.epoch, dataset.start = epoch, start
@@ -174,6 +174,18 @@ def make_dataset(
     source = Source(pixels, shades, classes, batch_size, next_order)
     dataset.source = source if drop_remainder else None
     return dataset
+
+
+def _options() -> Any:
+    """Without autotuning: its thread sleeps ever longer, and the end of an iterator waits for it.
+
+    An epoch of a second or more was then seen to last up to twice as long.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _check_labels(labels: Any, count: int) -> np.ndarray:

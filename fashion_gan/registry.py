@@ -1,10 +1,10 @@
 """Looking a name up: the value or object it stands for, or an error that lists the choices."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-__all__ = ["lookup", "resolve"]
+__all__ = ["lookup", "resolve", "resolve_all"]
 
 T = TypeVar("T")
 
@@ -48,3 +48,14 @@ def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: s
         return chosen(**arguments)
     except TypeError as error:
         raise ValueError(f"Received: {what}={identifier!r}. {error}.") from error
+
+
+def resolve_all(
+    identifiers: Any, kind: type, choices: Mapping[str, type[T]], what: str
+) -> list[Any]:
+    """The objects that none (also `None`), one or several identifiers stand for; see `resolve`."""
+    if identifiers is None:
+        return []
+    if isinstance(identifiers, str | Mapping) or not isinstance(identifiers, Iterable):
+        identifiers = [identifiers]
+    return [resolve(identifier, kind, choices, what) for identifier in identifiers]

@@ -53,7 +53,7 @@ def judge(
         raise FileNotFoundError(f"There is no run and there are no images in {path}.")
     config = run.read_config(path) if run.is_run(path) else Config()
     if config.data:
-        evaluator = evaluate.own_images(run.images_of(config), protocol)
+        evaluator = evaluate.own_images(run.images_of(config, folder=path), protocol)
     else:
         evaluator = evaluate.fashion_mnist(protocol, held_out=held_out, data_dir=data_dir)
     if config.data and yardsticks:

@@ -1,6 +1,7 @@
 """A run: a config trained in a folder of its own, from which it is resumed and sampled."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 
 from fashion_gan import data, evaluate, features, images, own_images, runtime
-from fashion_gan.assembly import build
+from fashion_gan.assembly import batch_size, build
 from fashion_gan.callbacks import (
     Backup,
     FeatureProjector,
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 _CONFIG, _MODEL, _VERSIONS = "config.json", "model.keras", "versions.json"
+_DATA = "data.json"  # of a run on images of one's own: their number and hash
 
 
 @runtime.with_workers()
@@ -72,22 +74,27 @@ def train(
         ConnectionError: if another worker is lost.
         FileExistsError: if `folder` holds something, and is not to be resumed.
         FloatingPointError: if a loss or weight became NaN again and again, see `NaNGuard`.
-        ValueError: if the run to be resumed has another config; only `epochs` may grow.
+        ValueError: if the run to be resumed has another config, of which only `epochs` may grow, or
+            if its images have changed.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once a backup is made.
     """
     folder = Path(folder)
+    if config.data:
+        config = dataclasses.replace(config, data=os.path.abspath(config.data))
     strategy = runtime.strategy(devices)
     chief = is_chief(strategy)
     check_agreement(strategy, "what to train", (config, resume))
     if chief:
         _claim(folder, config, resume)
-    split = images_of(config, data_dir)
+    split = images_of(config, data_dir, folder)
     with strategy.scope():
         gan = build(config, split)
     dataset, validation = _datasets(split, config, gan.value_range)
     if chief:
         _write(folder / _CONFIG, dataclasses.asdict(config))
         _write(folder / _VERSIONS, runtime.versions())
+        if config.data:
+            _write(folder / _DATA, _fingerprint(split))
         if verbose:
             print(gan.xla, flush=True)
     gan.fit(
@@ -241,22 +248,52 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
             number += 1
 
 
-def images_of(config: Config, data_dir: str | os.PathLike[str] | None = None) -> data.Split:
-    """Fashion-MNIST, or the images that a config names."""
+def images_of(
+    config: Config,
+    data_dir: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> data.Split:
+    """Fashion-MNIST, or the images that a config names.
+
+    Args:
+        config: of a run.
+        data_dir: see `data.find`.
+        folder: of that run, if it has begun.
+
+    Raises:
+        ValueError: if the images are not those that the run began with: others would be held out.
+    """
     if not config.data:
         return data.load(data_dir)
-    return own_images.split(own_images.read(config.data, config.skip_broken))
+    split = own_images.split(own_images.read(config.data, config.skip_broken))
+    path = None if folder is None else Path(folder) / _DATA
+    if path is not None and path.exists():
+        before, now = json.loads(path.read_text()), _fingerprint(split)
+        if before != now:
+            raise ValueError(
+                f"The images in {config.data} have changed since the run in {folder} began: it had "
+                f"{before['images']:,} of them, now there are {now['images']:,}, or others. Bring "
+                "them back, or begin a new run."
+            )
+    return split
+
+
+def _fingerprint(split: data.Split) -> dict[str, Any]:
+    parts = (split.train_images, split.train_labels, split.test_images, split.test_labels)
+    digest = hashlib.sha256(repr(split.class_names).encode())
+    for part in parts:
+        digest.update(b"" if part is None else np.ascontiguousarray(part).data)
+    return {"images": len(parts[0]) + len(parts[2]), "sha256": digest.hexdigest()}
 
 
 def _datasets(split: data.Split, config: Config, value_range: tuple[float, float]) -> Any:
     """The batches to train on, and those held out."""
-    batch_size = config.batch_size * config.d_steps
 
     def batches(part: str, **more: Any) -> Any:
         pictures = getattr(split, f"{part}_images")
         return data.make_dataset(
             pictures,
-            min(batch_size, len(pictures) // config.d_steps * config.d_steps),
+            batch_size(config, len(pictures)),
             labels=getattr(split, f"{part}_labels") if config.conditional else None,
             value_range=value_range,
             **more,

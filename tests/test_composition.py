@@ -125,3 +125,78 @@ def test_gradient_norms_and_update_ratios_are_those_of_the_step(tiny_images, pol
     assert logs["g_gradient_norm"][0] > 0
     assert logs["g_update_ratio"][0] == 0
     assert not [name for name in logs if name.startswith("val_") and "gradient" in name]
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("num_classes", [None, 3])
+@pytest.mark.parametrize("name", ["resnet", "infogan"])
+def test_each_convolutional_pair_takes_steps_in_each_precision(name, num_classes, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        width = {"width": 4} if name == "resnet" else {}
+        pair = models.build(
+            name, latent_dim=3, image_shape=(8, 8, 1), num_classes=num_classes, **width
+        )
+        gan = GAN(*pair, seed=0)
+        weights = [{"name": penalty, "weight": 0.5} for penalty in ("r1", "r2")]
+        gan.compile("adam", "adam", "relativistic", penalties=weights, ema_decay=0.9)
+        images = np.zeros((16, 8, 8, 1), "float32")  # as alike as real images are at their edges
+        images[:, 2:6, 2:6] = np.random.default_rng(0).random((16, 4, 4, 1))
+        before = gan.discriminator.get_weights()
+        labels = None if num_classes is None else np.arange(16) % 3
+        logs = gan.fit(images, labels, batch_size=8, epochs=2, verbose=0).history
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert all(np.isfinite(value).all() for value in logs.values())
+    after = gan.discriminator.get_weights()
+    moved = [np.abs(a - b).max() > 0 for a, b in zip(after, before, strict=True)]
+    assert sum(moved) >= len(moved) - 1
+
+
+def test_a_lazy_penalty_takes_images_without_a_channels_axis(tiny_images):
+    generator = keras.Sequential(
+        [layers.Input((3,)), layers.Dense(16, activation="sigmoid"), layers.Reshape((4, 4))]
+    )
+    discriminator = keras.Sequential([layers.Input((4, 4)), layers.Flatten(), layers.Dense(1)])
+    gan = GAN(generator, discriminator)
+    gan.compile(penalties=[penalties.R1(0.5, lazy=2)], jit_compile=False)
+    gan.fit(tiny_images[..., 0], batch_size=8, verbose=0)
+    assert gan.steps == 4
+
+
+def test_batches_that_do_not_divide_into_the_groups_of_a_statistic_are_refused(tiny_images):
+    pair = models.build("resnet", latent_dim=3, image_shape=(4, 4, 1), width=2)
+    gan = GAN(*pair, value_range=(0, 1))
+    gan.compile(d_steps=2, jit_compile=False)
+    with pytest.raises(ValueError, match="groups of 4. Received: batches of 12.* multiple of 8"):
+        gan.fit(tiny_images, batch_size=12, verbose=0)
+
+
+def test_a_second_compile_forgets_the_remedies_of_the_first(make_gan, tiny_images):
+    gan = make_gan(remedies="replay")
+    assert any("replay" in weight.path for weight in gan.weights)
+    gan.compile(jit_compile=False, remedies=None, penalties=None)
+    assert not [weight.path for weight in gan.weights if "replay" in weight.path]
+    gan.fit(tiny_images, batch_size=8, verbose=0)
+
+
+@pytest.mark.parametrize("last", ["wrapped", "nested", "flattened"])
+def test_a_sigmoid_whose_logits_are_out_of_reach_is_refused(last):
+    generator, _ = linear_pair()
+    ends = {
+        "wrapped": [layers.SpectralNormalization(layers.Dense(1, activation="sigmoid"))],
+        "nested": [keras.Sequential([layers.Input((16,)), layers.Dense(1, activation="sigmoid")])],
+        "flattened": [layers.Dense(1, activation="sigmoid"), layers.Flatten()],
+    }
+    discriminator = keras.Sequential([layers.Input((4, 4, 1)), layers.Flatten(), *ends[last]])
+    with pytest.raises(ValueError, match="logits behind it are out of reach"):
+        GAN(generator, discriminator)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lion", "sgd", "nadam"])
+def test_every_optimizer_of_keras_can_be_named(optimizer):
+    from fashion_gan import assembly
+    from fashion_gan.config import Config
+
+    gan = assembly.build(Config(g_optimizer=optimizer, d_optimizer=optimizer))
+    assert gan.g_optimizer.iterations == 0

@@ -216,6 +216,20 @@ def test_all_else_is_left_to_keras(compile_arguments, data_arguments, derive, ex
         assert (fed is not gan_data) == expected
 
 
+def test_an_execution_is_one_program_of_static_shapes_that_asks_the_host_for_nothing():
+    gan = make_gan(ema_decay=0.9, penalties=[penalties.R1(0.5)])
+    source = make_data(gan).source
+    gan.make_train_function()
+    indices = next(iter(source.executions(3)))
+    program = gan._execution.loop.experimental_get_compiler_ir(*source.resident, **indices)
+    text = program(stage="hlo")
+    assert text.count(" while(") == 1, "the loop over the steps, and none beside it"
+    assert "u8[47,4,4,1]" in text and "f32[47,4,4,1]" not in text, "images stay as they are kept"
+    assert "<=" not in text, "no shape is dynamic"
+    for word in ("infeed", "outfeed", "send(", "recv(", "callback"):
+        assert word not in text, word
+
+
 def test_the_images_are_kept_once_for_all_who_train_on_them():
     source = make_data(make_gan()).source
     images, shades, labels = source.resident

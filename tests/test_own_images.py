@@ -70,6 +70,19 @@ def test_a_tenth_is_held_out_and_nothing_is_lost_or_doubled():
         own_images.split(own_images.Collection(images[:199], None, None))
 
 
+def test_classes_that_do_not_occur_are_no_classes(tmp_path):
+    np.savez(tmp_path / "my.npz", images=IMAGES, labels=10 * LABELS + 5)
+    _, labels, names = own_images.read(str(tmp_path / "my.npz"))
+    np.testing.assert_array_equal(labels, LABELS)
+    assert names == ("5", "15", "25")
+
+
+def torn(folder):
+    path, _ = make("npz", folder)
+    path.write_bytes(path.read_bytes()[:1000])
+    return path
+
+
 def broken(folder):
     path, _ = make("folder", folder)
     (path / "100.png").write_bytes((path / "100.png").read_bytes()[:40])
@@ -115,9 +128,10 @@ def array(name, **content):
         (array("a.npz", images=IMAGES.astype("int64")), ValueError, "int64 of shape"),
         (array("a.npz", images=IMAGES, labels=LABELS[:9]), ValueError, r"shape \(9,\)"),
         (array("a.npz", images=np.zeros((3, 2, 2, 5), np.uint8)), ValueError, "Received: images"),
-        (array("a.npz", images=np.array([object()])), ValueError, "allow_pickle=False|cannot be"),
+        (array("a.npz", images=np.array([object()])), ValueError, "a.npz cannot be read: Object"),
+        (lambda folder: torn(folder), ValueError, "my.npz cannot be read: "),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_what_cannot_be_read_is_named(write, error, message, tmp_path):
     with pytest.raises(error, match=message):
@@ -134,7 +148,8 @@ def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsy
     scores = json.loads((folder / "scores.json").read_text())["scores"]["samples"]
     assert scores["pixel_frechet_distance"] > 0 and "frechet_distance" not in scores
     assert main(["evaluate", str(folder), "--count", "100", "--out", str(tmp_path / "report")]) == 0
-    assert "pixel" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "pixel" in out and "100 images against as many: held-out images" in out
     assert (tmp_path / "report/closest.png").exists()
     assert main(["sample", str(folder), "--label", "2", "--count", "4"]) == 0
     assert main(["evaluate", str(folder), "--yardsticks"]) == 2
@@ -142,6 +157,10 @@ def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsy
     longer = ["train", "--resume", "--run", str(folder), "--epochs", "3"]
     assert main(longer) == 0
     assert run.load(folder).steps == 3 * 7
+    (path / "a/000.png").unlink()
+    assert main([*longer[:-1], "4"]) == 2
+    assert "had 240 of them, now there are 239" in " ".join(capsys.readouterr().err.split())
+    assert main(["evaluate", str(folder), "--count", "100"]) == 2
 
 
 def test_a_conditional_training_needs_classes(tmp_path, capsys):

@@ -287,3 +287,9 @@ def test_the_real_images_are_those_of_the_book():
     images = data.load().train_images
     first = next(iter(make_dataset(images, 32, shuffle=False)))
     np.testing.assert_array_equal(first, images[:32].astype(np.float32) / 255)
+
+
+def test_no_iterator_waits_at_its_end_for_a_thread_that_tunes():
+    dataset = make_dataset(np.zeros((8, 4, 4), np.uint8), 4)
+    for one in (dataset, dataset.source.executions(2)):
+        assert one.options().autotune.enabled is False

@@ -105,7 +105,9 @@ def test_brightness_and_contrast_are_their_formulas():
     np.testing.assert_allclose(contrasted, mean + (1 + change) * (IMAGES - mean), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["instance_noise", "translation", "cutout", "brightness"])
+@pytest.mark.parametrize(
+    "name", ["instance_noise", "translation", "cutout", "brightness", "contrast"]
+)
 def test_the_generators_gradient_passes(name):
     (remedy,) = remedies.get_all(name)
     images = tf.constant(IMAGES)
@@ -173,6 +175,17 @@ def test_labels_go_with_their_images():
 def test_a_batch_beyond_the_pool_is_refused(make_gan, tiny_images):
     with pytest.raises(ValueError, match="8 fakes for capacity=4"):
         make_gan(remedies=remedies.Replay(4)).fit(tiny_images, batch_size=8, verbose=0)
+
+
+def test_a_pool_needs_batches_of_one_size(make_gan, tiny_images):
+    with pytest.raises(ValueError, match="an unknown number of fakes for capacity=64.*remainder"):
+        make_gan(remedies=remedies.Replay(64)).fit(tiny_images[:20], batch_size=8, verbose=0)
+
+
+def test_what_is_seen_may_come_in_batches_of_any_size(make_gan, tiny_images):
+    gan = make_gan(remedies=["instance_noise", "translation", "cutout", "brightness", "contrast"])
+    gan.fit(tiny_images[:20], batch_size=8, verbose=0)
+    assert gan.steps == 3
 
 
 def still_pair():

@@ -100,7 +100,7 @@ def test_a_film_of_a_run(folder, tmp_path, capsys):
     pytest.importorskip("PIL")
     out = tmp_path / "film.gif"
     assert main(["animate", str(folder), "--out", str(out), "--fps", "2"]) == 0
-    assert "frames" in capsys.readouterr().out and out.exists()
+    assert "epochs" in capsys.readouterr().out and out.exists()
     assert main(["animate", str(tmp_path), "--out", str(out)]) == 2
     assert "at least two of epoch_0000.png" in capsys.readouterr().err
 

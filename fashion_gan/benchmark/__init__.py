@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion_gan.benchmark.svg import Bar, bars
-from fashion_gan.benchmark.variants import VARIANTS, Variant, find
+from fashion_gan.benchmark.variants import BOOK_PAIRS, VARIANTS, Variant, find
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 
@@ -41,8 +41,8 @@ def compare(
 
     Args:
         presets: names of `PRESETS`.
-        variants: names of `VARIANTS`, or `devices-N`; by default all of `VARIANTS`, and all GPUs if
-            there are several.
+        variants: names of `VARIANTS`, or `devices-N`; by default all of `VARIANTS`, but the book's
+            loop for the book's networks alone, and all GPUs if there are several.
         rounds: measurements of each.
         steps: train steps to warm up, and as many to be timed, in each measurement; at most an
             epoch of them.
@@ -74,11 +74,12 @@ def compare(
     if "error" in machine:
         raise ValueError(machine["error"].removeprefix("ValueError: "))
     machine = {"processor": processor(), "cores": os.cpu_count(), **machine}
-    if variants is None:
-        several = [f"devices-{machine['devices']}"] if machine["devices"] > 1 else []
-        variants = [*VARIANTS, *several]
+    several = [f"devices-{machine['devices']}"] if machine["devices"] > 1 else []
     made: dict[tuple[str, str], list[dict[str, Any]]] = {
-        (preset, variant): [] for preset in configs for variant in variants
+        (preset, variant): []
+        for preset, config in configs.items()
+        for variant in variants or [*VARIANTS, *several]
+        if variants or not find(variant).book or config.networks in BOOK_PAIRS
     }
     total, done = rounds * len(made), 0
     for turn in range(rounds):

@@ -68,11 +68,15 @@ def measure(
     chosen = find(variant)
     config = chosen.config(preset, steps_per_execution)
     kind = _use(device, chosen.devices)
-    images = data.load(data_dir).train_images
+    fashion = data.load(data_dir)
     with runtime.strategy(chosen.devices).scope():
         gan = assembly.build(config)
     dataset = data.make_dataset(
-        images, config.batch_size, value_range=gan.value_range, seed=config.seed
+        fashion.train_images,
+        config.batch_size,
+        labels=fashion.train_labels if config.conditional else None,
+        value_range=gan.value_range,
+        seed=config.seed,
     )
     size = config.steps_per_execution
     executions = max(min(steps, len(dataset)) // size, 1)

@@ -8,7 +8,7 @@ from typing import Any
 from fashion_gan.config import Config
 from fashion_gan.registry import lookup
 
-__all__ = ["VARIANTS", "Variant", "find"]
+__all__ = ["BOOK_PAIRS", "VARIANTS", "Variant", "find"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ VARIANTS: dict[str, Variant] = {
     "float16": Variant("auto, in mixed_float16", {"precision": "mixed_float16"}),
 }
 """By name. `devices-N` is one more for each N: auto, on N devices."""
+
+
+BOOK_PAIRS = ("dense", "dcgan")
+"""Pairs of networks that the chapter's loop can train: they end in probabilities."""
 
 
 def find(name: str) -> Variant:

@@ -13,7 +13,8 @@ class MinibatchDeviation(keras.layers.Layer):
     """Appends a channel: how much the images of a group differ, one number for each group.
 
     Of each feature the standard deviation over the group is taken, and of these the mean. Groups
-    are consecutive images, so that fakes and reals, which follow each other in a batch, do not mix.
+    are consecutive images: fakes and reals, which follow each other in a GAN's batch, do not mix,
+    since the GAN refuses batches that do not divide into groups.
 
     Args:
         group: images in a group; all of a batch that is smaller.
@@ -41,11 +42,13 @@ class MinibatchDeviation(keras.layers.Layer):
                 f"Groups of {group} images make no batch of {batch}. Choose a batch size that "
                 f"is a multiple of {group}, with drop_remainder=True."
             )
-        groups = ops.reshape(x, (-1, group, *shape))
+        # In float32: half precision has no number to keep the root off 0, where it has no slope.
+        groups = ops.reshape(ops.cast(x, "float32"), (-1, group, *shape))
         variance = ops.var(groups, axis=1)
         deviation = ops.mean(ops.sqrt(variance + 1e-8), axis=tuple(range(1, len(shape) + 1)))
         column = ops.reshape(ops.repeat(deviation, group), (-1, *(1,) * len(shape)))
-        return ops.concatenate([x, ops.ones_like(x[..., :1]) * column], axis=-1)
+        channel = ops.ones_like(x[..., :1]) * ops.cast(column, x.dtype)
+        return ops.concatenate([x, channel], axis=-1)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """One channel more."""

@@ -4,10 +4,9 @@ A remedy changes one of three things in a train step: the fakes that the discrim
 the images that it sees, or the logits that its loss sees. Several go together, in their order.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
-from fashion_gan.registry import resolve
+from fashion_gan.registry import resolve_all
 from fashion_gan.remedies.augmentation import Brightness, Contrast, Cutout, Translation
 from fashion_gan.remedies.doubt import InstanceNoise, LabelFlips
 from fashion_gan.remedies.remedy import Draws, Remedy, Shown
@@ -39,12 +38,10 @@ REMEDIES: dict[str, type[Remedy]] = {
 }
 
 
-def get_all(identifiers: Iterable[Any] | Any) -> list[Remedy]:
+def get_all(identifiers: Any) -> list[Remedy]:
     """Resolve none, one or several remedies: objects, names, serialised ones, or dicts with a name.
 
     Raises:
         ValueError: for anything else; the message lists the names.
     """
-    if isinstance(identifiers, str | dict | Remedy):
-        identifiers = [identifiers]
-    return [resolve(identifier, Remedy, REMEDIES, "remedy") for identifier in identifiers]
+    return resolve_all(identifiers, Remedy, REMEDIES, "remedy")

@@ -84,7 +84,8 @@ class Cutout(_Strength):
             return ops.logical_and(place >= 0, place < side)
 
         square = ops.logical_and(covered(1)[:, :, None], covered(2)[:, None, :])
-        square = ops.reshape(square, (*square.shape, *(1,) * (len(images.shape) - 3)))
+        if len(images.shape) == 4:
+            square = square[..., None]
         return ops.where(square, ops.cast(low, images.dtype), images)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from keras import ops
+
 __all__ = ["Draws", "Remedy", "Shown"]
 
 
@@ -18,6 +20,16 @@ class Shown(NamedTuple):
 
     images: Any
     labels: Any = None
+
+    def split(self, count: int) -> "list[Shown]":
+        """So many equal parts."""
+        parts = [part if part is None else ops.split(part, count) for part in self]
+        return [Shown(*(p if p is None else p[i] for p in parts)) for i in range(count)]
+
+    def followed_by(self, other: "Shown") -> "Shown":
+        """These and then the others, as one batch."""
+        pairs = zip(self, other, strict=True)
+        return Shown(*(a if a is None else ops.concatenate([a, b]) for a, b in pairs))
 
 
 class Remedy:
@@ -40,7 +52,10 @@ class Remedy:
         return real, fake
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as plain values."""
+        """The constructor's arguments, as plain values.
+
+        By default all attributes: a remedy that has others overrides it.
+        """
         return dict(vars(self))
 
     @classmethod

@@ -25,7 +25,7 @@ class Replay(Remedy, keras.layers.Layer):
 
     Raises:
         ValueError: unless `capacity >= 1` and `0 < share <= 1`; in training, if the batch has more
-            images than the pool.
+            images than the pool, or if its size is not known before.
 
     References:
         Shrivastava et al. 2017, https://arxiv.org/abs/1612.07828, section 2.3; Zhu et al. 2017,
@@ -46,8 +46,8 @@ class Replay(Remedy, keras.layers.Layer):
         """Make the pool, empty: for images `(batch, *image_shape[1:])`."""
         for name, shape, dtype in (
             ("images", image_shape[1:], self.variable_dtype),
-            ("labels", (), "int32"),
-            ("filled", (), "int32"),
+            ("labels", (), "int64"),  # TensorFlow keeps no int32 variables on a GPU
+            ("filled", (), "int64"),
         ):
             weight = self.add_weight(
                 name=name,
@@ -75,10 +75,11 @@ class Replay(Remedy, keras.layers.Layer):
 
     def _exchange(self, fake: Shown, numbers: Any) -> Shown:
         size = fake.images.shape[0]
-        if size > self.capacity:
+        if size is None or size > self.capacity:
             raise ValueError(
-                f"Expected batches of at most the pool's capacity. Received: {size} fakes for "
-                f"capacity={self.capacity}."
+                "Expected batches of one size, at most the pool's capacity. Received: "
+                f"{size or 'an unknown number of'} fakes for capacity={self.capacity}. Batch with "
+                "drop_remainder=True, as data.make_dataset does."
             )
         # The i-th fake meets the i-th part of the pool, so that no two of them meet one place.
         places = self.capacity // size
@@ -93,13 +94,14 @@ class Replay(Remedy, keras.layers.Layer):
                 result.append(None)
                 continue
             old = ops.take(pool, place, axis=0)
-            axes = (-1, *(1,) * (len(new.shape) - 1))
-            result.append(ops.where(ops.reshape(swapped, axes), old, ops.cast(new, pool.dtype)))
+            axes = (size, *(1,) * (len(new.shape) - 1))
+            seen = ops.where(ops.reshape(swapped, axes), old, ops.cast(new, pool.dtype))
+            result.append(ops.cast(seen, new.dtype))
             content = ops.where(ops.reshape(kept, axes), ops.cast(new, pool.dtype), old)
             pool.assign(ops.scatter_update(pool, place[:, None], content))
-        ones = ops.ones_like(place)
+        ones = ops.ones_like(place, dtype="int64")
         self._filled.assign(ops.scatter_update(self._filled, place[:, None], ones))
-        return Shown(ops.cast(result[0], fake.images.dtype), result[1])
+        return Shown(*result)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
