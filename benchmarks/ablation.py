@@ -5,7 +5,7 @@
 
 Each variant trains as many epochs as the recipe makes in about five minutes, in a process of its
 own, and is then measured by 5,000 samples against the 5,000 validation images. Writes
-docs/results/ablation.json, which `python docs/update.py` puts into a page.
+docs/results/ablation.json.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from pathlib import Path
 from processes import ask, machine
 
 DOCS = Path(__file__).parent.parent / "docs"
-SECONDS = 3.0
+SECONDS = 2.0
 BASE = {"pair": "dense", "batch_size": 32, "size": 28, "width": 1.0, "replicas": 1, "xla": "auto"}
 EPOCHS = (1, 5, 10, 25, 50, 100, 200)
 SWEEPS = {

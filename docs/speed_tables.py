@@ -37,9 +37,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def peers() -> str:
     """Every peer: its time, and its ratio to ours in the same round."""
-    report = read("peers")
-    text = f"{where(report['machine'])}; {report['rounds']} rounds of {report['seconds']:g} s.\n"
-    for pair, results in report["results"].items():
+    text = ""
+    for pair, report in read("peers").items():
+        results = report["peers"]
         times = {name: [r["ms_per_step"] for r in p["rounds"]] for name, p in results.items()}
         rows = []
         for name, peer in results.items():
@@ -59,7 +59,8 @@ def peers() -> str:
                 ]
             )
         head = ["", "ms a step", "÷ ours", "first step after", "peak MiB", "losses apart"]
-        text += f"\n### The {pair} pair, batch {BATCH[pair]}\n\n{table(head, rows)}"
+        text += f"### The {pair} pair, batch {BATCH[pair]}\n\n{where(report['machine'])}; "
+        text += f"{report['rounds']} rounds of {report['seconds']:g} s.\n\n{table(head, rows)}\n"
     return text
 
 

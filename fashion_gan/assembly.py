@@ -9,13 +9,7 @@ from fashion_gan.config import Config
 from fashion_gan.gan import GAN
 from fashion_gan.penalties import PENALTIES
 
-__all__ = ["batch_size", "build"]
-
-
-def batch_size(config: Config, num_images: int) -> int:
-    """Images that a train step takes: those of all `d_steps`, as far as there are so many."""
-    steps = config.d_steps
-    return max(min(config.batch_size, num_images // steps), 1) * steps
+__all__ = ["build"]
 
 
 def build(config: Config, split: data.Split | None = None) -> GAN:
@@ -48,7 +42,7 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
         **({"dropout": config.dropout} if config.networks == "dcgan" else {}),
     )
     gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
-    epoch = max(num_images // batch_size(config, num_images), 1)
+    epoch = num_images // (config.batch_size * config.d_steps)
     steps = config.decay_epochs * epoch
     gan.compile(
         _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),

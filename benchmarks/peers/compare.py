@@ -6,7 +6,8 @@
 Each measurement has a process of its own, and every round makes one of each peer, so that a drift
 of the machine's speed hits all alike. A peer's ratio to ours is taken within each round. Peers
 whose packages are missing are left out; `pip install "fashion-gan[bench]"` brings them. Writes
-docs/results/peers.json, which `python docs/update.py` puts into a page.
+docs/results/peers.json, where it replaces the pairs that it measured; `python docs/update.py` puts
+it into a page.
 """
 
 import argparse
@@ -27,31 +28,29 @@ PAIRS = ("dense", "dcgan")
 PACKAGES = ("tensorflow", "keras", "torch", "jax", "optax", "numpy")
 
 
-def run_all(pairs, names, rounds, seconds, steps_to_check):
-    """Measurements by pair and peer, in rounds; and how far the losses of each are from ours."""
+def run_pair(pair, names, rounds, seconds, steps_to_check, keep):
+    """Measurements of a pair by peer, in rounds, and how far the losses of each are from ours.
+
+    After each round, `keep` is called with all of it.
+    """
     from fashion_gan import data
     from fashion_gan.benchmark import processor
 
-    results = {}
+    versions = {name: metadata.version(name) for name in PACKAGES if not _missing(name)}
+    machine = {"processor": processor(), "cores": os.cpu_count(), **versions}
+    timed = [name for name in names if name not in LEFT_OUT[pair]]
+    apart = differences(pair, timed, steps_to_check)
+    peers = {name: {"loss_apart": apart[name], "rounds": []} for name in timed}
     with tempfile.TemporaryDirectory() as folder:
         pixels = Path(folder) / "pixels.npy"
         np.save(pixels, data.load().train_images)
-        for pair in pairs:
-            timed = [name for name in names if name not in LEFT_OUT[pair]]
-            apart = differences(pair, timed, steps_to_check)
-            results[pair] = {name: {"loss_apart": apart[name], "rounds": []} for name in timed}
-        total, done = rounds * sum(map(len, results.values())), 0
-        for _ in range(rounds):
-            for pair in pairs:
-                for name in results[pair]:
-                    measured = child("time", name, pair, seconds, pixels)
-                    results[pair][name]["rounds"].append(measured)
-                    done += 1
-                    said = f"{measured['ms_per_step']:.3f} ms a step"
-                    print(f"[{done}/{total}] {pair}, {name}: {said}", file=sys.stderr, flush=True)
-    versions = {name: metadata.version(name) for name in PACKAGES if not _missing(name)}
-    machine = {"processor": processor(), "cores": os.cpu_count(), **versions}
-    return {"machine": machine, "seconds": seconds, "rounds": rounds, "results": results}
+        for turn in range(rounds):
+            for name in timed:
+                measured = child("time", name, pair, seconds, pixels)
+                peers[name]["rounds"].append(measured)
+                said = f"{measured['ms_per_step']:.3f} ms a step"
+                print(f"[{turn + 1}/{rounds}] {pair}, {name}: {said}", file=sys.stderr, flush=True)
+            keep({"machine": machine, "seconds": seconds, "rounds": turn + 1, "peers": peers})
 
 
 def _missing(package):
@@ -76,6 +75,11 @@ if __name__ == "__main__":
         if lacking(name):
             print(f"{name} is left out: {', '.join(lacking(name))} missing", file=sys.stderr)
     names = [name for name in wanted if not lacking(name)]
-    settings = (options.rounds, options.seconds, options.check_steps)
-    report = run_all(options.pair or PAIRS, names, *settings)
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    for pair in options.pair or PAIRS:
+        report = json.loads(options.out.read_text()) if options.out.exists() else {}
+
+        def keep(results, pair=pair, report=report):
+            options.out.write_text(json.dumps({**report, pair: results}, indent=1) + "\n")
+
+        settings = (options.rounds, options.seconds, options.check_steps)
+        run_pair(pair, names, *settings, keep)

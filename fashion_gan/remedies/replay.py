@@ -25,7 +25,7 @@ class Replay(Remedy, keras.layers.Layer):
 
     Raises:
         ValueError: unless `capacity >= 1` and `0 < share <= 1`; in training, if the batch has more
-            images than the pool, or if its size is not known before.
+            images than the pool.
 
     References:
         Shrivastava et al. 2017, https://arxiv.org/abs/1612.07828, section 2.3; Zhu et al. 2017,
@@ -66,7 +66,7 @@ class Replay(Remedy, keras.layers.Layer):
         if tf.distribute.in_cross_replica_context() or not tf.distribute.has_strategy():
             return self._exchange(fake, numbers)
         context: Any = tf.distribute.get_replica_context()
-        size = fake.images.shape[0]  # every replica keeps the same pool, from all their fakes
+        size = ops.shape(fake.images)[0]  # every replica keeps one pool, from the fakes of them all
         gathered = context.all_gather([p for p in (*fake, numbers) if p is not None], axis=0)
         labels = gathered[1] if fake.labels is not None else None
         all_ = self._exchange(Shown(gathered[0], labels), gathered[-1])
@@ -74,16 +74,15 @@ class Replay(Remedy, keras.layers.Layer):
         return Shown(*(None if part is None else part[first:][:size] for part in all_))
 
     def _exchange(self, fake: Shown, numbers: Any) -> Shown:
-        size = fake.images.shape[0]
-        if size is None or size > self.capacity:
+        size = ops.shape(fake.images)[0]  # a tensor where batches are of several sizes
+        if isinstance(size, int) and size > self.capacity:
             raise ValueError(
-                "Expected batches of one size, at most the pool's capacity. Received: "
-                f"{size or 'an unknown number of'} fakes for capacity={self.capacity}. Batch with "
-                "drop_remainder=True, as data.make_dataset does."
+                "Expected batches of at most the pool's capacity. "
+                f"Received: {size} fakes for capacity={self.capacity}."
             )
         # The i-th fake meets the i-th part of the pool, so that no two of them meet one place.
         places = self.capacity // size
-        offset = ops.cast(numbers[:, 0] * places, "int32")
+        offset = ops.cast(numbers[:, 0] * ops.cast(places, numbers.dtype), "int32")
         place = ops.arange(size, dtype="int32") * places + ops.minimum(offset, places - 1)
         there = ops.take(self._filled, place) > 0
         swapped = ops.logical_and(there, numbers[:, 1] < self.share)
@@ -93,11 +92,12 @@ class Replay(Remedy, keras.layers.Layer):
             if new is None:
                 result.append(None)
                 continue
+            new = ops.reshape(new, (-1, *pool.shape[1:]))  # of which gathering leaves no shape
             old = ops.take(pool, place, axis=0)
-            axes = (size, *(1,) * (len(new.shape) - 1))
-            seen = ops.where(ops.reshape(swapped, axes), old, ops.cast(new, pool.dtype))
+            rows = (..., *(None,) * (len(new.shape) - 1))
+            seen = ops.where(swapped[rows], old, ops.cast(new, pool.dtype))
             result.append(ops.cast(seen, new.dtype))
-            content = ops.where(ops.reshape(kept, axes), ops.cast(new, pool.dtype), old)
+            content = ops.where(kept[rows], ops.cast(new, pool.dtype), old)
             pool.assign(ops.scatter_update(pool, place[:, None], content))
         ones = ops.ones_like(place, dtype="int64")
         self._filled.assign(ops.scatter_update(self._filled, place[:, None], ones))
