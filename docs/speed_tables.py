@@ -86,7 +86,8 @@ def benchmark() -> str:
         head = [f"`{pair}`", "ms a step", "images/s", "of the floor", "to compile", "peak MiB"]
         size = report["results"][0]["batch_size"]
         text += (
-            f"{where(report['machine'])}; batch {size}, best matrix product {rate:.0f} GFLOP/s.\n"
+            f"{where(report['machine'])}; {report['settings']['rounds']} rounds; batch {size}; "
+            f"best matrix product {rate:.0f} GFLOP/s.\n"
         )
         text += f"\n{table(head, rows)}\n"
     return text
@@ -99,7 +100,8 @@ def products() -> str:
     flops = report["products"][0]["flops"]
     ratios = [s / a for s, a in zip(step, alone, strict=True)]
     return (
-        f"{where(report['machine'])}. {flops / 1e6:.0f} million FLOPs a step: the products alone "
+        f"{where(report['machine'])}; {len(alone)} rounds. {flops / 1e6:.0f} million FLOPs a step: "
+        "the products alone "
         f"take {spread(alone)} ms, the step {spread(step)} ms; in the same round, "
         f"{spread(ratios)} times as long. No step that multiplies the same matrices with this "
         "library can be much faster.\n"
@@ -140,7 +142,8 @@ def start() -> str:
     """Seconds of each command."""
     report = read("start")
     rows = [[f"`{name}`", spread(seconds, 2, " s")] for name, seconds in report["seconds"].items()]
-    return f"{where(report['machine'])}.\n\n{table(['', 'seconds'], rows)}"
+    rounds = len(next(iter(report["seconds"].values())))
+    return f"{where(report['machine'])}; {rounds} rounds.\n\n{table(['', 'seconds'], rows)}"
 
 
 def scaling() -> str:
@@ -158,7 +161,8 @@ def scaling() -> str:
     late = [h[-1] / h[epochs.index(10)] for h in held]
     return (
         "![Curves of time and memory](images/scaling.svg)\n\n"
-        f"{where(report['machine'])}. The process grows by {grown / bytes_:.2f} bytes for each "
+        f"{where(report['machine'])}; rounds: {len(held)}. The process grows by "
+        f"{grown / bytes_:.2f} bytes for each "
         f"byte of images; after {epochs[-1]} epochs it holds {spread(late, 3)} times what it held "
         "after 10.\n"
     )
