@@ -4,8 +4,8 @@
 
 Runs are in logs/, as PRESET-SEED; one that was interrupted goes on, one that is finished is only
 measured. Writes docs/results/presets.json, where it replaces what it trained and keeps the rest,
-and docs/images/PRESET.png with the samples and the closest pairs of the first seed;
-`python docs/update.py` puts them into README.
+and docs/images/PRESET.png and PRESET-closest.png: samples of the first seed, and those that come
+closest to training images.
 """
 
 import argparse

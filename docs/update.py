@@ -104,48 +104,6 @@ def cost_sentence() -> str:
     )
 
 
-def preset_table() -> str:
-    """What each preset costs and reaches, mean and standard deviation over its training seeds."""
-    presets = json.loads((RESULTS / "presets.json").read_text())
-
-    def values(name: str, read: Callable[[dict[str, Any]], float]) -> list[float]:
-        return [read(made["scores"]["samples"]) for made in presets[name].values()]
-
-    def shown(numbers: list[float], digits: int) -> str:
-        text = f"{statistics.mean(numbers):.{digits}f}"
-        return text + (f" ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else "")
-
-    frechet = lambda scores: scores["frechet_distance"]
-    book = statistics.mean(values("dense", frechet))
-    text = head(
-        "preset",
-        "minutes",
-        "Fréchet",
-        "the book's ÷ it",
-        "in pixels",
-        "coverage",
-        "rarest class",
-        "nearest ratio",
-        "seeds that collapsed",
-    )
-    for name, seeds in presets.items():
-        minutes = [made["seconds"] / 60 for made in seeds.values() if made["seconds"]]
-        lost = values(name, lambda scores: float(bool(scores["missing_classes"])))
-        text += row(
-            f"`{name}`",
-            shown(minutes, 0) if minutes else "–",
-            shown(values(name, frechet), 2),
-            f"{book / statistics.mean(values(name, frechet)):.1f}",
-            shown(values(name, lambda scores: scores["pixel_frechet_distance"]), 2),
-            shown(values(name, lambda scores: scores["coverage"]), 3),
-            f"{100 * min(values(name, lambda s: min(s['class_shares'].values()))):.1f} %",
-            shown(values(name, lambda scores: scores["nearest_ratio"]), 2),
-            f"{sum(lost):.0f} of {len(lost)}",
-        )
-    machine_ = next(iter(next(iter(presets.values())).values()))["machine"]
-    return text + f"\nOn {machine_['processor']}, {machine_['cores']} cores.\n"
-
-
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"dense.jsonl": logged_table, "dense-scores.json": score_table},
     "docs/evaluation.md": {"dense-seeds.json": seed_table, "evaluation-cost.json": cost_sentence},
