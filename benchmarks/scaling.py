@@ -195,11 +195,15 @@ def draw(report, path):
             points = [p for p in results[name] if p.get("pair", "dense") == pair]
             if points:
                 curve(axis, points, [p[key] for p in points], unit, pair)
-        axis.set(xscale="log", yscale="log", xlabel=label)
+        axis.set_xlabel(label)
         axis.set_ylabel("µs an image" if unit == "us_per_image" else "ms a step")
-        ticks = sorted({p[key] for p in results[name]})
-        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
-        axis.minorticks_off()
+        ticks = sorted({p[key] for p in results[name] if p.get("pair", "dense") == "dense"})
+        if name in ("batch", "size"):
+            axis.set(xscale="log", yscale="log")
+        else:
+            axis.set_ylim(0, None)
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.xaxis.minorticks_off()
         axis.legend()
     points = results["dataset"]
     sizes = [p["rounds"][0]["images_mib"] for p in points]
@@ -209,7 +213,8 @@ def draw(report, path):
     axes[1, 1].legend()
     held = [[r["mib"][i] for r in results["epochs"][0]["rounds"]] for i in range(len(EPOCHS))]
     axes[1, 2].plot(EPOCHS, [statistics.median(h) for h in held], marker="o")
-    axes[1, 2].set(xlabel="epochs done", ylabel="MiB held", ylim=(0, None))
+    most = max(max(h) for h in held)
+    axes[1, 2].set(xlabel="epochs done", ylabel="MiB held", ylim=(0, 1.2 * most))
     figure.savefig(path, metadata={"Date": None})
 
 
