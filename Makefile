@@ -48,7 +48,7 @@ lint: setup
 types: setup
 	$(PYTHON) -m mypy
 tests: data
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 wheel: setup
 	rm -rf build dist
 	$(PYTHON) -m build -q --wheel

@@ -1,9 +1,10 @@
-"""The floor of a dense step: its matrix products alone, in their sizes and in one XLA loop.
+"""The floor of a dense step: its matrix products alone, in one XLA loop; and XLA's other kernels.
 
-    python benchmarks/products.py        # two minutes on two cores
+    python benchmarks/products.py        # five minutes on two cores
 
 No step can be faster that multiplies the same matrices with the same library. Timed in turns with
-the whole step. Writes docs/results/products.json.
+the whole step, and that again with what XLA lets one choose in `XLA_FLAGS`. Writes
+docs/results/products.json.
 """
 
 import argparse
@@ -16,6 +17,18 @@ from processes import ask, machine
 
 RESULTS = Path(__file__).parent.parent / "docs/results/products.json"
 BATCH, STEPS = 32, 100
+FLAGS = {
+    "vectors of 512 bits": "--xla_cpu_prefer_vector_width=512",
+    "Eigen for each product": "--xla_cpu_experimental_ynn_fusion_type=invalid",
+    "YNNPACK for each product": "--xla_cpu_experimental_ynn_fusion_type=dot",
+    "XNNPACK for each product": "--xla_cpu_use_xnnpack=true "
+    "--xla_cpu_experimental_xnn_fusion_type=dot",
+    "oneDNN for each product": "--xla_cpu_use_onednn=true "
+    "--xla_cpu_experimental_onednn_fusion_type=dot",
+    "another schedule": "--xla_cpu_enable_concurrency_optimized_scheduler=true",
+    "fast math": "--xla_cpu_enable_fast_math=true",
+}
+"""Another way of XLA's to `XLA_FLAGS`."""
 
 
 def shapes():
@@ -90,15 +103,17 @@ if __name__ == "__main__":
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(
-            json.dumps(
-                {"products": measure_products, "step": measure_step}[json.loads(options.child)]()
-            )
-        )
+        measure = {"products": measure_products, "step": measure_step}[json.loads(options.child)]
+        print(json.dumps(measure()))
         sys.exit()
-    report = {"machine": machine(), "products": [], "step": []}
-    for _ in range(options.rounds):
-        for what in ("products", "step"):
-            report[what].append(ask(__file__, what))
-            print(f"{what}: {report[what][-1]}", file=sys.stderr, flush=True)
+    candidates = {"products": ("products", ""), "step": ("step", "")}
+    candidates.update({name: ("step", flags) for name, flags in FLAGS.items()})
+    times = {name: [] for name in candidates}
+    for turn in range(options.rounds):
+        for name, (what, flags) in candidates.items():
+            measured = ask(__file__, what, XLA_FLAGS=flags)
+            times[name].append(measured["ms"])
+            said = f"[{turn + 1}/{options.rounds}] {name}: {measured['ms']:.3f} ms"
+            print(said, file=sys.stderr, flush=True)
+    report = {"machine": machine(), "flops": measured["flops"], "flags": FLAGS, "ms": times}
     options.out.write_text(json.dumps(report, indent=1) + "\n")

@@ -94,17 +94,19 @@ def benchmark() -> str:
 
 
 def products() -> str:
-    """The step beside its matrix products alone."""
+    """The step beside its matrix products alone, and with what XLA lets one choose."""
     report = read("products")
-    alone, step = ([r["ms"] for r in report[what]] for what in ("products", "step"))
-    flops = report["products"][0]["flops"]
-    ratios = [s / a for s, a in zip(step, alone, strict=True)]
+    times = report["ms"]
+    rows = []
+    for name, spans in times.items():
+        ratios = [span / step for span, step in zip(spans, times["step"], strict=True)]
+        named = {"products": "the matrix products alone", "step": "**the step**"}.get(name, name)
+        flags = f"`{report['flags'][name]}`" if name in report["flags"] else ""
+        rows.append([named, spread(spans), spread(ratios), flags])
     return (
-        f"{where(report['machine'])}; {len(alone)} rounds. {flops / 1e6:.0f} million FLOPs a step: "
-        "the products alone "
-        f"take {spread(alone)} ms, the step {spread(step)} ms; in the same round, "
-        f"{spread(ratios)} times as long. With XLA's present kernels for these products, little is "
-        "left to be saved around them.\n"
+        f"{where(report['machine'])}; {len(times['step'])} rounds; "
+        f"{report['flops'] / 1e6:.0f} million FLOPs a step.\n\n"
+        f"{table(['', 'ms', '÷ the step', 'XLA_FLAGS'], rows)}"
     )
 
 

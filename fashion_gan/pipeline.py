@@ -18,8 +18,8 @@ class Source:
     """What a dataset of whole batches is made of, for a consumer that picks the images itself.
 
     Args:
-        images: all of them, as they are kept: float32, or uint8 and then to be looked up in
-            `shades`.
+        images: all of them in a variable, as they are kept: float32, or uint8 and then to be
+            looked up in `shades`.
         shades: the 256 values that pixels of uint8 stand for, or None.
         labels: int32 `(n,)`, or None.
         batch_size: images in a batch.
@@ -41,7 +41,7 @@ class Source:
         """Images, shades and labels where TensorFlow computes; if not the CPU, copied there."""
         import tensorflow as tf
 
-        parts = (self.images, self.shades, self.labels)
+        parts = (self.images.read_value(), self.shades, self.labels)
         return tuple(None if part is None else tf.identity(part) for part in parts)
 
     def executions(self, steps: int) -> "tf.data.Dataset":
@@ -53,7 +53,7 @@ class Source:
         """
         import tensorflow as tf
 
-        num_batches = len(self.images) // self.batch_size
+        num_batches = self.images.shape[0] // self.batch_size
         firsts = range(0, num_batches, steps)
         counts = [min(steps, num_batches - first) for first in firsts]
         used = num_batches * self.batch_size
@@ -126,7 +126,8 @@ def make_dataset(
     num_batches = n // batch_size if drop_remainder else math.ceil(n / batch_size)
 
     with tf.device("CPU:0"):
-        pixels = tf.constant(images)
+        # A variable, since each iterator would copy a constant that its dataset captures.
+        pixels = tf.Variable(images, trainable=False, name="pixels")
         classes = None if labels is None else tf.constant(labels)
         # Not the constant 255: Grappler replaces x / 255 by x * (1 / 255), which rounds otherwise.
         peak = tf.constant(255.0)
@@ -153,7 +154,8 @@ def make_dataset(
             first = index * batch_size
             size = batch_size if drop_remainder else tf.minimum(n - first, batch_size)
             chosen = tf.slice(order, [first], [size])
-            drawn = scale(tf.gather(pixels, chosen))
+            # Gathering from a constant or from the variable itself would copy all of them first.
+            drawn = scale(tf.gather(pixels.read_value(), chosen))
             return drawn if classes is None else (drawn, tf.gather(classes, chosen))
 
         nothing: Any = tf.zeros([batch_size, *shape])

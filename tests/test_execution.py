@@ -1,7 +1,9 @@
 """The compiled loop of many steps: where it runs, and that it ends in the bits of Keras' loop."""
 
 import gc
+import os
 import weakref
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -235,5 +237,23 @@ def test_the_images_are_kept_once_for_all_who_train_on_them():
     images, shades, labels = source.resident
     assert labels is None
     assert source.resident[0] is images
-    for resident, kept in ((images, source.images), (shades, source.shades)):
+    for resident, kept in ((images, source.images.read_value()), (shades, source.shades)):
         assert np.shares_memory(np.asarray(memoryview(resident)), np.asarray(memoryview(kept)))
+
+
+def resident_megabytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_neither_an_iterator_nor_the_compiled_loop_copies_the_images():
+    images = np.zeros((100_000, 32, 32, 1), "uint8")  # 102 MB
+    images[:] = 1
+    next(iter(make_dataset(images[:64], 32)))
+    dataset = make_dataset(images, 32)
+    before = resident_megabytes()
+    iterators = [iter(dataset), iter(dataset.source.executions(10))]
+    for iterator in iterators:
+        next(iterator)
+    assert dataset.source.resident[0].shape == images.shape
+    assert resident_megabytes() - before < 51
