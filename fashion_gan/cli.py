@@ -3,11 +3,14 @@
 import argparse
 import dataclasses
 import json
+import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from fashion_gan import run_folder, runs
 from fashion_gan._version import __version__
 from fashion_gan.benchmark import command
 from fashion_gan.config import Config
@@ -58,7 +61,7 @@ def _train(options: argparse.Namespace) -> None:
         return
     if workers() and options.run is None:
         raise ValueError("With TF_CONFIG, --run is needed: a folder that all workers share.")
-    folder = options.run or run.new_folder("logs", options.preset)
+    folder = options.run or run_folder.new_folder("logs", options.preset)
     everywhere = " on all workers" if workers() else ""
     options.on_interrupt = (
         f"The run is kept; go on{everywhere} with: fashion-gan train --resume --run {folder}"
@@ -111,7 +114,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(result, indent=1))
         return
-    Console().print(*report.tables(result), sep="\n")
+    _print(list(report.tables(result)))
     print(f"{evaluator.protocol.count:,} images against as many: {evaluator.name}.")
     if options.out:
         print(f"Scores, classes and the closest training images: {options.out}")
@@ -128,6 +131,43 @@ def _animate(options: argparse.Namespace) -> None:
     samples = folder / "samples" if (folder / "samples").is_dir() else folder
     count = animate(samples, out, frames_per_second=options.fps, scale=options.scale)
     print(f"{count} epochs: {out}")
+
+
+def _runs(options: argparse.Namespace) -> None:
+    found = runs.find(options.folder)
+    if options.json:
+        print(json.dumps([runs.as_dict(run) for run in found], indent=1, default=str))
+    elif not found:
+        print(f"There is no run in {options.folder}; `fashion-gan train` makes one.")
+    else:
+        _print(runs.tables(found))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    compared = [runs.overview(folder) for folder in options.run]
+    for run in compared:
+        if run.error:
+            raise ValueError(f"{run.folder} cannot be read: {run.error}")
+    if options.json:
+        settings = runs.differences(compared)
+        content = {"settings": settings, "runs": [runs.as_dict(run) for run in compared]}
+        print(json.dumps(content, indent=1, default=str))
+    else:
+        _print(runs.tables(compared, compared=True))
+    if options.out:
+        with run_folder.whole(options.out) as partial:
+            partial.write_text(runs.page(compared), encoding="utf-8")
+        print(f"Settings, scores, curves and grids side by side: {options.out}", file=sys.stderr)
+
+
+def _print(tables: Sequence[Any]) -> None:
+    """Print `rich` tables: as wide as the terminal, and in full where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(*tables, sep="\n")
 
 
 def _run_module(options: argparse.Namespace) -> Any:
@@ -150,7 +190,7 @@ def _config(options: argparse.Namespace) -> Config:
     if options.resume and options.run is None:
         raise ValueError("--resume needs --run: the folder of the run to go on with.")
     if options.resume:
-        base = _run_module(options).read_config(options.run, default=base)
+        base = run_folder.read_config(options.run, default=base)
     return dataclasses.replace(base, **given)
 
 
@@ -158,7 +198,26 @@ class _Parser(argparse.ArgumentParser):
     """Answers wrong use in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (--help shows the usage)\n")
+        self.exit(2, f"{self.prog}: error: {message}{self._hint(message)} (--help shows more)\n")
+
+    def _hint(self, message: str) -> str:
+        """The flag, command or choice that a wrong one is closest to."""
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            choices = re.findall(r"[\w.-]+", wrong[2])
+        else:
+            wrong = re.search(r"unrecognized arguments: .*?(--[\w-]+)", message)
+            choices = list(self._flags())
+        close = get_close_matches(wrong[1], choices, n=1) if wrong else []
+        return f". Did you mean {close[0]}?" if close else ""
+
+    def _flags(self) -> Iterator[str]:
+        """Those of this parser and of all commands."""
+        for action in self._actions:
+            yield from action.option_strings
+            if isinstance(action.choices, dict):
+                for parser in action.choices.values():
+                    yield from parser._flags()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -246,6 +305,17 @@ def _parser() -> argparse.ArgumentParser:
         "then generated ones) and closest.png (samples above their nearest training images)",
     )
     evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    listing = _command(commands, "runs", _runs, "list runs: what, how far, how good")
+    listing.add_argument(
+        "folder", nargs="?", default="logs", metavar="FOLDER", help="with runs in it (default logs)"
+    )
+    listing.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    compare = _command(commands, "compare", _compare, "show runs side by side")
+    compare.add_argument("run", nargs="+", metavar="RUN", help="folder of a run")
+    compare.add_argument(
+        "--out", metavar="FILE.html", help="also write a page with curves and the last grids"
+    )
+    compare.add_argument("--json", action="store_true", help="print JSON in place of tables")
     timing = _command(
         commands, "benchmark", command.run, "time a train step, in variants that take turns"
     )

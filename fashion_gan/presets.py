@@ -1,10 +1,11 @@
 """Presets: names for configs that were tried."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 from fashion_gan.config import Config
 
-__all__ = ["PRESETS"]
+__all__ = ["PRESETS", "closest"]
 
 _BOOK = Config()
 _MODERN = Config(
@@ -40,3 +41,15 @@ PRESETS: dict[str, Config] = {
         epochs=20,
     ),
 }
+
+
+def closest(config: Config) -> tuple[str, dict[str, Any]]:
+    """The preset that differs from a config in the fewest settings, and these, as in the config."""
+
+    def changes(preset: Config) -> dict[str, Any]:
+        names = [field.name for field in fields(Config)]
+        pairs = {name: (getattr(config, name), getattr(preset, name)) for name in names}
+        return {name: now for name, (now, then) in pairs.items() if now != then}
+
+    name = min(PRESETS, key=lambda name: len(changes(PRESETS[name])))
+    return name, changes(PRESETS[name])

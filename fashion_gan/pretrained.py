@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fashion_gan import assembly, run
+from fashion_gan import assembly, run, run_folder
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
 from fashion_gan.registry import lookup
@@ -72,7 +72,7 @@ def pack(folder: str | os.PathLike[str], name: str, into: str | os.PathLike[str]
     np.savez_compressed(path, **weights)
     card = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "config": dataclasses.asdict(run.read_config(folder)),
+        "config": dataclasses.asdict(run_folder.read_config(folder)),
         "record": json.loads((Path(folder) / "scores.json").read_text()),
     }
     content = json.dumps({**cards(into), name: card}, indent=1, sort_keys=True)

@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from fashion_gan import assembly, data, evaluate, features, images, metrics, pretrained, run
+from fashion_gan import (
+    assembly,
+    data,
+    evaluate,
+    features,
+    images,
+    metrics,
+    pretrained,
+    run,
+    run_folder,
+)
 from fashion_gan.config import Config
 from fashion_gan.evaluate import Evaluator, Protocol
 
@@ -51,7 +61,7 @@ def judge(
     path = Path(source)
     if not path.exists() and str(source) not in pretrained.cards():
         raise FileNotFoundError(f"There is no run and there are no images in {path}.")
-    config = run.read_config(path) if run.is_run(path) else Config()
+    config = run_folder.read_config(path) if run_folder.is_run(path) else Config()
     if config.data:
         evaluator = evaluate.own_images(run.images_of(config, folder=path), protocol)
     else:
@@ -60,7 +70,7 @@ def judge(
         raise ValueError("There are yardsticks for Fashion-MNIST alone. Leave --yardsticks out.")
     scores: dict[str, dict[str, Any]] = {}
     announce(f"measuring {source}")
-    if str(source) in pretrained.cards() or path.suffix == ".keras" or run.is_run(path):
+    if str(source) in pretrained.cards() or path.suffix == ".keras" or run_folder.is_run(path):
         known = str(source) in pretrained.cards()
         gan = pretrained.load_pretrained(str(source)) if known else run.load(path)
         samples = evaluator.sample(gan, raw)

@@ -5,13 +5,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from fashion_gan import data, evaluate, features, images, own_images, runtime
+from fashion_gan import data, evaluate, features, images, own_images, run_folder, runtime
 from fashion_gan.assembly import build
 from fashion_gan.callbacks import (
     Backup,
@@ -30,16 +31,13 @@ from fashion_gan.training import check_agreement, is_chief
 
 __all__ = [
     "images_of",
-    "is_run",
     "load",
-    "new_folder",
-    "read_config",
     "sample",
     "summary",
     "train",
 ]
 
-_CONFIG, _MODEL, _VERSIONS = "config.json", "model.keras", "versions.json"
+_VERSIONS = "versions.json"
 _DATA = "data.json"  # of a run on images of one's own: their number and hash
 
 
@@ -71,6 +69,7 @@ def train(
         verbose: 0, 1 or 2, as in `keras.Model.fit`.
 
     Raises:
+        BlockingIOError: if another process of this host trains in `folder`.
         ConnectionError: if another worker is lost.
         FileExistsError: if `folder` holds something, and is not to be resumed.
         FloatingPointError: if a loss or weight became NaN again and again, see `NaNGuard`.
@@ -84,47 +83,49 @@ def train(
     strategy = runtime.strategy(devices)
     chief = is_chief(strategy)
     check_agreement(strategy, "what to train", (config, resume))
-    if chief:
-        _claim(folder, config, resume)
-    split = images_of(config, data_dir, folder)
-    with strategy.scope():
-        gan = build(config, split)
-    dataset, validation = _datasets(split, config, gan.value_range)
-    if chief:
-        _write(folder / _CONFIG, dataclasses.asdict(config))
-        _write(folder / _VERSIONS, runtime.versions())
-        if config.data:
-            _write(folder / _DATA, _fingerprint(split))
-        if verbose:
-            print(gan.xla, flush=True)
-    gan.fit(
-        dataset,
-        epochs=config.epochs,
-        verbose=verbose if chief else 0,
-        validation_data=validation,
-        callbacks=[
-            *_measures(folder, config, split),
-            TensorBoard(folder),
-            ImageGrid(
-                folder,
-                every=config.image_every,
-                seed=config.seed,
-                invert=split.train_images.shape[-1] == 1,
-                real_images=split.train_images,
-                png_dir=folder / "samples",
-            ),
-            MetricsFile(folder / "metrics.jsonl"),
-            Progress(),
-            NaNGuard(),
-            Backup(folder / "backup", backup_seconds),
-        ],
-    )
-    if chief:
-        partial = folder / f".partial-{_MODEL}"
-        gan.save(partial)
-        os.replace(partial, folder / _MODEL)
-    check_agreement(strategy, "the steps they made", gan.steps)  # the others wait for the chief
-    return gan
+    with ExitStack() as held:
+        if chief:
+            run_folder.claim(folder, config, resume)
+            held.enter_context(run_folder.occupied(folder))
+        split = images_of(config, data_dir, folder)
+        with strategy.scope():
+            gan = build(config, split)
+        dataset, validation = _datasets(split, config, gan.value_range)
+        if chief:
+            run_folder.write(folder / run_folder.CONFIG, dataclasses.asdict(config))
+            run_folder.write(folder / _VERSIONS, runtime.versions())
+            if config.data:
+                run_folder.write(folder / _DATA, _fingerprint(split))
+            if verbose:
+                print(gan.xla, flush=True)
+        gan.fit(
+            dataset,
+            epochs=config.epochs,
+            verbose=verbose if chief else 0,
+            validation_data=validation,
+            callbacks=[
+                *_measures(folder, config, split),
+                TensorBoard(folder),
+                ImageGrid(
+                    folder,
+                    every=config.image_every,
+                    seed=config.seed,
+                    invert=split.train_images.shape[-1] == 1,
+                    real_images=split.train_images,
+                    png_dir=folder / run_folder.SAMPLES,
+                ),
+                MetricsFile(folder / run_folder.METRICS),
+                Progress(),
+                NaNGuard(),
+                Backup(folder / "backup", backup_seconds),
+            ],
+        )
+        if chief:
+            partial = folder / f".partial-{run_folder.MODEL}"
+            gan.save(partial)
+            os.replace(partial, folder / run_folder.MODEL)
+        check_agreement(strategy, "the steps they made", gan.steps)  # the others wait for the chief
+        return gan
 
 
 def load(run: str | os.PathLike[str]) -> GAN:
@@ -135,7 +136,7 @@ def load(run: str | os.PathLike[str]) -> GAN:
     """
     path = Path(run)
     if path.is_dir():
-        path = path / _MODEL
+        path = path / run_folder.MODEL
     if not path.is_file():
         hint = (
             " The run is not finished: `fashion-gan train --resume` goes on with it."
@@ -147,11 +148,6 @@ def load(run: str | os.PathLike[str]) -> GAN:
     if not isinstance(gan, GAN):
         raise ValueError(f"{path} holds a {type(gan).__name__}, not a GAN.")
     return gan
-
-
-def is_run(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder is that of a run, finished or not."""
-    return (Path(folder) / _CONFIG).exists()
 
 
 def sample(
@@ -218,34 +214,6 @@ def summary(
     yield f"compilation    {gan.xla}"
     for name, value in dataclasses.asdict(config).items():
         yield f"  {name:<20} {value}"
-
-
-def read_config(folder: str | os.PathLike[str], default: Config | None = None) -> Config:
-    """The config of a run folder, or `default` if no run has begun there.
-
-    Raises:
-        FileNotFoundError: if no run has begun there, and there is no default.
-        ValueError: if its `config.json` is not one.
-    """
-    path = Path(folder) / _CONFIG
-    if default is not None and not path.exists():
-        return default
-    try:
-        return Config.from_dict(json.loads(path.read_text()))
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is no config of a run: {error}") from error
-
-
-def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
-    """Make and return `parent/name`, or `parent/name-2` and so on if that is taken."""
-    number = 1
-    while True:
-        folder = Path(parent) / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
 
 
 def images_of(
@@ -322,7 +290,7 @@ def _measures(folder: Path, config: Config, split: data.Split) -> list[Any]:
                     (evaluate.FULL, "test"),
                 )
             )
-        scores = folder / "scores.json"
+        scores = folder / run_folder.SCORES
         measures.append(
             MetricEvaluation(quick, config.evaluate_every, final=full, final_file=scores)
         )
@@ -334,38 +302,7 @@ def _measures(folder: Path, config: Config, split: data.Split) -> list[Any]:
                 split.train_images,
                 *labelled,
                 action=config.alarm,
-                state_file=folder / "monitor.json",
+                state_file=folder / run_folder.MONITOR,
             )
         )
     return measures
-
-
-def _claim(folder: Path, config: Config, resume: bool) -> None:
-    """Make sure that the folder may be written to by this run."""
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file. Name a folder for the run.")
-    if resume and (folder / _CONFIG).exists():
-        _check_same(config, read_config(folder))
-    elif folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder} is not empty. Go on with the run in it by --resume, or name another folder."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _check_same(config: Config, before: Config) -> None:
-    changes = [
-        f"{field.name} was {getattr(before, field.name)!r}, now {getattr(config, field.name)!r}"
-        for field in dataclasses.fields(config)
-        if field.name != "epochs" and getattr(config, field.name) != getattr(before, field.name)
-    ]
-    if config.epochs < before.epochs:
-        changes.append(f"epochs was {before.epochs}, now {config.epochs}: it may only grow")
-    if changes:
-        raise ValueError(f"A resumed run keeps its config: {'; '.join(changes)}.")
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(partial, path)

@@ -17,14 +17,14 @@ ROOT = Path(__file__).parent.parent
 
 # An arrow may point to an earlier floor, or within a package.
 FLOORS = [
-    {"_version", "registry", "metrics", "images", "latents", "animation"},
+    {"_version", "registry", "metrics", "images", "latents", "animation", "svg"},
     {"losses", "penalties", "remedies", "ema", "models", "pipeline", "xla", "borders", "optimizers"}
     | {"resumption", "training"},
     {"data", "pair"},
     {"execution"},
     {"gan", "config", "features", "own_images"},
-    {"presets", "runtime", "real_side"},
-    {"evaluate", "assembly"},
+    {"presets", "runtime", "real_side", "run_folder"},
+    {"evaluate", "assembly", "runs"},
     {"callbacks"},
     {"run"},
     {"pretrained"},

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import GAN, benchmark, models
-from fashion_gan.benchmark import arithmetic, book, svg
+from fashion_gan import GAN, benchmark, models, svg
+from fashion_gan.benchmark import arithmetic, book
 from fashion_gan.cli import main
 
 SMALL = ["--rounds", "1", "--steps", "2", "--steps-per-execution", "2", "--batch-size", "8"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fashion_gan
-from fashion_gan import assembly, cli, features, pretrained, run
+from fashion_gan import assembly, cli, features, pretrained, run_folder
 from fashion_gan.config import Config
 
 
@@ -35,8 +35,8 @@ def test_what_is_packed_is_the_sampling_generator(make_gan, tmp_path, monkeypatc
     gan.fit(np.random.default_rng(0).random((64, 28, 28, 1)), batch_size=32, verbose=0)
     (tmp_path / "run").mkdir()
     gan.save(tmp_path / "run/model.keras")
-    run._write(tmp_path / "run/config.json", {"ema_decay": 0.5, "epochs": 1})
-    run._write(tmp_path / "run/scores.json", {"scores": {}})
+    run_folder.write(tmp_path / "run/config.json", {"ema_decay": 0.5, "epochs": 1})
+    run_folder.write(tmp_path / "run/scores.json", {"scores": {}})
     pretrained.pack(tmp_path / "run", "mine", tmp_path)
     loaded = pretrained.load_pretrained("mine", tmp_path)
     np.testing.assert_allclose(loaded.sample(5, seed=1), gan.sample(5, seed=1), atol=2e-3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import assembly, data, evaluate, run
+from fashion_gan import assembly, data, evaluate, run, run_folder
 from fashion_gan.cli import main
 from fashion_gan.config import Config
 
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 def test_a_run_folder_holds_all_that_one_needs_to_know(folder):
     names = {path.name for path in folder.iterdir()}
     assert names >= {"train", "validation", "images", "samples", "backup", "model.keras"}
-    assert run.read_config(folder) == Config(epochs=2, **SMALL)
+    assert run_folder.read_config(folder) == Config(epochs=2, **SMALL)
     assert json.loads((folder / "versions.json").read_text())["tensorflow"] == tf.__version__
     pictures = sorted(path.name for path in (folder / "samples").iterdir())
     assert pictures == ["epoch_0000.png", "epoch_0001.png", "epoch_0002.png", "real.png"]
@@ -209,7 +209,7 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
 
 
 def test_default_run_folders_never_collide(tmp_path):
-    made = [run.new_folder(tmp_path, "dense").name for _ in range(3)]
+    made = [run_folder.new_folder(tmp_path, "dense").name for _ in range(3)]
     assert made == ["dense", "dense-2", "dense-3"]
 
 

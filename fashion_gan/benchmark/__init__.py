@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fashion_gan.benchmark.svg import Bar, bars
 from fashion_gan.benchmark.variants import BOOK_PAIRS, VARIANTS, Variant, find
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
+from fashion_gan.svg import Bar, bars
 
 __all__ = ["VARIANTS", "Variant", "chart", "compare", "find", "processor", "table"]
 

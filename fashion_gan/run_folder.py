@@ -1,0 +1,160 @@
+"""The folder of a run: what its files are called, whose it is, and how far the run has come."""
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fashion_gan.config import Config
+
+try:
+    import fcntl
+except ImportError:  # Windows has none: there a folder cannot be locked
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "CONFIG",
+    "METRICS",
+    "MODEL",
+    "MONITOR",
+    "SAMPLES",
+    "SCORES",
+    "claim",
+    "is_run",
+    "is_running",
+    "new_folder",
+    "occupied",
+    "read_config",
+    "whole",
+    "write",
+]
+
+CONFIG, MODEL, METRICS = "config.json", "model.keras", "metrics.jsonl"
+MONITOR, SCORES, SAMPLES = "monitor.json", "scores.json", "samples"
+_LOCK = ".lock"
+
+
+def is_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is that of a run, finished or not."""
+    return (Path(folder) / CONFIG).exists()
+
+
+def read_config(folder: str | os.PathLike[str], default: Config | None = None) -> Config:
+    """The config of a run folder, or `default` if no run has begun there.
+
+    Raises:
+        FileNotFoundError: if no run has begun there, and there is no default.
+        ValueError: if its `config.json` is not one.
+    """
+    path = Path(folder) / CONFIG
+    if default is not None and not path.exists():
+        return default
+    try:
+        return Config.from_dict(json.loads(path.read_text()))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is no config of a run: {error}") from error
+
+
+def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
+    """Make and return `parent/name`, or `parent/name-2` and so on if that is taken."""
+    number = 1
+    while True:
+        folder = Path(parent) / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def claim(folder: Path, config: Config, resume: bool) -> None:
+    """Make the folder if it is needed, and make sure that a run of this config may use it.
+
+    Raises:
+        FileExistsError: if it holds something that is not to be resumed.
+        ValueError: if the run to be resumed has another config, of which only `epochs` may grow.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file. Name a folder for the run.")
+    if resume and is_run(folder):
+        _check_same(config, read_config(folder))
+    elif folder.exists() and any(path.name != _LOCK for path in folder.iterdir()):
+        raise FileExistsError(
+            f"{folder} is not empty. Go on with the run in it by --resume, or name another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _check_same(config: Config, before: Config) -> None:
+    changes = [
+        f"{field.name} was {getattr(before, field.name)!r}, now {getattr(config, field.name)!r}"
+        for field in dataclasses.fields(config)
+        if field.name != "epochs" and getattr(config, field.name) != getattr(before, field.name)
+    ]
+    if config.epochs < before.epochs:
+        changes.append(f"epochs was {before.epochs}, now {config.epochs}: it may only grow")
+    if changes:
+        raise ValueError(f"A resumed run keeps its config: {'; '.join(changes)}.")
+
+
+@contextmanager
+def occupied(folder: Path) -> Iterator[None]:
+    """Hold a run folder for this process alone; it is free again even after SIGKILL.
+
+    Raises:
+        BlockingIOError: if another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    with (folder / _LOCK).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise BlockingIOError(
+                f"A training is under way in {folder} ({file.read().strip() or 'just begun'}). "
+                "Wait until it ends, or name another folder."
+            ) from None
+        except OSError:  # a disk of another host that cannot lock
+            yield
+            return
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def is_running(folder: str | os.PathLike[str]) -> bool:
+    """Whether a process of this host trains in a run folder now."""
+    path = Path(folder) / _LOCK
+    if fcntl is None or not path.exists():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON so that the file is never half written."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")
+
+
+@contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` once it is written."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}")
+    yield partial
+    os.replace(partial, path)
