@@ -11,7 +11,7 @@ export FASHION_MNIST_DIR
 # Where the system has no package lists, `apt-get update` makes some here, without root.
 APT_OWN = apt-get -q -o Dir::State::lists=$(CURDIR)/.data/apt/lists -o Dir::Cache=$(CURDIR)/.data/apt
 
-.PHONY: help setup data data-check data-debian train test lint types tests wheel tensorboard clean
+.PHONY: help setup data data-check data-debian train test lint types tests browser wheel tensorboard clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -ts:
@@ -49,6 +49,9 @@ types: setup
 	$(PYTHON) -m mypy
 tests: data
 	$(PYTHON) -m pytest -n 2 --dist loadfile
+browser:  ## Debian's chromium, without which the tests of TensorBoard's page are skipped
+	@command -v chromium >/dev/null || { apt-get -q update && apt-get -q install -y chromium; } || \
+	  echo "There is no chromium, and it could not be installed: tests of web pages are skipped."
 wheel: setup
 	rm -rf build dist
 	$(PYTHON) -m build -q --wheel

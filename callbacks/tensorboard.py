@@ -1,17 +1,37 @@
 """TensorBoard's scalars, counted in finished epochs, with no step twice after a resumption."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalars
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import summary as hparams
+from tensorboard.plugins.hparams import summary_v2 as hparams_v2
 
 from fashion_gan.training import is_chief
 
 __all__ = ["TensorBoard"]
 
 _COUNTED_IN_STEPS = ("batch_", "evaluation_")  # so Keras names them; all others count epochs
+
+
+_PAGE = {
+    "losses": ["epoch_[dg]_loss"],
+    "accuracies of the discriminator": ["epoch_d_accuracy_(real|fake)"],
+    "mean logits": ["epoch_d_logit_(real|fake)"],
+    "Fréchet distance": ["epoch_frechet_distance"],
+    "Fréchet distance in pixels": ["epoch_pixel_frechet_distance"],
+    "precision, recall and coverage": ["epoch_(precision|recall|coverage)"],
+    "shares of the classes": ["epoch_share_.*"],
+    "what the alarm finds": ["epoch_findings", "epoch_missing_classes"],
+    "gradients and updates": ["epoch_[dg]_(gradient_norm|update_ratio)"],
+}
+"""Title of a chart to patterns of its scalars, under TensorBoard's *Custom Scalars*."""
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
@@ -21,16 +41,26 @@ class TensorBoard(keras.callbacks.TensorBoard):
     number of train steps. When training begins, events in `log_dir` and below it that the training
     will write again are dropped. Of several workers, the chief writes.
 
+    Under *Custom Scalars*, one page shows what belongs together: both losses, both accuracies,
+    distances, shares of the classes.
+
     Args:
         log_dir: folder of the run.
         write_graph: whether to write the graph of the model.
+        settings: of the run, by name, as numbers, strings and bools: *HParams* then has a row for
+            it, beside those of other runs.
         arguments: the others of `keras.callbacks.TensorBoard`.
     """
 
     def __init__(
-        self, log_dir: str | os.PathLike[str], write_graph: bool = False, **arguments: Any
+        self,
+        log_dir: str | os.PathLike[str],
+        write_graph: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__(log_dir, write_graph=write_graph, **arguments)
+        self.settings = settings
         self._begun = False
 
     def set_model(self, model: keras.Model) -> None:
@@ -54,6 +84,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
             for path in Path(self.log_dir).rglob("events.out.tfevents.*"):
                 _rewind(path, epoch, self.model.steps)
             self._begun = True
+            if epoch == 0:
+                self._lay_out()
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -65,6 +97,30 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the epoch's numbers."""
         super().on_epoch_end(epoch + 1, logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the row of the run."""
+        if self.settings is not None:
+            self._write_row(hparams.session_end_pb(api_pb2.STATUS_SUCCESS))
+        super().on_train_end(logs)
+
+    def _write_row(self, content: Any) -> None:
+        """Write to the folder itself, where *HParams* looks for what its sub-folders log."""
+        with tf.summary.create_file_writer(self.log_dir).as_default(step=0):
+            tf.summary.experimental.write_raw_pb(content.SerializeToString())
+
+    def _lay_out(self) -> None:
+        charts = [
+            layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=patterns))
+            for title, patterns in _PAGE.items()
+        ]
+        page = layout_pb2.Category(title="GAN at a glance", chart=charts)
+        layout = custom_scalars.pb(layout_pb2.Layout(category=[page]))
+        with self._train_writer.as_default(step=0):
+            tf.summary.experimental.write_raw_pb(layout.SerializeToString())
+        if self.settings is not None:
+            row = hparams_v2.hparams_pb(self.settings, trial_id=os.path.abspath(self.log_dir))
+            self._write_row(row)
 
 
 def _rewind(path: Path, epoch: int, steps: int) -> None:

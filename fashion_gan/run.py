@@ -105,7 +105,7 @@ def train(
             validation_data=validation,
             callbacks=[
                 *_measures(folder, config, split),
-                TensorBoard(folder),
+                TensorBoard(folder, settings=dataclasses.asdict(config)),
                 ImageGrid(
                     folder,
                     every=config.image_every,

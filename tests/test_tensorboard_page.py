@@ -1,0 +1,83 @@
+"""What a person sees: a real TensorBoard on a real run, in a real browser."""
+
+import dataclasses
+import re
+import warnings
+
+import pytest
+from browser_pages import BROWSER, browser_page, tensorboard
+
+from fashion_gan import evaluate, run
+from fashion_gan.config import Config
+
+pytest.importorskip("playwright")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A browser page, and the address of a TensorBoard with two short runs."""
+    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    logs = tmp_path_factory.mktemp("logs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "QUICK", small)
+        patch.setattr(evaluate, "FULL", dataclasses.replace(small, count=400, bins=5))
+        for name, rate in (("slow", 1e-4), ("fast", 2e-3)):
+            config = Config(epochs=2, batch_size=5000, steps_per_execution=4, g_learning_rate=rate)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the alarm speaks, with good reason
+                run.train(config, logs / name, verbose=0)
+    with tensorboard(logs) as address, browser_page() as page:
+        page.address = address
+        yield page
+
+
+def open_tab(page, name):
+    """Show a tab of TensorBoard, loaded anew."""
+    page.goto(f"{page.address}/#{name}")
+    page.reload()
+
+
+def wait_for(page, *texts):
+    """Wait until each of the texts is to be seen."""
+    for text in texts:
+        page.get_by_text(text, exact=True).first.wait_for(state="visible")
+
+
+def test_one_page_shows_what_belongs_together(page):
+    open_tab(page, "custom_scalars")
+    wait_for(page, "GAN at a glance", "losses", "accuracies of the discriminator")
+    wait_for(page, "Fréchet distance", "precision, recall and coverage", "shares of the classes")
+    wait_for(page, "Matches (8)")  # two losses, of two runs, each in training and validation
+    wait_for(page, "Matches (20)")  # ten classes, of two runs
+    page.get_by_text("epoch_g_loss").first.wait_for(state="attached")
+
+
+def test_images_have_names_descriptions_and_steps_in_epochs(page):
+    open_tab(page, "images")
+    wait_for(page, "real", "samples/fixed_latents", "samples/fresh_latents")
+    picture = page.locator("tf-image-loader img").first
+    picture.wait_for(state="visible")
+    assert picture.evaluate("image => image.naturalWidth") > 200
+    page.locator(".heading-label", has_text=re.compile(r"step\s+2")).first.wait_for()
+    page.get_by_text("noise turns into clear images").first.wait_for(state="attached")
+
+
+def test_scalars_of_both_networks_are_there(page):
+    open_tab(page, "scalars")
+    wait_for(page, "epoch_d_accuracy_fake", "epoch_d_loss")
+
+
+def test_hparams_has_a_row_a_run_and_begins_with_what_differs(page):
+    open_tab(page, "hparams")
+    wait_for(page, "Trial ID", "g_learning_rate", "0.00010000", "0.0020000")
+    heads = " ".join(page.locator("vaadin-grid-cell-content").all_inner_texts())
+    assert heads.index("g_learning_rate") < heads.index("alarm")
+
+
+def test_the_projector_shows_real_and_generated_images_as_points(page):
+    open_tab(page, "projector")
+    inner = page.frame_locator("iframe").frame_locator("iframe")
+    inner.get_by_text("Points:").wait_for()
+    inner.locator("canvas").first.wait_for()
+    inner.get_by_text("Label by").first.wait_for(state="attached")
