@@ -82,10 +82,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _sample(options: argparse.Namespace) -> None:
     run = _run_module(options)
-    from fashion_gan import pretrained
-
-    known = options.run in pretrained.cards()
-    gan = pretrained.load_pretrained(options.run) if known else run.load(options.run)
+    gan = _gan(options.run)
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
     run.sample(gan, options.count, options.seed, out, labels=options.label, raw=options.raw)
     print(f"{options.count} images: {out}")
@@ -133,6 +130,14 @@ def _animate(options: argparse.Namespace) -> None:
     print(f"{count} epochs: {out}")
 
 
+def _export(options: argparse.Namespace) -> None:
+    _run_module(options)
+    from fashion_gan.export import export
+
+    card = export(_gan(options.run), options.out, options.format, raw=options.raw)
+    print(f"The generator: {options.out}. Its inputs and the range of its images: {card}")
+
+
 def _runs(options: argparse.Namespace) -> None:
     found = runs.find(options.folder)
     if options.json:
@@ -177,6 +182,14 @@ def _run_module(options: argparse.Namespace) -> Any:
     from fashion_gan import run
 
     return run
+
+
+def _gan(source: str) -> Any:
+    """The GAN of a run folder, a `.keras` file, or a pretrained name."""
+    from fashion_gan import pretrained, run
+
+    known = source in pretrained.cards()
+    return pretrained.load_pretrained(source) if known else run.load(source)
 
 
 def _config(options: argparse.Namespace) -> Config:
@@ -305,6 +318,19 @@ def _parser() -> argparse.ArgumentParser:
         "then generated ones) and closest.png (samples above their nearest training images)",
     )
     evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    exporting = _command(commands, "export", _export, "write a generator for other runtimes")
+    exporting.add_argument(
+        "run", metavar="RUN", help="folder of a run, .keras file, or a pretrained name"
+    )
+    exporting.add_argument(
+        "--out", metavar="PATH", required=True, help="FILE.onnx, FILE.tflite, or a new folder"
+    )
+    exporting.add_argument(
+        "--format", metavar="NAME", help="saved_model, onnx or litert (default: by PATH)"
+    )
+    exporting.add_argument(
+        "--raw", action="store_true", help="the trained generator, even if it has an average"
+    )
     listing = _command(commands, "runs", _runs, "list runs: what, how far, how good")
     listing.add_argument(
         "folder", nargs="?", default="logs", metavar="FOLDER", help="with runs in it (default logs)"

@@ -27,7 +27,7 @@ FLOORS = [
     {"evaluate", "assembly", "runs"},
     {"callbacks"},
     {"run"},
-    {"pretrained"},
+    {"pretrained", "export"},
     {"report"},
     {"benchmark"},
     {"cli"},

@@ -1,0 +1,97 @@
+"""The generator for other runtimes: as SavedModel, ONNX or LiteRT, by Keras' own exporters."""
+
+import contextlib
+import importlib.util
+import io
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from fashion_gan import run_folder, runtime
+from fashion_gan.gan import GAN
+from fashion_gan.registry import lookup
+
+__all__ = ["FORMATS", "export"]
+
+FORMATS = {"saved_model": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
+"""Our name to Keras'."""
+
+_SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
+_PACKAGES = {"onnx": ("onnx", "tf2onnx")}
+
+
+def export(
+    gan: GAN, out: str | os.PathLike[str], format: str | None = None, *, raw: bool = False
+) -> Path:
+    """Write the generator that draws the samples, for batches of any size.
+
+    Its inputs are `latents`, float32 `(batch, latent_dim)` of standard normals, and, of a
+    conditional pair, `labels`, int32 `(batch,)`; its output is images `(batch, height, width,
+    channels)`. A JSON file, `fashion_gan.json` within a SavedModel and `OUT.json` beside a file,
+    tells their sizes and the `value_range` of the images.
+
+    Args:
+        gan: that has the generator.
+        out: folder of a SavedModel, or file; it must not exist.
+        format: a name of `FORMATS`; by default `"onnx"` for `.onnx`, `"litert"` for `.tflite`, and
+            else `"saved_model"`.
+        raw: the generator that is trained, even if there is an average of it.
+
+    Returns:
+        The path of the JSON file.
+
+    Raises:
+        FileExistsError: if `out` exists.
+        ImportError: if a package is missing that Keras needs for the format.
+        ValueError: for an unknown format.
+    """
+    out = Path(out)
+    format = format or _SUFFIXES.get(out.suffix, "saved_model")
+    keras_format = lookup(FORMATS, format, "format")
+    card = out / "fashion_gan.json" if format == "saved_model" else Path(f"{out}.json")
+    for path in (out, card):
+        if path.exists():
+            raise FileExistsError(f"{path} exists. Delete it, or name another.")
+    missing = [name for name in _PACKAGES.get(format, ()) if not importlib.util.find_spec(name)]
+    if missing:
+        raise ImportError(
+            f"The format {format!r} needs {' and '.join(missing)}: "
+            'pip install "fashion-gan[export]".'
+        )
+    generator = gan.generator if raw or gan.average is None else gan.average
+    signature: Any = [
+        keras.InputSpec(shape=(None, gan.latent_dim), dtype="float32", name="latents")
+    ]
+    if gan.num_classes is not None:
+        signature = [[*signature, keras.InputSpec(shape=(None,), dtype="int32", name="labels")]]
+    with (
+        run_folder.whole(out) as partial,
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # Keras and tf2onnx use what NumPy will not have for long
+        shutil.rmtree(partial, ignore_errors=True)
+        # Keras takes the format of a file by its suffix as well.
+        written = partial.with_name(f"{partial.name}{out.suffix}") if out.suffix else partial
+        generator.export(written, format=keras_format, input_signature=signature, verbose=False)
+        if written != partial:
+            os.replace(written, partial)
+    run_folder.write(
+        card,
+        {
+            "inputs": {
+                "latents": ["batch", gan.latent_dim],
+                **({} if gan.num_classes is None else {"labels": ["batch"]}),
+            },
+            "output": ["batch", *gan.image_shape],
+            "value_range": list(gan.value_range),
+            "num_classes": gan.num_classes,
+            "averaged": generator is gan.average,
+            "made_with": runtime.versions(),
+        },
+    )
+    return card

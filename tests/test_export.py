@@ -1,0 +1,115 @@
+"""Exported generators, each in its own runtime, against Keras."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashion_gan import GAN, models
+from fashion_gan.cli import main
+from fashion_gan.export import FORMATS, export
+
+TOLERANCE = 1e-5
+"""Of pixels: the runtimes add up in another order."""
+
+
+def saved_model(path, inputs):
+    loaded = tf.saved_model.load(str(path))
+    values = list(inputs.values())
+    return loaded.serve(values if len(values) > 1 else values[0]).numpy()
+
+
+def onnx(path, inputs):
+    runtime = pytest.importorskip("onnxruntime")
+    (output,) = runtime.InferenceSession(str(path)).run(None, inputs)
+    return output
+
+
+def litert(path, inputs):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
+    details = {
+        name: detail
+        for detail in interpreter.get_input_details()
+        for name in inputs
+        if f"_{name}:" in detail["name"]
+    }
+    for name, value in inputs.items():
+        interpreter.resize_tensor_input(details[name]["index"], value.shape)
+    interpreter.allocate_tensors()
+    for name, value in inputs.items():
+        interpreter.set_tensor(details[name]["index"], value)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+RUNTIMES = {
+    "saved_model": (saved_model, "folder"),
+    "onnx": (onnx, "file.onnx"),
+    "litert": (litert, "file.tflite"),
+}
+
+
+@pytest.fixture(scope="module", params=["dense", "dcgan", "resnet"])
+def gan(request):
+    """Each conditional but the book's dense, which has an average."""
+    keras.utils.set_random_seed(3)
+    if request.param == "dense":
+        gan = GAN(*models.build("dense"))
+        gan.compile(ema_decay=0.9)
+        first = gan.average.layers[0]
+        first.set_weights([2 * weight + 0.1 for weight in first.get_weights()])
+        return gan
+    size = {"width": 8}
+    return GAN(*models.build(request.param, num_classes=10, image_shape=(16, 16, 3), **size))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("raw", [False, True], ids=["sampling", "raw"])
+def test_the_exported_generator_draws_what_keras_draws(gan, format, raw, tmp_path):
+    if raw and gan.average is None:
+        pytest.skip("both are one")
+    run, name = RUNTIMES[format]
+    card = json.loads(export(gan, tmp_path / name, raw=raw).read_text())
+    latents = np.random.default_rng(0).standard_normal((5, gan.latent_dim)).astype("float32")
+    inputs, labels = {"latents": latents}, None
+    if gan.num_classes is not None:
+        labels = inputs["labels"] = np.array([0, 9, 4, 4, 1], "int32")
+    images = run(tmp_path / name, inputs)
+    wanted = gan.sample(latents=latents, labels=labels, raw=raw)
+    np.testing.assert_allclose(images, wanted, rtol=0, atol=TOLERANCE)
+    assert card["value_range"] == list(gan.value_range)
+    assert card["output"] == ["batch", *images.shape[1:]]
+    assert set(card["inputs"]) == set(inputs)
+    assert card["averaged"] == (gan.average is not None and not raw)
+    if gan.average is not None:
+        other = gan.sample(latents=latents, raw=not raw)
+        assert np.abs(images - other).max() > 0.01
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_is_there_is_not_overwritten_and_an_unknown_format_is_named(tmp_path):
+    gan = GAN(*models.build("dense"))
+    (tmp_path / "a.onnx").write_text("mine")
+    with pytest.raises(FileExistsError, match="a.onnx exists"):
+        export(gan, tmp_path / "a.onnx")
+    assert (tmp_path / "a.onnx").read_text() == "mine"
+    with pytest.raises(ValueError, match="Did you mean 'onnx'"):
+        export(gan, tmp_path / "b", "onx")
+
+
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else name)
+    with pytest.raises(ImportError, match=r"needs onnx: pip install .fashion-gan\[export\]"):
+        export(GAN(*models.build("dense")), tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_exports_a_pretrained_generator(tmp_path, capsys):
+    out = tmp_path / "deep/er/dense.onnx"
+    assert main(["export", "dense", "--out", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out
+    assert onnx(out, {"latents": np.zeros((2, 30), "float32")}).shape == (2, 28, 28, 1)
+    assert main(["export", "dense", "--out", str(out)]) == 2
+    assert "exists" in capsys.readouterr().err
