@@ -17,6 +17,7 @@ from fashion_gan.config import Config
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 from fashion_gan.runtime import import_tensorflow_quietly, workers
+from fashion_gan.sweep import command as sweep_command
 
 __all__ = ["main"]
 
@@ -346,6 +347,10 @@ def _parser() -> argparse.ArgumentParser:
         commands, "benchmark", command.run, "time a train step, in variants that take turns"
     )
     command.add_flags(timing, _positive)
+    sweeping = _command(
+        commands, "sweep", sweep_command.run, "try settings and seeds, and say which matter"
+    )
+    sweep_command.add_flags(sweeping, _positive)
     return parser
 
 

@@ -22,7 +22,18 @@ _MODERN = Config(
 
 PRESETS: dict[str, Config] = {
     "dense": _BOOK,
-    "dense_modern": replace(_MODERN, r1=2.0, r2=2.0, epochs=40),
+    "dense_modern": replace(
+        _MODERN,
+        r1=0.5,
+        r2=0.5,
+        ema_decay=0.9999,
+        g_learning_rate=1.5e-3,
+        d_learning_rate=1.5e-3,
+        weight_decay=0.1,
+        batch_size=128,
+        epochs=200,
+        evaluate_every=5,
+    ),
     "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
     "resnet": replace(_MODERN, networks="resnet", latent_dim=64, r1=0.5, r2=0.5, epochs=20),
     "resnet_conditional": replace(

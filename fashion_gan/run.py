@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ def train(
     resume: bool = False,
     backup_seconds: float = 60.0,
     verbose: str | int = "auto",
+    watch: Callable[[int, Mapping[str, float]], bool] | None = None,
+    final: bool = True,
 ) -> GAN:
     """Train a config on Fashion-MNIST or on images of one's own; `folder` then holds the run.
 
@@ -67,6 +69,9 @@ def train(
         resume: go on with the run in `folder`, if it has begun.
         backup_seconds: time between two backups within an epoch.
         verbose: 0, 1 or 2, as in `keras.Model.fit`.
+        watch: called after each epoch with the number of finished epochs and the logs; the training
+            ends if it returns True.
+        final: measure by the full protocol at the end, and write `projector` and `scores.json`.
 
     Raises:
         BlockingIOError: if another process of this host trains in `folder`.
@@ -104,7 +109,8 @@ def train(
             verbose=verbose if chief else 0,
             validation_data=validation,
             callbacks=[
-                *_measures(folder, config, split),
+                *_measures(folder, config, split, final),
+                *_watched(gan, watch),
                 TensorBoard(folder, settings=dataclasses.asdict(config)),
                 ImageGrid(
                     folder,
@@ -274,7 +280,15 @@ def _datasets(split: data.Split, config: Config, value_range: tuple[float, float
     )
 
 
-def _measures(folder: Path, config: Config, split: data.Split) -> list[Any]:
+def _watched(gan: GAN, watch: Callable[[int, Mapping[str, float]], bool] | None) -> list[Any]:
+    def look(epoch: int, logs: dict[str, float]) -> None:
+        if watch is not None and watch(epoch + 1, logs):
+            gan.stop_training = True
+
+    return [keras.callbacks.LambdaCallback(on_epoch_end=look)] if watch else []
+
+
+def _measures(folder: Path, config: Config, split: data.Split, final: bool) -> list[Any]:
     """What measures: between epochs against validation images, at the end against test images."""
     own = bool(config.data)
     labelled = () if own else (features.load(), data.CLASS_NAMES)
@@ -292,9 +306,11 @@ def _measures(folder: Path, config: Config, split: data.Split) -> list[Any]:
             )
         scores = folder / run_folder.SCORES
         measures.append(
-            MetricEvaluation(quick, config.evaluate_every, final=full, final_file=scores)
+            MetricEvaluation(
+                quick, config.evaluate_every, final=full if final else None, final_file=scores
+            )
         )
-        if not own:
+        if not own and final:
             measures.append(FeatureProjector(folder, split.validation_images, *labelled))
     if config.alarm != "off":
         measures.append(

@@ -29,7 +29,7 @@ FLOORS = [
     {"run"},
     {"pretrained", "export"},
     {"report"},
-    {"benchmark"},
+    {"benchmark", "sweep"},
     {"cli"},
     {"__main__", "__init__"},
 ]

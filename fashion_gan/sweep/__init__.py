@@ -1,0 +1,7 @@
+"""Sweeps: settings and seeds tried through Optuna, and how sensitive training is to each."""
+
+from fashion_gan.sweep.sensitivity import chart, sensitivity, table
+from fashion_gan.sweep.space import Range, Space, parse
+from fashion_gan.sweep.work import study, work
+
+__all__ = ["Range", "Space", "chart", "parse", "sensitivity", "study", "table", "work"]

@@ -1,0 +1,99 @@
+"""The command `fashion-gan sweep`: its flags, and what it prints."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fashion_gan import run_folder, sweep
+from fashion_gan.presets import PRESETS
+from fashion_gan.registry import lookup
+from fashion_gan.runtime import import_tensorflow_quietly
+
+__all__ = ["add_flags", "run"]
+
+
+def add_flags(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
+    """Add the flags that `run` reads; `positive` reads a number of at least 1."""
+    parser.add_argument(
+        "settings",
+        nargs="+",
+        metavar="NAME=VALUES",
+        help="a setting and what to try: r1=0.1,1 or g_learning_rate=1e-4..1e-2:log",
+    )
+    parser.add_argument("--preset", default="dense", help=f"one of: {', '.join(PRESETS)}")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="of each training")
+    parser.add_argument(
+        "--seeds", type=positive, default=3, metavar="N", help="trainings in a trial (default 3)"
+    )
+    parser.add_argument(
+        "--trials",
+        type=positive,
+        metavar="N",
+        help="that make enough (default: every point of a grid; 20 with a range)",
+    )
+    parser.add_argument(
+        "--folder",
+        metavar="FOLDER",
+        default="logs/sweep",
+        help="of the sweep; one that was begun goes on (default logs/sweep)",
+    )
+    parser.add_argument(
+        "--storage",
+        metavar="URL|FILE.log",
+        help="a database, or a journal on a shared disk, for workers on many hosts "
+        "(default: SQLite in FOLDER)",
+    )
+    parser.add_argument("--chart", metavar="FILE.svg", help="draw the distances as bars")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Work on the sweep until it has enough, then say how sensitive training is."""
+    space = dict(sweep.parse(text) for text in options.settings)
+    if "seed" in space or "epochs" in space:
+        raise ValueError("Give --seeds and --epochs; they are no settings to vary.")
+    if len(space) < len(options.settings):
+        raise ValueError(f"A setting is there twice. Received: {' '.join(options.settings)}.")
+    config = lookup(PRESETS, options.preset, "preset")
+    config = dataclasses.replace(config, epochs=options.epochs or config.epochs, evaluate_every=1)
+    options.on_interrupt = "The sweep is kept; the same command goes on with it."
+    study = sweep.study(options.folder, space, options.storage)
+    if not options.tensorflow_log:
+        import_tensorflow_quietly()
+    from fashion_gan.run import train
+
+    sweep.work(
+        study,
+        options.folder,
+        config,
+        space,
+        range(1, options.seeds + 1),
+        options.trials,
+        train=lambda config, folder, watch: train(
+            config,
+            folder,
+            data_dir=options.data_dir,
+            resume=True,
+            verbose=0,
+            watch=watch,
+            final=False,
+        ),
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    found = sweep.sensitivity(study)
+    if options.json:
+        best = None if not any(found.values()) else study.best_trial
+        content = {"sensitivity": found, "best": best and {**best.params, "score": best.value}}
+        print(json.dumps(content, indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(sweep.table(found))
+    if options.chart:
+        with run_folder.whole(Path(options.chart)) as partial:
+            partial.write_text(sweep.chart(found))
+        print(f"The distances as bars: {options.chart}", file=sys.stderr)

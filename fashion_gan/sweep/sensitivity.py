@@ -1,0 +1,102 @@
+"""How sensitive training is: for each value of a setting, what its runs reached."""
+
+import itertools
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fashion_gan import svg
+from fashion_gan.sweep.work import SCORE
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["chart", "sensitivity", "table"]
+
+
+def sensitivity(made: "optuna.Study") -> dict[str, list[dict[str, Any]]]:
+    """For each setting and value: what its runs reached, over all other settings and seeds.
+
+    Ranges are cut into thirds of the trials. Each row has `value`, `runs`, `mean`, `sd`, `least`,
+    `largest` of the distance, and `collapsed`, a share of the runs. Pruned trials count with the
+    seeds that they finished.
+    """
+    trials = [trial for trial in made.get_trials(deepcopy=False) if "reached" in trial.user_attrs]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in json.loads(made.user_attrs["space"]):
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for label, trial in _grouped(name, [t for t in trials if name in t.params]):
+            groups.setdefault(label, []).extend(trial.user_attrs["reached"])
+        found[name] = [{"value": label, **_spread(reached)} for label, reached in groups.items()]
+    return found
+
+
+def _grouped(name: str, trials: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Each trial with the label of its value, in the order of the values."""
+    if not trials:
+        return []
+    values = [trial.params[name] for trial in trials]
+    numbers = all(isinstance(value, int | float) for value in values)
+    order = sorted(range(len(trials)), key=lambda i: values[i] if numbers else str(values[i]))
+    categorical = type(trials[0].distributions[name]).__name__ == "CategoricalDistribution"
+    if categorical or len(set(values)) <= 3:
+        return [(f"{values[i]:g}" if numbers else str(values[i]), trials[i]) for i in order]
+    cuts = [round(len(order) * part / 3) for part in range(4)]
+    made = []
+    for start, end in itertools.pairwise(cuts):
+        part = order[start:end]
+        label = f"{values[part[0]]:.3g} to {values[part[-1]]:.3g}"
+        made += [(label, trials[i]) for i in part]
+    return made
+
+
+def _spread(reached: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    distances = [one[SCORE] for one in reached]
+    return {
+        "runs": len(distances),
+        "mean": statistics.fmean(distances),
+        "sd": statistics.stdev(distances) if len(distances) > 1 else 0.0,
+        "least": min(distances),
+        "largest": max(distances),
+        "collapsed": statistics.fmean(one["collapsed"] for one in reached),
+    }
+
+
+def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
+    """What `sensitivity` returned as a `rich` table."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    made = Table(box=SIMPLE, pad_edge=False)
+    for column, head in enumerate(
+        ("setting", "value", "runs", "Fréchet", "sd", "least", "largest", "collapsed")
+    ):
+        made.add_column(head, justify="right" if column > 1 else "left")
+    for name, rows in found.items():
+        for index, row in enumerate(rows):
+            numbers = [f"{row[key]:.2f}" for key in ("mean", "sd", "least", "largest")]
+            share = f"{row['collapsed']:.0%}"
+            label = name if not index else ""
+            made.add_row(label, row["value"], str(row["runs"]), *numbers, share)
+    return made
+
+
+def chart(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """What `sensitivity` returned as bars in an SVG document: means, from least to largest.
+
+    Raises:
+        ValueError: if no run is finished.
+    """
+    drawn = [
+        svg.Bar(
+            f"{name} {row['value']}"
+            + (f", {row['collapsed']:.0%} collapsed" if row["collapsed"] else ""),
+            row["mean"],
+            row["least"],
+            row["largest"],
+        )
+        for name, rows in found.items()
+        for row in rows
+    ]
+    return svg.bars("Fréchet distance by setting", "", drawn)

@@ -1,0 +1,214 @@
+"""The trials of a sweep: one study, in which as many processes work as one likes."""
+
+import dataclasses
+import json
+import os
+import shutil
+import socket
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fashion_gan import run_folder, runs
+from fashion_gan.config import Config
+from fashion_gan.sweep.space import Space, grid, points, suggest
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["SCORE", "study", "work"]
+
+Watch = Callable[[int, Mapping[str, float]], bool]
+Train = Callable[[Config, Path, Watch], Any]
+
+SCORE = "frechet_distance"
+_WORKERS = "workers"  # a folder for each, locked as long as it works
+
+
+def study(
+    folder: str | os.PathLike[str],
+    space: Space,
+    storage: str | None = None,
+) -> "optuna.Study":
+    """Open the sweep of a folder, or begin it.
+
+    Lists alone make a grid, of which every point is tried; with a range, Optuna's tree-structured
+    Parzen estimator chooses. A trial is pruned if its distance after an epoch is above the median
+    of the others at that epoch.
+
+    Args:
+        folder: of the sweep; made when needed.
+        space: settings to their values.
+        storage: a URL of a database, or a `.log` file for Optuna's journal, which workers on many
+            hosts can share; by default `FOLDER/study.db`.
+
+    Raises:
+        ImportError: if Optuna is missing.
+        ValueError: if the sweep began with another space.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ImportError('Sweeps need Optuna: pip install "fashion-gan[sweep]".') from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
+    opened: Any = storage
+    if storage.endswith(".log"):
+        from optuna.storages.journal import JournalFileBackend
+
+        opened = optuna.storages.JournalStorage(JournalFileBackend(storage))
+    described = json.dumps({name: list(values) for name, values in space.items()})
+    arguments = {
+        "storage": opened,
+        "study_name": folder.resolve().name,
+        "sampler": optuna.samplers.TPESampler(constant_liar=True),
+        "pruner": optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+    }
+    try:
+        made = optuna.create_study(**arguments)  # of several workers, one succeeds
+    except optuna.exceptions.DuplicatedStudyError:
+        made = optuna.load_study(**arguments)
+        before = _wait_for(lambda: made.user_attrs.get("space"))
+        if before != described:
+            raise ValueError(
+                f"The sweep in {folder} began with {before}. Received: {described}. Give the same "
+                "settings, or another folder."
+            ) from None
+        return made
+    for point in grid(space):
+        made.enqueue_trial(point, user_attrs={"point": point})
+    made.set_user_attr("space", described)
+    return made
+
+
+def _wait_for(look: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """What `look` returns once it is something, or at last nothing."""
+    until = time.monotonic() + seconds
+    while (found := look()) is None and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
+
+
+class _Surplus(Exception):
+    """There was no point of the grid left for a trial."""
+
+
+def work(
+    made: "optuna.Study",
+    folder: str | os.PathLike[str],
+    config: Config,
+    space: Space,
+    seeds: Sequence[int],
+    trials: int | None = None,
+    *,
+    train: Train,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Train trials until the sweep has enough; call it in as many processes as one likes.
+
+    A trial is a point of the space, trained with each of the seeds in a run folder of its own,
+    `FOLDER/trial-0003/seed-1`. Its score is the mean over the seeds of the last quick Fréchet
+    distance. What a killed worker of this host had begun goes on from its backups.
+
+    Args:
+        made: what `study` returned.
+        folder: of the sweep.
+        config: what all trials share.
+        space: settings to their values.
+        seeds: of the trainings in a trial.
+        trials: how many make enough; by default a grid's every point, and else 20.
+        train: called with a config, a run folder and what to call after each epoch, with the
+            number of finished epochs and the logs, and to end the training if that returns True;
+            it goes on with a run that is there.
+        say: is told of each trial that ends.
+    """
+    import optuna
+
+    folder = Path(folder)
+    size = points(space)
+    wanted = trials or size or 20
+    worker = f"{socket.gethostname()}-{os.getpid()}"
+
+    def objective(trial: "optuna.Trial") -> float:
+        if size is not None and "point" not in trial.user_attrs:
+            raise _Surplus
+        place = folder / trial.user_attrs.get("folder", f"trial-{trial.number:04d}")
+        trial.set_user_attr("folder", place.name)
+        trial.set_user_attr("worker", worker)
+        settings = {name: suggest(trial, name, values) for name, values in space.items()}
+        return _train_seeds(trial, place, dataclasses.replace(config, **settings), seeds, train)
+
+    def done() -> int:
+        over = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+        return len(made.get_trials(deepcopy=False, states=over))
+
+    def announce(study: "optuna.Study", trial: Any) -> None:
+        if trial.state == optuna.trial.TrialState.FAIL:
+            return
+        score = "pruned" if trial.value is None else f"Fréchet {trial.value:.2f}"
+        numbers = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in trial.params.values())
+        chosen = ", ".join(map(" ".join, zip(trial.params, numbers, strict=True)))
+        say(f"[{done()}/{wanted}] {chosen}: {score}")
+
+    def more() -> bool:
+        waiting = optuna.trial.TrialState.WAITING
+        return done() < wanted and (
+            size is None or bool(made.get_trials(deepcopy=False, states=(waiting,)))
+        )
+
+    home = folder / _WORKERS / worker
+    home.mkdir(parents=True, exist_ok=True)
+    with run_folder.occupied(home):
+        _take_up(made, folder, say)
+        while more():
+            made.optimize(objective, n_trials=1, callbacks=[announce], catch=(_Surplus,))
+
+
+def _train_seeds(
+    trial: "optuna.Trial", place: Path, config: Config, seeds: Sequence[int], train: Train
+) -> float:
+    """The mean distance over the seeds, and in the trial's attributes what each reached."""
+    import optuna
+
+    reached: list[dict[str, Any]] = []
+
+    def watch(epoch: int, logs: Mapping[str, float]) -> bool:
+        if reached or SCORE not in logs:
+            return False
+        with suppress(ValueError):  # a worker that was killed has reported it
+            trial.report(logs[SCORE], epoch)
+        return bool(trial.should_prune())
+
+    for seed in seeds:
+        folder = place / f"seed-{seed}"
+        train(dataclasses.replace(config, seed=seed), folder, watch)
+        shutil.rmtree(folder / "backup", ignore_errors=True)
+        run = runs.overview(folder)
+        if run.epochs < config.epochs:
+            raise optuna.TrialPruned
+        last = runs.history(folder)[-1]
+        reached.append({"seed": seed, SCORE: last[SCORE], "collapsed": run.state == "collapsed"})
+        trial.set_user_attr("reached", reached)
+    return statistics.fmean(one[SCORE] for one in reached)
+
+
+def _take_up(made: "optuna.Study", folder: Path, say: Callable[[str], None]) -> None:
+    """Enqueue again what workers of this host had begun when they were killed."""
+    import optuna
+
+    with suppress(BlockingIOError), run_folder.occupied(folder):
+        for trial in made.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+            worker = trial.user_attrs.get("worker", "")
+            ours = worker.startswith(f"{socket.gethostname()}-")
+            if not ours or run_folder.is_running(folder / _WORKERS / worker):
+                continue
+            place = trial.user_attrs["folder"]
+            made.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            point = trial.user_attrs.get("point", trial.params)
+            made.enqueue_trial(point, user_attrs={"folder": place, "point": point})
+            say(f"{place} was not finished; it goes on.")

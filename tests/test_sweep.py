@@ -1,0 +1,224 @@
+"""Sweeps: what they try, that nothing is lost or done twice, and what they say of it."""
+
+import dataclasses
+import itertools
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from sweep_worker import EPOCHS, SEEDS, SPACE, distance, train
+
+from fashion_gan import run, run_folder, sweep
+from fashion_gan.cli import main
+from fashion_gan.config import Config
+from fashion_gan.sweep import Range
+
+optuna = pytest.importorskip("optuna")
+WORKER = Path(__file__).parent / "sweep_worker.py"
+COMPLETE, PRUNED = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("r1=0.1,1,2", ("r1", [0.1, 1.0, 2.0])),
+        ("batch-size=32,64", ("batch_size", [32, 64])),
+        ("loss=hinge, minimax", ("loss", ["hinge", "minimax"])),
+        ("conditional=true,false", ("conditional", [True, False])),
+        ("r1=0.5..2", ("r1", Range(0.5, 2.0))),
+        ("g_learning_rate=1e-4..1e-2:log", ("g_learning_rate", Range(1e-4, 1e-2, True))),
+        ("batch_size=16..64", ("batch_size", Range(16, 64))),
+    ],
+)
+def test_settings_are_read_as_lists_and_ranges(text, expected):
+    assert sweep.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lr=1,2", "Received: setting='lr'"),
+        ("g_learning_rat=1,2", "Did you mean 'g_learning_rate'"),
+        ("r1", "Received: 'r1'"),
+        ("r1=", "Received: 'r1='"),
+        ("r1=1,1", "different values of type float"),
+        ("r1=2..1", "LOW..HIGH"),
+        ("r1=0..1:log", "LOW..HIGH:log"),
+        ("r1=1..2:lin", "LOW..HIGH:log"),
+        ("batch_size=1.5,2", "of type int"),
+        ("conditional=yes,no", "of type bool"),
+        ("batch_size=0,1", "Expected at least 1. Received: batch_size=0"),
+    ],
+)
+def test_what_cannot_be_read_is_named(text, said):
+    with pytest.raises(ValueError, match=said.replace("..", r"\.\.")):
+        sweep.parse(text)
+
+
+def work(folder, space=SPACE, **arguments):
+    made = sweep.study(folder, space)
+    arguments = {"seeds": SEEDS, "train": train, **arguments}
+    sweep.work(made, folder, Config(epochs=EPOCHS), space, **arguments)
+    return made
+
+
+def assert_each_point_was_tried_once(made):
+    """Each point has one trial that is complete or pruned."""
+    points = [tuple(t.params[n] for n in SPACE) for t in made.get_trials(states=(COMPLETE, PRUNED))]
+    assert sorted(points) == sorted(itertools.product(*SPACE.values()))
+
+
+def test_a_grid_is_tried_whole_and_scored_by_the_mean_over_the_seeds(tmp_path):
+    made = work(tmp_path / "sweep")
+    assert_each_point_was_tried_once(made)
+    for trial in made.get_trials(states=[COMPLETE]):
+        ends = [distance(Config(**trial.params, epochs=EPOCHS, seed=s), EPOCHS) for s in SEEDS]
+        assert trial.value == pytest.approx(sum(ends) / len(ends), rel=1e-12)
+    assert made.best_params == {"r1": 1.0, "loss": "minimax"}
+    before = len(made.trials)
+    work(tmp_path / "sweep")
+    assert len(made.trials) == before, "the same command again finds nothing to do"
+
+
+def test_a_trial_above_the_median_is_pruned_before_it_ends(tmp_path):
+    made = work(tmp_path / "sweep", {"r1": [float(r) for r in range(1, 10)]})
+    pruned = made.get_trials(states=[PRUNED])
+    assert pruned and all(trial.params["r1"] > 2 for trial in pruned)
+    for trial in pruned:
+        assert "reached" not in trial.user_attrs
+        lines = tmp_path / "sweep" / trial.user_attrs["folder"] / "seed-1/metrics.jsonl"
+        assert len(lines.read_text().splitlines()) < EPOCHS
+
+
+def test_with_a_range_as_many_trials_are_made_as_asked_for(tmp_path):
+    space = {"r1": Range(0.1, 10.0, True), "batch_size": Range(16, 32)}
+    made = work(tmp_path / "sweep", space, trials=7)
+    trials = made.get_trials(states=(COMPLETE, PRUNED))
+    assert len(trials) == 7
+    assert all(0.1 <= t.params["r1"] <= 10 and 16 <= t.params["batch_size"] <= 32 for t in trials)
+    found = sweep.sensitivity(made)
+    assert sum(row["runs"] for row in found["r1"]) == 2 * len(made.get_trials(states=[COMPLETE]))
+    assert len(found["r1"]) == min(3, len(made.get_trials(states=[COMPLETE])))
+
+
+def test_another_space_in_the_same_folder_is_refused(tmp_path):
+    sweep.study(tmp_path, SPACE)
+    with pytest.raises(ValueError, match="began with .*hinge.* Received: .*3.0"):
+        sweep.study(tmp_path, {"r1": [3.0]})
+
+
+def test_sensitivity_is_mean_spread_and_collapse_over_all_else(tmp_path):
+    found = sweep.sensitivity(work(tmp_path / "sweep"))
+    rows = {(name, row["value"]): row for name, rows in found.items() for row in rows}
+    middle = rows["r1", "1"]
+    ends = [
+        distance(Config(r1=1.0, loss=loss, epochs=EPOCHS, seed=seed), EPOCHS)
+        for loss in SPACE["loss"]
+        for seed in SEEDS
+    ]
+    if middle["runs"] == 4:  # else one was pruned
+        assert middle["mean"] == pytest.approx(sum(ends) / 4, rel=1e-12)
+        assert (middle["least"], middle["largest"]) == (min(ends), max(ends))
+    assert rows["loss", "minimax"]["mean"] < rows["loss", "hinge"]["mean"]
+    assert rows["loss", "minimax"]["collapsed"] == 0
+    assert rows["r1", "0"]["collapsed"] in (0.5, 0.0)
+    root = ElementTree.fromstring(sweep.chart(found))
+    assert any("minimax" in (node.text or "") for node in root.iter())
+    assert sweep.table(found).row_count == len(rows)
+
+
+@pytest.mark.parametrize("journal", [False, True], ids=["SQLite", "journal"])
+def test_workers_in_several_processes_share_the_trials(tmp_path, journal):
+    folder = tmp_path / "sweep"
+    storage = str(tmp_path / "sweep.log") if journal else f"sqlite:///{tmp_path / 'sweep.db'}"
+    sweep.study(folder, SPACE, storage)
+    command = [sys.executable, str(WORKER), str(folder), storage, "0.05"]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [worker.communicate(timeout=120)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
+    made = sweep.study(folder, SPACE, storage)
+    points = {tuple(t.params[n] for n in SPACE) for t in made.get_trials(states=(COMPLETE, PRUNED))}
+    assert points == set(itertools.product(*SPACE.values()))
+    assert sum("[" in text for text in said) >= 2, "more than one of them worked"
+    assert not [t for t in made.trials if not t.state.is_finished()]
+
+
+def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
+    folder, storage = tmp_path / "sweep", f"sqlite:///{tmp_path / 'sweep.db'}"
+    sweep.study(folder, SPACE, storage)
+    command = [sys.executable, str(WORKER), str(folder), storage, "0.4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
+        lines = folder / "trial-0000/seed-1/metrics.jsonl"
+        until = time.monotonic() + 60
+        while not lines.exists() or len(lines.read_text().splitlines()) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGKILL)
+    before = lines.read_text()
+    made = sweep.study(folder, SPACE, storage)
+    told = []
+    sweep.work(made, folder, Config(epochs=EPOCHS), SPACE, SEEDS, train=train, say=told.append)
+    assert "trial-0000 was not finished; it goes on." in told
+    assert_each_point_was_tried_once(made)
+    assert lines.read_text().startswith(before), "no epoch of it was made again"
+    assert [t.user_attrs["folder"] for t in made.trials].count("trial-0000") == 2
+
+
+def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):
+    made = sweep.study(tmp_path, SPACE)
+    trial = made.ask()
+    worker = f"{socket.gethostname()}-1"
+    trial.set_user_attr("folder", "trial-0000")
+    trial.set_user_attr("worker", worker)
+    home = tmp_path / "workers" / worker
+    home.mkdir(parents=True)
+    with run_folder.occupied(home):
+        work(tmp_path, trials=2)
+    assert made.trials[0].state == optuna.trial.TrialState.RUNNING
+    work(tmp_path)
+    assert made.trials[0].state == optuna.trial.TrialState.FAIL
+    assert_each_point_was_tried_once(made)
+
+
+def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch):
+    real = run.train
+    small = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": "off"}
+
+    def quick(config, folder, **arguments):
+        return real(dataclasses.replace(config, **small), folder, **arguments)
+
+    monkeypatch.setattr(run, "train", quick)
+    folder = tmp_path / "sweep"
+    command = ["sweep", "g_learning_rate=1e-3,1e-2", "--epochs", "1", "--seeds", "1"]
+    command += ["--folder", str(folder)]
+    chart = tmp_path / "bars.svg"
+    assert main([*command, "--chart", str(chart)]) == 0
+    printed = capsys.readouterr()
+    assert "[2/2]" in printed.err and "g_learning_rate" in printed.out
+    assert chart.read_text().startswith("<svg")
+    assert main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {row["value"] for row in report["sensitivity"]["g_learning_rate"]} == {"0.001", "0.01"}
+    trained = sorted(path.parent.name for path in folder.glob("*/*/model.keras"))
+    assert trained == ["seed-1", "seed-1"]
+    assert not list(folder.glob("*/*/scores.json")), "the test images are for reports"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["seed=1,2"], "Give --seeds"),
+        (["r1=1,2", "r1=3,4"], "twice"),
+        (["r1=1,2", "--preset", "dens"], "Did you mean 'dense'?"),
+    ],
+)
+def test_wrong_use_is_answered_in_one_line(arguments, said, capsys, tmp_path):
+    assert main(["sweep", *arguments, "--folder", str(tmp_path / "s")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
