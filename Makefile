@@ -54,7 +54,8 @@ browser:  ## Debian's chromium, without which the tests of TensorBoard's page ar
 	  echo "There is no chromium, and it could not be installed: tests of web pages are skipped."
 wheel: setup
 	rm -rf build dist
-	$(PYTHON) -m build -q --wheel
+	$(PYTHON) -m build -q
+	$(PYTHON) -m twine check --strict dist/*
 	$(PYTHON) tests/check_wheel.py dist
 
 clean:  ## what can be made again
