@@ -11,7 +11,7 @@ export FASHION_MNIST_DIR
 # Where the system has no package lists, `apt-get update` makes some here, without root.
 APT_OWN = apt-get -q -o Dir::State::lists=$(CURDIR)/.data/apt/lists -o Dir::Cache=$(CURDIR)/.data/apt
 
-.PHONY: help setup data data-check data-debian train test lint types tests browser wheel tensorboard clean
+.PHONY: help setup data data-check data-debian train test lint types tests browser wheel docs tensorboard clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -ts:
@@ -39,6 +39,9 @@ train: data  ## the book's GAN, 50 epochs, into a new folder below logs/
 
 tensorboard: setup  ## the runs below logs/, in a browser
 	$(PYTHON) -m tensorboard.main --logdir logs
+
+docs: setup  ## the pages of docs/ as a site, in site/
+	$(PYTHON) -m mkdocs build --strict
 
 test: lint types tests wheel  ## every check
 

@@ -1,0 +1,29 @@
+"""Pictures of TensorBoard for the documentation, of a finished run.
+
+    python docs/screenshots.py logs/dense_modern-42
+
+Needs Debian's chromium. Writes docs/images/tensorboard-*.png.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent / "tests"))
+from browser_pages import browser_page, tensorboard  # noqa: E402
+
+TABS = {"custom_scalars": "GAN at a glance", "images": "samples/fixed_latents"}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of the run")
+    options = parser.parse_args()
+    with tensorboard(options.run) as address, browser_page(1500, 1250) as page:
+        for tab, text in TABS.items():
+            page.goto(f"{address}/#{tab}")
+            page.reload()
+            page.get_by_text(text, exact=True).first.wait_for()
+            page.wait_for_timeout(10_000)  # until the charts and pictures have come
+            name = f"tensorboard-{tab.replace('_', '-')}.png"
+            page.screenshot(path=DOCS / "images" / name)

@@ -1,0 +1,85 @@
+"""The pages of docs/: their Python runs, their commands parse, and they name what is logged."""
+
+import dataclasses
+import json
+import re
+import shlex
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from fashion_gan import cli, data, evaluate
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
+
+
+@pytest.mark.filterwarnings("ignore:After . epochs")  # the alarm, which the story is about
+@pytest.mark.parametrize("name", ["first-steps", "story", "coming-from"])
+def test_the_python_of_a_page_runs_as_it_stands_there(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    monkeypatch.setattr(evaluate, "QUICK", small)
+    whole = data.load()
+    few = {"train_images": whole.train_images[:1000], "train_labels": whole.train_labels[:1000]}
+    monkeypatch.setattr(data, "load", lambda *_: dataclasses.replace(whole, **few))
+    code = "\n".join(blocks(ROOT / f"docs/{name}.md", "python"))
+    assert len(code) > 400
+    code = code.replace("steps_per_execution=100", "steps_per_execution=2")
+    code = re.sub(r"epochs=\d+", "epochs=2", code)
+    names = {"__name__": "page"}
+    exec(compile(code, f"{name}.md", "exec"), names)
+    if name == "story":
+        assert names["said"], "the alarm speaks"
+        assert set(names["after"]) == set(names["before"])
+        assert "Mode collapse" in capsys.readouterr().out
+    elif name == "first-steps":
+        assert names["images"].shape == (16, 28, 28, 1)
+
+
+def commands():
+    for page in [ROOT / "README.md", *PAGES]:
+        for block in blocks(page, "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("$ fashion-gan "):
+                    yield shlex.split(line.removeprefix("$ fashion-gan "), comments=True)
+
+
+@pytest.mark.parametrize("arguments", list(commands()), ids=" ".join)
+def test_every_command_in_the_documentation_has_flags_that_exist(arguments):
+    arguments = arguments[: arguments.index(">")] if ">" in arguments else arguments
+    options = cli._parser().parse_args(arguments)
+    assert callable(options.command)
+
+
+def test_every_number_of_a_run_is_explained(tmp_path, monkeypatch):
+    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    monkeypatch.setattr(evaluate, "QUICK", small)
+    from fashion_gan import run
+    from fashion_gan.config import Config
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings = {"batch_size": 5000, "epochs": 1, "r1": 0.1, "log_gradients": True}
+        run.train(Config(**settings), tmp_path / "run", verbose=0, final=False)
+    (line,) = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    page = (ROOT / "docs/logs.md").read_text()
+    for name in set(json.loads(line)) - {"epoch", "steps"}:
+        name = name.removeprefix("val_").removeprefix("pixel_")
+        name = "share_…" if name.startswith("share_") else name
+        assert f"`{name}`" in page, name
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "ModeCollapseMonitor" in (tmp_path / "api/callbacks/index.html").read_text()
