@@ -131,6 +131,8 @@ def read_images(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             )
         return np.stack(decoded)
     array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"Expected a .npy file of one array. Received: {path}, with several.")
     if array.dtype != np.uint8:
         raise ValueError(f"Expected uint8 images. Received: {path} with dtype={array.dtype}.")
     return with_channels(array)

@@ -54,8 +54,8 @@ def read_config(folder: str | os.PathLike[str], default: Config | None = None) -
     if default is not None and not path.exists():
         return default
     try:
-        return Config.from_dict(json.loads(path.read_text()))
-    except (ValueError, AttributeError) as error:
+        return Config.from_dict(dict(json.loads(path.read_text())))
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is no config of a run: {error}") from error
 
 

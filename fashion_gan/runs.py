@@ -106,37 +106,57 @@ def overview(folder: str | os.PathLike[str]) -> Overview:
         config = run_folder.read_config(folder)
         lines = history(folder)
         scores, measured = _scores(folder, lines[-1] if lines else {})
-        monitor = _read(folder / run_folder.MONITOR)
-        findings = monitor[max(monitor, key=int)]["said"] if monitor else []
+        findings = _findings(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Overview(folder, "broken", changed=changed, error=str(error))
-    epochs = int(lines[-1].get("epoch", 0)) if lines else 0
+    epochs = int(lines[-1]["epoch"]) if lines else 0
     done = (folder / run_folder.MODEL).exists() and epochs >= config.epochs
     state = "running" if run_folder.is_running(folder) else "done" if done else "interrupted"
     if state == "done" and any(finding.split(":")[0] in _COLLAPSE for finding in findings):
         state = "collapsed"
-    return Overview(
-        folder, state, config, epochs, scores, measured, tuple(findings), changed=changed
-    )
+    return Overview(folder, state, config, epochs, scores, measured, findings, changed=changed)
 
 
-def history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The logged numbers of each epoch; a line that is not finished is left out."""
+def history(folder: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """The logged numbers of each epoch, and no others; a line that was cut off ends it."""
     path, lines = Path(folder) / run_folder.METRICS, []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            lines.append(json.loads(line))
-        except ValueError:
+            numbers = _numbers(json.loads(line))
+        except (ValueError, AttributeError):
             break
+        if "epoch" not in numbers:
+            break
+        lines.append(numbers)
     return lines
 
 
-def _scores(folder: Path, last: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def _numbers(content: dict[str, Any]) -> dict[str, float]:
+    """Of an object in JSON, what is a number that can be shown."""
+    kinds = int | float
+    return {
+        name: value
+        for name, value in content.items()
+        if isinstance(value, kinds) and not isinstance(value, bool) and abs(value) < 1e300
+    }
+
+
+def _scores(folder: Path, last: dict[str, float]) -> tuple[dict[str, Any], str]:
     record = _read(folder / run_folder.SCORES)
-    if record:
-        return record["scores"]["samples"], f"{record['protocol']['count']:,} images"
-    known = {name: last[name] for name in (*_SCORES, "missing_classes") if name in last}
-    return known, "quick" if known else ""
+    if not record:
+        known = {name: last[name] for name in (*_SCORES, "missing_classes") if name in last}
+        return known, "quick" if known else ""
+    found = record["scores"]["samples"]
+    scores: dict[str, Any] = _numbers(found)
+    if "class_shares" in found:
+        scores["class_shares"] = _numbers(found["class_shares"])
+        scores["missing_classes"] = [str(name) for name in found["missing_classes"]]
+    return scores, f"{int(record['protocol']['count']):,} images"
+
+
+def _findings(folder: Path) -> tuple[str, ...]:
+    monitor = _read(folder / run_folder.MONITOR)
+    return tuple(str(said) for said in monitor[max(monitor, key=int)]["said"]) if monitor else ()
 
 
 def _read(path: Path) -> dict[str, Any]:

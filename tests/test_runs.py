@@ -32,7 +32,9 @@ def make_run(folder, config=PRESETS["dense"], epochs=50, monitor=CALM, model=Tru
     if model:
         (folder / "model.keras").write_bytes(b"")
     if count:
-        scores = {"frechet_distance": 7.5, "coverage": 0.75, "missing_classes": ["Bag"]}
+        shares = {"Bag": 0.005, "Coat": 0.995}
+        scores = {"frechet_distance": 7.5, "coverage": 0.75, "class_shares": shares}
+        scores["missing_classes"] = ["Bag"]
         record = {"protocol": {"count": count}, "scores": {"samples": scores, "raw": {}}}
         run_folder.write(folder / "scores.json", record)
     return folder

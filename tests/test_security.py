@@ -1,0 +1,164 @@
+"""Files from strangers: they run no code, and what is wrong with them is said in one line."""
+
+import json
+import pickle
+import re
+import warnings
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fashion_gan
+from fashion_gan import GAN, own_images, run, run_folder, runs
+from fashion_gan.cli import main
+from fashion_gan.images import read_images
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs/security.md"
+
+
+class Payload:
+    """Pickled, it makes a file when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def change_config(path, change):
+    """Rewrite the config within a `.keras` file."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(files["config.json"])
+    change(config)
+    files["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+def saved(tmp_path, make_gan):
+    path = tmp_path / "model.keras"
+    make_gan().save(path)
+    return path
+
+
+def test_a_lambda_layer_in_a_model_is_refused(make_gan, tmp_path):
+    generator = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(16, activation="sigmoid")]
+        + [keras.layers.Lambda(lambda x: x), keras.layers.Reshape((4, 4, 1))]
+    )
+    path = tmp_path / "model.keras"
+    GAN(generator, make_gan().discriminator, 3, value_range=(0, 1)).save(path)
+    with pytest.raises(Exception, match="(?i)lambda|unsafe|safe_mode"):
+        run.load(path)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("os", "system"), ("subprocess", "Popen"), ("builtins", "exec")]
+)
+def test_a_model_cannot_name_a_function_of_the_system(module, name, make_gan, tmp_path):
+    path, trace = saved(tmp_path, make_gan), tmp_path / "trace"
+    argument = {"os": f"touch {trace}", "subprocess": ["touch", str(trace)]}.get(
+        module, f"open({str(trace)!r}, 'w')"
+    )
+
+    def change(config):
+        bad = {"module": module, "class_name": name, "registered_name": name}
+        config["config"]["generator"] = {**bad, "config": {"args": argument, "command": argument}}
+
+    change_config(path, change)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((ValueError, TypeError)):
+            run.load(path)
+    assert not trace.exists()
+
+
+def test_pickled_arrays_are_never_unpickled(tmp_path):
+    trace = tmp_path / "trace"
+    array = np.array([Payload(trace)], dtype=object)
+    np.save(tmp_path / "images.npy", array, allow_pickle=True)
+    np.savez(tmp_path / "images.npz", images=array)
+    with (tmp_path / "plain.npy").open("wb") as file:
+        pickle.dump(Payload(trace), file)
+    for read in (lambda p: own_images.read(str(p)), read_images):
+        for name in ("images.npy", "images.npz", "plain.npy"):
+            with pytest.raises(ValueError):
+                read(tmp_path / name)
+    assert not trace.exists()
+
+
+def test_a_path_in_an_archive_leads_nowhere(tmp_path, make_gan):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    with zipfile.ZipFile(inner / "images.npz", "w") as archive:
+        archive.writestr("../outside.npy", b"x")
+    with pytest.raises(ValueError):
+        own_images.read(str(inner / "images.npz"))
+    path = saved(inner, make_gan)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../outside", b"x")
+        archive.writestr("assets/../../outside", b"x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            run.load(path)
+        except Exception as error:
+            assert isinstance(error, ValueError | OSError), error
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["inner"]
+
+
+NUMBERS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5))
+JSON = st.recursive(
+    NUMBERS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner)
+)
+FILES = {name: JSON for name in ("config.json", "scores.json", "monitor.json", "metrics.jsonl")}
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.fixed_dictionaries(FILES), st.binary(max_size=20))
+def test_a_run_folder_of_anything_is_listed_and_at_most_called_broken(tmp_path, files, noise):
+    folder = tmp_path / "run"
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+    (folder / "monitor.json").write_bytes(noise or json.dumps(files["monitor.json"]).encode())
+    (listed,) = runs.find(tmp_path)
+    assert listed.state in ("broken", "interrupted")
+    runs.tables([listed])
+    runs.page([listed])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(JSON)
+def test_a_config_of_anything_is_read_or_refused_by_name(tmp_path, content):
+    folder = tmp_path / "run"
+    folder.mkdir(exist_ok=True)
+    (folder / run_folder.CONFIG).write_text(json.dumps(content))
+    try:
+        run_folder.read_config(folder)
+    except ValueError as error:
+        assert str(folder) in str(error)
+
+
+def test_a_model_of_noise_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / "model.keras").write_bytes(b"noise")
+    assert main(["sample", str(tmp_path / "model.keras")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_each_promise_names_a_test_that_is_there():
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    promised = re.findall(r"`(test_\w+)`", PAGE.read_text())
+    assert len(promised) >= 8
+    for name in promised:
+        assert f"def {name}(" in tests, name
+    assert fashion_gan.__version__ in PAGE.read_text()
