@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
 from fashion_gan import run_folder, runs
@@ -120,8 +121,6 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _animate(options: argparse.Namespace) -> None:
     _run_module(options)
-    from pathlib import Path
-
     from fashion_gan.animation import animate
 
     folder = Path(options.run)
@@ -189,8 +188,15 @@ def _gan(source: str) -> Any:
     """The GAN of a run folder, a `.keras` file, or a pretrained name."""
     from fashion_gan import pretrained, run
 
-    known = source in pretrained.cards()
-    return pretrained.load_pretrained(source) if known else run.load(source)
+    if source in pretrained.cards():
+        return pretrained.load_pretrained(source)
+    if not Path(source).exists():
+        names = ", ".join(pretrained.cards())
+        raise FileNotFoundError(
+            f"There is no run {source}, and no pretrained generator of that name, of which there "
+            f"are: {names}. `fashion-gan runs` lists the runs."
+        )
+    return run.load(source)
 
 
 def _config(options: argparse.Namespace) -> Config:

@@ -181,7 +181,7 @@ def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
         (["train", "--networks", "dence", "--dry-run"], "Did you mean 'dense'?"),
         (["train", "--data-dir", "/nowhere", "--dry-run"], "'/nowhere' is not a folder"),
         (["train", "--batch-size", "60000", "--dry-run"], "make no batch of 60000"),
-        (["sample", "/nowhere"], "There is no trained model /nowhere"),
+        (["sample", "/nowhere"], "There is no run /nowhere, and no pretrained generator"),
         (["sample", "/nowhere", "--count", "0"], "expected at least 1, not 0"),
         (["sample", "/nowhere", "--count", "-3"], "expected at least 1, not -3"),
     ],

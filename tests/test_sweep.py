@@ -216,9 +216,11 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
         (["seed=1,2"], "Give --seeds"),
         (["r1=1,2", "r1=3,4"], "twice"),
         (["r1=1,2", "--preset", "dens"], "Did you mean 'dense'?"),
+        (["r1=1,2", "--storage", "nonsense://x"], "The storage nonsense://x cannot be opened"),
     ],
 )
 def test_wrong_use_is_answered_in_one_line(arguments, said, capsys, tmp_path):
     assert main(["sweep", *arguments, "--folder", str(tmp_path / "s")]) == 2
-    assert said in capsys.readouterr().err
-    assert not (tmp_path / "s").exists()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and said in lines[0]
+    assert not (tmp_path / "s/study.db").exists()

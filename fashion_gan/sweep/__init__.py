@@ -2,6 +2,6 @@
 
 from fashion_gan.sweep.sensitivity import chart, sensitivity, table
 from fashion_gan.sweep.space import Range, Space, parse
-from fashion_gan.sweep.work import study, work
+from fashion_gan.sweep.work import Watch, study, work
 
-__all__ = ["Range", "Space", "chart", "parse", "sensitivity", "study", "table", "work"]
+__all__ = ["Range", "Space", "Watch", "chart", "parse", "sensitivity", "study", "table", "work"]

@@ -4,10 +4,12 @@ import argparse
 import dataclasses
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from fashion_gan import run_folder, sweep
+from fashion_gan.config import Config
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 from fashion_gan.runtime import import_tensorflow_quietly
@@ -66,6 +68,13 @@ def run(options: argparse.Namespace) -> None:
         import_tensorflow_quietly()
     from fashion_gan.run import train
 
+    def train_quietly(config: Config, folder: Path, watch: sweep.Watch) -> None:
+        print(f"{folder}, up to {config.epochs} epochs", file=sys.stderr, flush=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the alarm's, which the report counts
+            quiet = {"verbose": 0, "watch": watch, "final": False}
+            train(config, folder, data_dir=options.data_dir, resume=True, **quiet)
+
     sweep.work(
         study,
         options.folder,
@@ -73,15 +82,7 @@ def run(options: argparse.Namespace) -> None:
         space,
         range(1, options.seeds + 1),
         options.trials,
-        train=lambda config, folder, watch: train(
-            config,
-            folder,
-            data_dir=options.data_dir,
-            resume=True,
-            verbose=0,
-            watch=watch,
-            final=False,
-        ),
+        train=train_quietly,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     found = sweep.sensitivity(study)

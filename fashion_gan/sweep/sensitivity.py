@@ -72,7 +72,7 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
     for column, head in enumerate(
         ("setting", "value", "runs", "Fréchet", "sd", "least", "largest", "collapsed")
     ):
-        made.add_column(head, justify="right" if column > 1 else "left")
+        made.add_column(head, justify="right" if column > 1 else "left", no_wrap=column < 2)
     for name, rows in found.items():
         for index, row in enumerate(rows):
             numbers = [f"{row[key]:.2f}" for key in ("mean", "sd", "least", "largest")]

@@ -19,7 +19,7 @@ from fashion_gan.sweep.space import Space, grid, points, suggest
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["SCORE", "study", "work"]
+__all__ = ["SCORE", "Watch", "study", "work"]
 
 Watch = Callable[[int, Mapping[str, float]], bool]
 Train = Callable[[Config, Path, Watch], Any]
@@ -47,7 +47,7 @@ def study(
 
     Raises:
         ImportError: if Optuna is missing.
-        ValueError: if the sweep began with another space.
+        ValueError: if the sweep began with another space, or the storage cannot be opened.
     """
     try:
         import optuna
@@ -69,8 +69,15 @@ def study(
         "sampler": optuna.samplers.TPESampler(constant_liar=True),
         "pruner": optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
     }
+    import sqlalchemy.exc
+
     try:
         made = optuna.create_study(**arguments)  # of several workers, one succeeds
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise ValueError(
+            f"The storage {storage} cannot be opened: {error}. Give a URL such as "
+            "sqlite:///study.db, or a FILE.log."
+        ) from error
     except optuna.exceptions.DuplicatedStudyError:
         made = optuna.load_study(**arguments)
         before = _wait_for(lambda: made.user_attrs.get("space"))
