@@ -19,6 +19,7 @@ from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 from fashion_gan.runtime import import_tensorflow_quietly, workers
 from fashion_gan.sweep import command as sweep_command
+from fashion_gan.terminal import show
 
 __all__ = ["main"]
 
@@ -113,7 +114,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(result, indent=1))
         return
-    _print(list(report.tables(result)))
+    show(*report.tables(result))
     print(f"{evaluator.protocol.count:,} images against as many: {evaluator.name}.")
     if options.out:
         print(f"Scores, classes and the closest training images: {options.out}")
@@ -145,7 +146,7 @@ def _runs(options: argparse.Namespace) -> None:
     elif not found:
         print(f"There is no run in {options.folder}; `fashion-gan train` makes one.")
     else:
-        _print(runs.tables(found))
+        show(*runs.tables(found))
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -158,21 +159,11 @@ def _compare(options: argparse.Namespace) -> None:
         content = {"settings": settings, "runs": [runs.as_dict(run) for run in compared]}
         print(json.dumps(content, indent=1, default=str))
     else:
-        _print(runs.tables(compared, compared=True))
+        show(*runs.tables(compared, compared=True))
     if options.out:
         with run_folder.whole(options.out) as partial:
             partial.write_text(runs.page(compared), encoding="utf-8")
         print(f"Settings, scores, curves and grids side by side: {options.out}", file=sys.stderr)
-
-
-def _print(tables: Sequence[Any]) -> None:
-    """Print `rich` tables: as wide as the terminal, and in full where there is none."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(*tables, sep="\n")
 
 
 def _run_module(options: argparse.Namespace) -> Any:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 # An arrow may point to an earlier floor, or within a package.
 FLOORS = [
-    {"_version", "registry", "metrics", "images", "latents", "animation", "svg"},
+    {"_version", "registry", "metrics", "images", "latents", "animation", "svg", "terminal"},
     {"losses", "penalties", "remedies", "ema", "models", "pipeline", "xla", "borders", "optimizers"}
     | {"resumption", "training"},
     {"data", "pair"},

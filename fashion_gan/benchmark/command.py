@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fashion_gan.benchmark import VARIANTS, chart, compare, table
 from fashion_gan.presets import PRESETS
+from fashion_gan.terminal import show
 
 __all__ = ["add_flags", "run"]
 
@@ -67,9 +68,7 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(report, indent=1))
     else:
-        from rich.console import Console
-
-        Console().print(table(report))
+        show(table(report))
         best = report["machine"]["flops_per_second"] / 1e9
         print(f"floor: share of {best:.0f} GFLOP/s, the rate of the machine's best matrix product")
         print("start: from the command to the first result; MiB: peak memory, host + device")

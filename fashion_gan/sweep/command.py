@@ -13,6 +13,7 @@ from fashion_gan.config import Config
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 from fashion_gan.runtime import import_tensorflow_quietly
+from fashion_gan.terminal import show
 
 __all__ = ["add_flags", "run"]
 
@@ -72,8 +73,15 @@ def run(options: argparse.Namespace) -> None:
         print(f"{folder}, up to {config.epochs} epochs", file=sys.stderr, flush=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the alarm's, which the report counts
-            quiet = {"verbose": 0, "watch": watch, "final": False}
-            train(config, folder, data_dir=options.data_dir, resume=True, **quiet)
+            train(
+                config,
+                folder,
+                data_dir=options.data_dir,
+                resume=True,
+                verbose=0,
+                watch=watch,
+                final=False,
+            )
 
     sweep.work(
         study,
@@ -91,9 +99,7 @@ def run(options: argparse.Namespace) -> None:
         content = {"sensitivity": found, "best": best and {**best.params, "score": best.value}}
         print(json.dumps(content, indent=1))
     else:
-        from rich.console import Console
-
-        Console().print(sweep.table(found))
+        show(sweep.table(found))
     if options.chart:
         with run_folder.whole(Path(options.chart)) as partial:
             partial.write_text(sweep.chart(found))
