@@ -89,6 +89,48 @@ def seed_table() -> str:
     return text + row("classes under 1 %", "", "", *missing)
 
 
+def preset_table() -> str:
+    """What each preset costs and reaches, beside the book's: means over its training seeds."""
+    book = list(json.loads((RESULTS / "dense-seeds.json").read_text()).values())
+    made = json.loads((RESULTS / "presets.json").read_text())
+    reference = _mean(book, "frechet_distance")
+    text = head(
+        "preset",
+        "seeds",
+        "minutes",
+        "Fréchet distance",
+        "the book's ÷ it",
+        "in pixels",
+        "coverage",
+        "rarest class",
+        "nearest ratio",
+        "seeds that lost a class",
+    )
+    for name, records in {"dense": book, **{n: list(r.values()) for n, r in made.items()}}.items():
+        scores = [record["scores"]["samples"] for record in records]
+        times = [record["seconds"] / 60 for record in records if record.get("seconds")]
+        distances = [score["frechet_distance"] for score in scores]
+        sd = f" ± {statistics.stdev(distances):.2f}" if len(distances) > 1 else ""
+        lost = sum(bool(score["missing_classes"]) for score in scores)
+        text += row(
+            f"`{name}`",
+            len(records),
+            f"{statistics.mean(times):.0f}" if times else "",
+            f"{statistics.mean(distances):.2f}{sd}",
+            f"{reference / statistics.mean(distances):.1f}",
+            f"{_mean(records, 'pixel_frechet_distance'):.2f}",
+            f"{_mean(records, 'coverage'):.2f}",
+            f"{100 * min(min(s['class_shares'].values()) for s in scores):.1f} %",
+            f"{_mean(records, 'nearest_ratio'):.2f}",
+            f"{lost} of {len(records)}",
+        )
+    return text
+
+
+def _mean(records: list[dict[str, Any]], name: str) -> float:
+    return statistics.mean(record["scores"]["samples"][name] for record in records)
+
+
 def cost_sentence() -> str:
     """What measuring costs."""
     cost = json.loads((RESULTS / "evaluation-cost.json").read_text())
@@ -105,7 +147,11 @@ def cost_sentence() -> str:
 
 
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"dense.jsonl": logged_table, "dense-scores.json": score_table},
+    "README.md": {
+        "dense.jsonl": logged_table,
+        "dense-scores.json": score_table,
+        "presets.json": preset_table,
+    },
     "docs/evaluation.md": {"dense-seeds.json": seed_table, "evaluation-cost.json": cost_sentence},
     "docs/speed.md": speed_tables.TABLES,
 }

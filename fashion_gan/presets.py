@@ -35,18 +35,6 @@ PRESETS: dict[str, Config] = {
         evaluate_every=5,
     ),
     "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
-    "dcgan_modern": replace(
-        _MODERN,
-        networks="dcgan",
-        latent_dim=64,
-        width=32,
-        dropout=0.0,
-        r1=2.0,
-        r2=2.0,
-        epochs=60,
-        steps_per_execution=10,
-        evaluate_every=2,
-    ),
     "resnet": replace(_MODERN, networks="resnet", latent_dim=64, r1=0.5, r2=0.5, epochs=20),
     "resnet_conditional": replace(
         _MODERN, networks="resnet", latent_dim=64, conditional=True, r1=0.5, r2=0.5, epochs=20

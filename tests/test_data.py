@@ -40,7 +40,7 @@ def store(folder, files, zipped=True):
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         path = folder / f"{name}.gz" if zipped else folder / name
-        path.write_bytes(gzip.compress(content, 1) if zipped else content)
+        path.write_bytes(gzip.compress(content, 1, mtime=0) if zipped else content)
     return folder
 
 
@@ -82,7 +82,7 @@ def server(home, monkeypatch):
         data, "_SHA256", {name: hashlib.sha256(c).hexdigest() for name, c in files.items()}
     )
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    bodies = {f"/{name}.gz": gzip.compress(content) for name, content in files.items()}
+    bodies = {f"/{name}.gz": gzip.compress(content, mtime=0) for name, content in files.items()}
     server.files, server.asked = files, []
     server.handle_error = lambda *_: None  # a client that hangs up is what some tests want
     server.answers = {path: (200, len(body), body) for path, body in bodies.items()}
@@ -102,7 +102,7 @@ arrays = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=1, max_dims=4, max_side=
 @given(array=arrays, zipped=st.booleans())
 def test_an_idx_file_reads_back_as_it_was_written(tmp_path_factory, array, zipped):
     path = tmp_path_factory.getbasetemp() / "round-trip.gz"  # the name does not say if it is gzip
-    path.write_bytes(gzip.compress(idx(array)) if zipped else idx(array))
+    path.write_bytes(gzip.compress(idx(array), mtime=0) if zipped else idx(array))
     read = data.read_idx(path)
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, array, strict=True)
@@ -111,7 +111,7 @@ def test_an_idx_file_reads_back_as_it_was_written(tmp_path_factory, array, zippe
 @settings(deadline=None)
 @given(array=arrays, zipped=st.booleans(), draw=st.data())
 def test_a_corrupt_idx_file_is_read_or_refused_by_name(tmp_path_factory, array, zipped, draw):
-    content = bytearray(gzip.compress(idx(array)) if zipped else idx(array))
+    content = bytearray(gzip.compress(idx(array), mtime=0) if zipped else idx(array))
     for _ in range(draw.draw(st.integers(1, 4))):
         at = draw.draw(st.integers(0, len(content)))
         content[at : at + draw.draw(st.integers(0, 3))] = draw.draw(st.binary(max_size=3))
@@ -125,7 +125,7 @@ def test_a_corrupt_idx_file_is_read_or_refused_by_name(tmp_path_factory, array, 
         assert read.dtype == np.uint8 and 1 <= read.ndim <= 4
 
 
-ZIPPED = gzip.compress(idx(np.arange(200, dtype=np.uint8)))
+ZIPPED = gzip.compress(idx(np.arange(200, dtype=np.uint8)), mtime=0)
 
 
 @pytest.mark.parametrize(
