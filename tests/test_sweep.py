@@ -170,6 +170,25 @@ def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
     assert [t.user_attrs["folder"] for t in made.trials].count("trial-0000") == 2
 
 
+def test_after_ctrl_c_the_trial_goes_on_and_finished_seeds_are_left_alone(tmp_path):
+    trained = []
+
+    def interrupted(config, folder, watch):
+        trained.append(folder.parent.name + folder.name)
+        if len(trained) == 4:
+            raise KeyboardInterrupt
+        train(config, folder, watch)
+
+    with pytest.raises(KeyboardInterrupt):
+        work(tmp_path / "sweep", train=interrupted)
+    told = []
+    made = work(tmp_path / "sweep", train=interrupted, say=told.append)
+    assert "trial-0001 was not finished; it goes on." in told
+    assert_each_point_was_tried_once(made)
+    assert trained.count("trial-0001seed-2") == 2
+    assert trained.count("trial-0001seed-1") == 1
+
+
 def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):
     made = sweep.study(tmp_path, SPACE)
     trial = made.ask()

@@ -25,6 +25,7 @@ Watch = Callable[[int, Mapping[str, float]], bool]
 Train = Callable[[Config, Path, Watch], Any]
 
 SCORE = "frechet_distance"
+_ENDED = ("done", "collapsed")  # states of a run
 _WORKERS = "workers"  # a folder for each, locked as long as it works
 
 
@@ -53,7 +54,7 @@ def study(
         import optuna
     except ImportError as error:
         raise ImportError('Sweeps need Optuna: pip install "fashion-gan[sweep]".') from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     storage = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
@@ -80,15 +81,16 @@ def study(
         ) from error
     except optuna.exceptions.DuplicatedStudyError:
         made = optuna.load_study(**arguments)
-        before = _wait_for(lambda: made.user_attrs.get("space"))
-        if before != described:
+        before = _wait_for(lambda: made.user_attrs.get("space"))  # None: its maker was killed
+        if before not in (described, None):
             raise ValueError(
                 f"The sweep in {folder} began with {before}. Received: {described}. Give the same "
                 "settings, or another folder."
             ) from None
-        return made
+        if before is not None:
+            return made
     for point in grid(space):
-        made.enqueue_trial(point, user_attrs={"point": point})
+        made.enqueue_trial(point, user_attrs={"point": point}, skip_if_exists=True)
     made.set_user_attr("space", described)
     return made
 
@@ -193,7 +195,8 @@ def _train_seeds(
 
     for seed in seeds:
         folder = place / f"seed-{seed}"
-        train(dataclasses.replace(config, seed=seed), folder, watch)
+        if not run_folder.is_run(folder) or runs.overview(folder).state not in _ENDED:
+            train(dataclasses.replace(config, seed=seed), folder, watch)
         shutil.rmtree(folder / "backup", ignore_errors=True)
         run = runs.overview(folder)
         if run.epochs < config.epochs:
@@ -205,17 +208,21 @@ def _train_seeds(
 
 
 def _take_up(made: "optuna.Study", folder: Path, say: Callable[[str], None]) -> None:
-    """Enqueue again what workers of this host had begun when they were killed."""
+    """Enqueue again what was interrupted, or begun by workers of this host that were killed."""
     import optuna
 
+    states = optuna.trial.TrialState
     with suppress(BlockingIOError), run_folder.occupied(folder):
-        for trial in made.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+        newest = {t.user_attrs["folder"]: t for t in made.trials if "folder" in t.user_attrs}
+        for place, trial in newest.items():
             worker = trial.user_attrs.get("worker", "")
-            ours = worker.startswith(f"{socket.gethostname()}-")
-            if not ours or run_folder.is_running(folder / _WORKERS / worker):
+            if trial.state == states.RUNNING:
+                ours = worker.startswith(f"{socket.gethostname()}-")
+                if not ours or run_folder.is_running(folder / _WORKERS / worker):
+                    continue
+                made.tell(trial.number, state=states.FAIL)
+            elif trial.state != states.FAIL:
                 continue
-            place = trial.user_attrs["folder"]
-            made.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             point = trial.user_attrs.get("point", trial.params)
             made.enqueue_trial(point, user_attrs={"folder": place, "point": point})
             say(f"{place} was not finished; it goes on.")
