@@ -170,6 +170,22 @@ def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
     assert [t.user_attrs["folder"] for t in made.trials].count("trial-0000") == 2
 
 
+def test_a_trial_that_ends_while_another_worker_looks_is_not_taken_up(tmp_path, monkeypatch):
+    made = sweep.study(tmp_path, SPACE)
+    trial = made.ask()
+    trial.set_user_attr("folder", "trial-0000")
+    trial.set_user_attr("worker", f"{socket.gethostname()}-1")
+
+    def finish_and_say_no(folder):
+        made.tell(trial, 1.0)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "is_running", finish_and_say_no)
+        work(tmp_path, trials=1)
+    assert [t.user_attrs.get("folder") for t in made.trials].count("trial-0000") == 1
+
+
 def test_after_ctrl_c_the_trial_goes_on_and_finished_seeds_are_left_alone(tmp_path):
     trained = []
 

@@ -215,13 +215,18 @@ def _take_up(made: "optuna.Study", folder: Path, say: Callable[[str], None]) -> 
     with suppress(BlockingIOError), run_folder.occupied(folder):
         newest = {t.user_attrs["folder"]: t for t in made.trials if "folder" in t.user_attrs}
         for place, trial in newest.items():
-            worker = trial.user_attrs.get("worker", "")
-            if trial.state == states.RUNNING:
+            state = trial.state
+            if state == states.RUNNING:
+                worker = trial.user_attrs.get("worker", "")
                 ours = worker.startswith(f"{socket.gethostname()}-")
                 if not ours or run_folder.is_running(folder / _WORKERS / worker):
                     continue
-                made.tell(trial.number, state=states.FAIL)
-            elif trial.state != states.FAIL:
+                # Looked up again: the worker may have finished it since, and gone home.
+                state = made.get_trials(deepcopy=False)[trial.number].state
+                if state == states.RUNNING:
+                    made.tell(trial.number, state=states.FAIL)
+                    state = states.FAIL
+            if state != states.FAIL:
                 continue
             point = trial.user_attrs.get("point", trial.params)
             made.enqueue_trial(point, user_attrs={"folder": place, "point": point})
