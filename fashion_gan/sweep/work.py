@@ -7,8 +7,8 @@ import shutil
 import socket
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +103,17 @@ def _wait_for(look: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
-class _Surplus(Exception):
-    """There was no point of the grid left for a trial."""
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One worker of this host at a time: on SQLite, Optuna may give one trial to two that ask."""
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(run_folder.occupied(folder))
+                break
+            except BlockingIOError:
+                time.sleep(0.05)
+        yield
 
 
 def work(
@@ -143,39 +152,51 @@ def work(
     wanted = trials or size or 20
     worker = f"{socket.gethostname()}-{os.getpid()}"
 
-    def objective(trial: "optuna.Trial") -> float:
-        if size is not None and "point" not in trial.user_attrs:
-            raise _Surplus
-        place = folder / trial.user_attrs.get("folder", f"trial-{trial.number:04d}")
-        trial.set_user_attr("folder", place.name)
-        trial.set_user_attr("worker", worker)
-        settings = {name: suggest(trial, name, values) for name, values in space.items()}
-        return _train_seeds(trial, place, dataclasses.replace(config, **settings), seeds, train)
-
     def done() -> int:
         over = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
         return len(made.get_trials(deepcopy=False, states=over))
 
-    def announce(study: "optuna.Study", trial: Any) -> None:
-        if trial.state == optuna.trial.TrialState.FAIL:
-            return
-        score = "pruned" if trial.value is None else f"Fréchet {trial.value:.2f}"
-        numbers = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in trial.params.values())
-        chosen = ", ".join(map(" ".join, zip(trial.params, numbers, strict=True)))
-        say(f"[{done()}/{wanted}] {chosen}: {score}")
+    def ask() -> "optuna.Trial | None":
+        waiting = (optuna.trial.TrialState.WAITING,)
+        if done() >= wanted or (size and not made.get_trials(deepcopy=False, states=waiting)):
+            return None
+        trial = made.ask()
+        place = trial.user_attrs.get("folder", f"trial-{trial.number:04d}")
+        trial.set_user_attr("folder", place)
+        trial.set_user_attr("worker", worker)
+        return trial
 
-    def more() -> bool:
-        waiting = optuna.trial.TrialState.WAITING
-        return done() < wanted and (
-            size is None or bool(made.get_trials(deepcopy=False, states=(waiting,)))
-        )
+    def run(trial: "optuna.Trial") -> str:
+        settings = {name: suggest(trial, name, values) for name, values in space.items()}
+        place = folder / trial.user_attrs["folder"]
+        try:
+            score = _train_seeds(
+                trial, place, dataclasses.replace(config, **settings), seeds, train
+            )
+        except optuna.TrialPruned:
+            made.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return "pruned"
+        except BaseException:
+            made.tell(trial, state=optuna.trial.TrialState.FAIL)
+            raise
+        made.tell(trial, score)
+        return f"Fréchet {score:.2f}"
 
     home = folder / _WORKERS / worker
     home.mkdir(parents=True, exist_ok=True)
     with run_folder.occupied(home):
-        _take_up(made, folder, say)
-        while more():
-            made.optimize(objective, n_trials=1, callbacks=[announce], catch=(_Surplus,))
+        with _alone(folder):
+            _take_up(made, folder, say)
+        while True:
+            with _alone(folder):
+                trial = ask()
+            if trial is None:
+                break
+            result = run(trial)
+            values = trial.params.values()
+            numbers = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in values)
+            chosen = ", ".join(map(" ".join, zip(trial.params, numbers, strict=True)))
+            say(f"[{done()}/{wanted}] {chosen}: {result}")
 
 
 def _train_seeds(
@@ -212,22 +233,21 @@ def _take_up(made: "optuna.Study", folder: Path, say: Callable[[str], None]) -> 
     import optuna
 
     states = optuna.trial.TrialState
-    with suppress(BlockingIOError), run_folder.occupied(folder):
-        newest = {t.user_attrs["folder"]: t for t in made.trials if "folder" in t.user_attrs}
-        for place, trial in newest.items():
-            state = trial.state
-            if state == states.RUNNING:
-                worker = trial.user_attrs.get("worker", "")
-                ours = worker.startswith(f"{socket.gethostname()}-")
-                if not ours or run_folder.is_running(folder / _WORKERS / worker):
-                    continue
-                # Looked up again: the worker may have finished it since, and gone home.
-                state = made.get_trials(deepcopy=False)[trial.number].state
-                if state == states.RUNNING:
-                    made.tell(trial.number, state=states.FAIL)
-                    state = states.FAIL
-            if state != states.FAIL:
+    newest = {t.user_attrs["folder"]: t for t in made.trials if "folder" in t.user_attrs}
+    for place, trial in newest.items():
+        state = trial.state
+        if state == states.RUNNING:
+            worker = trial.user_attrs.get("worker", "")
+            ours = worker.startswith(f"{socket.gethostname()}-")
+            if not ours or run_folder.is_running(folder / _WORKERS / worker):
                 continue
-            point = trial.user_attrs.get("point", trial.params)
-            made.enqueue_trial(point, user_attrs={"folder": place, "point": point})
-            say(f"{place} was not finished; it goes on.")
+            # Looked up again: the worker may have finished it since, and gone home.
+            state = made.get_trials(deepcopy=False)[trial.number].state
+            if state == states.RUNNING:
+                made.tell(trial.number, state=states.FAIL)
+                state = states.FAIL
+        if state != states.FAIL:
+            continue
+        point = trial.user_attrs.get("point", trial.params)
+        made.enqueue_trial(point, user_attrs={"folder": place, "point": point})
+        say(f"{place} was not finished; it goes on.")
