@@ -1,6 +1,5 @@
 """Distances and coverage, measured between epochs, for whoever reads the logs."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import keras
 
+from fashion_gan import run_folder
 from fashion_gan.evaluate import Evaluator
 from fashion_gan.training import is_chief
 
@@ -80,9 +80,7 @@ class MetricEvaluation(keras.callbacks.Callback):
             scores["raw"] = self.final.judge(self.model, raw=True)
         self.final_record = self.final.record(scores)
         if self.final_file is not None:
-            partial = self.final_file.with_name(f".{self.final_file.name}")
-            partial.write_text(json.dumps(self.final_record, indent=1) + "\n")
-            os.replace(partial, self.final_file)
+            run_folder.write(self.final_file, self.final_record)
 
 
 def _numbers(name: str, value: Any) -> dict[str, float]:

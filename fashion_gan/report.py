@@ -1,6 +1,5 @@
 """What a generator learned, for a person: scores beside yardsticks, as table, JSON and pictures."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
@@ -135,9 +134,7 @@ def write(
     """Write `scores.json`, `classes.png` and `closest.png` into a folder, made when needed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / ".scores.json"
-    partial.write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(partial, folder / "scores.json")
+    run_folder.write(folder / run_folder.SCORES, result)
     if evaluator.class_names is not None:
         images.write_png(folder / "classes.png", classes_picture(samples, evaluator))
     images.write_png(folder / "closest.png", closest_picture(samples, evaluator))

@@ -127,9 +127,8 @@ def train(
             ],
         )
         if chief:
-            partial = folder / f".partial-{run_folder.MODEL}"
-            gan.save(partial)
-            os.replace(partial, folder / run_folder.MODEL)
+            with run_folder.whole(folder / run_folder.MODEL) as partial:
+                gan.save(partial)
         check_agreement(strategy, "the steps they made", gan.steps)  # the others wait for the chief
         return gan
 
@@ -191,10 +190,8 @@ def sample(
         by_class = gan.num_classes if labels is None else None
         images.write_png(out, images.tile(pictures, by_class, invert=pictures.shape[-1] == 1))
     elif out.suffix == ".npy":
-        partial = out.with_name(f".{out.name}")
-        with partial.open("wb") as file:
+        with run_folder.whole(out) as partial, partial.open("wb") as file:
             np.save(file, pictures)
-        os.replace(partial, out)
     else:
         out.mkdir(exist_ok=True)
         for index, picture in enumerate(pictures):
