@@ -3,18 +3,17 @@
 import argparse
 import dataclasses
 import json
-import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from fashion_gan import run_folder, runs
 from fashion_gan._version import __version__
 from fashion_gan.benchmark import command
 from fashion_gan.config import Config
+from fashion_gan.parser import Parser, positive
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 from fashion_gan.runtime import import_tensorflow_quietly, workers
@@ -85,7 +84,9 @@ def _train(options: argparse.Namespace) -> None:
 
 def _sample(options: argparse.Namespace) -> None:
     run = _run_module(options)
-    gan = _gan(options.run)
+    from fashion_gan.source import gan_of
+
+    gan = gan_of(options.run)
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
     run.sample(gan, options.count, options.seed, out, labels=options.label, raw=options.raw)
     print(f"{options.count} images: {out}")
@@ -134,9 +135,18 @@ def _animate(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     _run_module(options)
     from fashion_gan.export import export
+    from fashion_gan.source import gan_of
 
-    card = export(_gan(options.run), options.out, options.format, raw=options.raw)
+    card = export(gan_of(options.run), options.out, options.format, raw=options.raw)
     print(f"The generator: {options.out}. Its inputs and the range of its images: {card}")
+
+
+def _explore(options: argparse.Namespace) -> None:
+    _run_module(options)
+    from fashion_gan import explore
+
+    explorer = explore.open_source(options.run, options.data_dir, raw=options.raw)
+    explore.serve(explorer, options.run, options.host, options.port, browser=not options.no_browser)
 
 
 def _runs(options: argparse.Namespace) -> None:
@@ -175,21 +185,6 @@ def _run_module(options: argparse.Namespace) -> Any:
     return run
 
 
-def _gan(source: str) -> Any:
-    """The GAN of a run folder, a `.keras` file, or a pretrained name."""
-    from fashion_gan import pretrained, run
-
-    if source in pretrained.cards():
-        return pretrained.load_pretrained(source)
-    if not Path(source).exists():
-        names = ", ".join(pretrained.cards())
-        raise FileNotFoundError(
-            f"There is no run {source}, and no pretrained generator of that name, of which there "
-            f"are: {names}. `fashion-gan runs` lists the runs."
-        )
-    return run.load(source)
-
-
 def _config(options: argparse.Namespace) -> Config:
     """The preset, or the config of the run to be resumed, with the flags that were given."""
     given = {
@@ -205,37 +200,11 @@ def _config(options: argparse.Namespace) -> Config:
     return dataclasses.replace(base, **given)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers wrong use in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}{self._hint(message)} (--help shows more)\n")
-
-    def _hint(self, message: str) -> str:
-        """The flag, command or choice that a wrong one is closest to."""
-        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        if wrong:
-            choices = re.findall(r"[\w.-]+", wrong[2])
-        else:
-            wrong = re.search(r"unrecognized arguments: .*?(--[\w-]+)", message)
-            choices = list(self._flags())
-        close = get_close_matches(wrong[1], choices, n=1) if wrong else []
-        return f". Did you mean {close[0]}?" if close else ""
-
-    def _flags(self) -> Iterator[str]:
-        """Those of this parser and of all commands."""
-        for action in self._actions:
-            yield from action.option_strings
-            if isinstance(action.choices, dict):
-                for parser in action.choices.values():
-                    yield from parser._flags()
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="fashion-gan", description="Train GANs, and see what they learned.")
+    parser = Parser(prog="fashion-gan", description="Train GANs, and see what they learned.")
     parser.add_argument("--version", action="version", version=f"fashion-gan {__version__}")
     parser.set_defaults(on_interrupt="")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
     train = _command(commands, "train", _train, "train a preset on Fashion-MNIST")
     train.add_argument("--preset", default="dense", help=f"one of: {', '.join(PRESETS)}")
@@ -243,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
     train.add_argument(
         "--devices",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="train on N devices of this host (default 1); TF_CONFIG names the workers of many",
     )
@@ -268,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument(
         "run", metavar="RUN", help="folder of a run, .keras file, or a pretrained name"
     )
-    sample.add_argument("--count", type=_positive, default=64, metavar="N", help="64 if not given")
+    sample.add_argument("--count", type=positive, default=64, metavar="N", help="64 if not given")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
     sample.add_argument(
         "--label", type=int, metavar="N", help="class, by number (conditional networks)"
@@ -285,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     film.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
     film.add_argument("--out", metavar="FILE", help=".gif, .png or .webp (default RUN.gif)")
     film.add_argument("--fps", type=float, default=5.0, metavar="N", help="epochs in a second")
-    film.add_argument("--scale", type=_positive, default=2, metavar="N", help="enlarge pixels")
+    film.add_argument("--scale", type=positive, default=2, metavar="N", help="enlarge pixels")
     evaluate = _command(commands, "evaluate", _evaluate, "measure what a generator learned")
     evaluate.add_argument(
         "source",
@@ -293,7 +262,7 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a run, .keras file, pretrained name, .npy of uint8 images, folder of PNG",
     )
     evaluate.add_argument(
-        "--count", type=_positive, default=10_000, metavar="N", help="images (default 10000)"
+        "--count", type=positive, default=10_000, metavar="N", help="images (default 10000)"
     )
     evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
     evaluate.add_argument(
@@ -329,6 +298,25 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument(
         "--raw", action="store_true", help="the trained generator, even if it has an average"
     )
+    exploring = _command(commands, "explore", _explore, "open a page to play with a generator")
+    exploring.add_argument(
+        "run",
+        nargs="?",
+        default="dense_modern",
+        metavar="RUN",
+        help="folder of a run, .keras file, or a pretrained name (default dense_modern)",
+    )
+    exploring.add_argument(
+        "--raw", action="store_true", help="the trained generator, even if it has an average"
+    )
+    exploring.add_argument(
+        "--host", default="127.0.0.1", help="to bind to (default 127.0.0.1: this machine alone)"
+    )
+    exploring.add_argument(
+        "--port", type=positive, metavar="N", help="to listen on (default: a free one from 7860)"
+    )
+    exploring.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    exploring.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
     listing = _command(commands, "runs", _runs, "list runs: what, how far, how good")
     listing.add_argument(
         "folder", nargs="?", default="logs", metavar="FOLDER", help="with runs in it (default logs)"
@@ -343,11 +331,11 @@ def _parser() -> argparse.ArgumentParser:
     timing = _command(
         commands, "benchmark", command.run, "time a train step, in variants that take turns"
     )
-    command.add_flags(timing, _positive)
+    command.add_flags(timing)
     sweeping = _command(
         commands, "sweep", sweep_command.run, "try settings and seeds, and say which matter"
     )
-    sweep_command.add_flags(sweeping, _positive)
+    sweep_command.add_flags(sweeping)
     return parser
 
 
@@ -376,10 +364,3 @@ def _add_flag(group: Any, field: "dataclasses.Field[Any]") -> None:
         metavar=None if field.metadata["choices"] else type(field.default).__name__.upper(),
         help=help,
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, not {number}")
-    return number

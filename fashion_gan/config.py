@@ -28,7 +28,7 @@ class Config:
     skip_broken: bool = _setting(False, "leave out files of that folder that cannot be read")
     networks: str = _setting("dense", "pair of networks, a name of fashion_gan.models.MODELS")
     latent_dim: int = _setting(30, "size of a latent vector", 1)
-    width: int = _setting(0, "of the pairs dcgan and resnet, 0 for their default", 0)
+    width: int = _setting(0, "of the pairs dcgan, plain and resnet, 0 for their default", 0)
     dropout: float = _setting(0.4, "in the discriminator of the pair dcgan", 0)
     conditional: bool = _setting(False, "both networks are told the class of each image")
     loss: str = _setting("binary_crossentropy", "a name of fashion_gan.losses.LOSSES")

@@ -1,9 +1,11 @@
-"""Ways through the latent space: between two points, along an axis, and nearer to the middle."""
+"""Ways through the latent space: between points, along an axis or what matters, to the middle."""
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["interpolate", "traverse", "truncate"]
+__all__ = ["directions", "interpolate", "traverse", "truncate"]
 
 Floats = NDArray[np.float32]
 
@@ -123,3 +125,37 @@ def truncate(count: int, latent_dim: int, threshold: float, seed: int | None = N
         )
         points[beyond] = drawn
     return points.astype(np.float32)
+
+
+def directions(
+    draw: Callable[[Floats], ArrayLike], latent_dim: int, *, points: int = 16, seed: int = 0
+) -> Floats:
+    """Unit vectors of the latent space, at right angles, in the order of what they do to images.
+
+    They are the eigenvectors of the mean of JᵀJ, with J the derivative of the image by the latent,
+    here by central differences. A step along the first changes the image most.
+
+    Args:
+        draw: from latents `(n, latent_dim)` to n images of any shape; it is called `points` times
+            with `2 * latent_dim` of them.
+        latent_dim: size of a latent vector.
+        points: normal latents to take the mean over.
+        seed: of those.
+
+    Returns:
+        float32 `(latent_dim, latent_dim)`, a direction a row; in each the largest number is
+        positive.
+
+    References:
+        Wang and Ponce 2021, https://arxiv.org/abs/2101.06006, section 2: the averaged metric.
+    """
+    step = 0.1  # standard deviations
+    ends = np.concatenate([np.eye(latent_dim), -np.eye(latent_dim)]).astype(np.float32) * step
+    metric = np.zeros((latent_dim, latent_dim))
+    for point in np.random.default_rng(seed).standard_normal((points, latent_dim), np.float32):
+        images = np.asarray(draw(point + ends), np.float64).reshape(2 * latent_dim, -1)
+        slope = (images[:latent_dim] - images[latent_dim:]) / (2 * step)
+        metric += slope @ slope.T / points
+    rows = np.linalg.eigh(metric)[1].T[::-1]
+    largest = rows[np.arange(latent_dim), np.abs(rows).argmax(axis=1)]
+    return (rows * np.sign(largest)[:, None]).astype(np.float32)

@@ -20,6 +20,18 @@ _MODERN = Config(
     batch_size=64,
 )
 
+_CONVOLUTIONAL = replace(
+    _MODERN,
+    latent_dim=64,
+    r1=0.5,
+    r2=0.5,
+    ema_decay=0.9998,
+    g_learning_rate=2e-3,
+    d_learning_rate=2e-3,
+    decay_to=0.1,
+    steps_per_execution=10,
+)
+
 PRESETS: dict[str, Config] = {
     "dense": _BOOK,
     "dense_modern": replace(
@@ -35,10 +47,7 @@ PRESETS: dict[str, Config] = {
         evaluate_every=5,
     ),
     "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
-    "resnet": replace(_MODERN, networks="resnet", latent_dim=64, r1=0.5, r2=0.5, epochs=20),
-    "resnet_conditional": replace(
-        _MODERN, networks="resnet", latent_dim=64, conditional=True, r1=0.5, r2=0.5, epochs=20
-    ),
+    "dcgan_modern": replace(_CONVOLUTIONAL, networks="plain", epochs=50, decay_epochs=50),
     "lucic_ns": replace(
         _BOOK,
         networks="infogan",
@@ -50,6 +59,10 @@ PRESETS: dict[str, Config] = {
         beta_1=0.5,
         batch_size=64,
         epochs=20,
+    ),
+    "resnet": replace(_CONVOLUTIONAL, networks="resnet", epochs=36, decay_epochs=36),
+    "resnet_conditional": replace(
+        _CONVOLUTIONAL, networks="resnet", conditional=True, epochs=36, decay_epochs=36
     ),
 }
 

@@ -19,8 +19,8 @@ from fashion_gan import (
     run,
     run_folder,
 )
-from fashion_gan.config import Config
 from fashion_gan.evaluate import Evaluator, Protocol
+from fashion_gan.source import config_of, gan_of, is_known
 
 __all__ = ["classes_picture", "closest_picture", "judge", "tables", "write"]
 
@@ -58,9 +58,10 @@ def judge(
         ValueError: if it holds other images than Fashion-MNIST's, or fewer than the protocol needs.
     """
     path = Path(source)
-    if not path.exists() and str(source) not in pretrained.cards():
+    known = is_known(str(source))
+    if not known and not path.exists():
         raise FileNotFoundError(f"There is no run and there are no images in {path}.")
-    config = run_folder.read_config(path) if run_folder.is_run(path) else Config()
+    config = config_of(str(source))
     if config.data:
         evaluator = evaluate.own_images(run.images_of(config, folder=path), protocol)
     else:
@@ -69,9 +70,8 @@ def judge(
         raise ValueError("There are yardsticks for Fashion-MNIST alone. Leave --yardsticks out.")
     scores: dict[str, dict[str, Any]] = {}
     announce(f"measuring {source}")
-    if str(source) in pretrained.cards() or path.suffix == ".keras" or run_folder.is_run(path):
-        known = str(source) in pretrained.cards()
-        gan = pretrained.load_pretrained(str(source)) if known else run.load(path)
+    if known:
+        gan = gan_of(str(source))
         samples = evaluator.sample(gan, raw)
         scores[str(source)] = evaluator.judge(gan, raw)
     else:

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 # An arrow may point to an earlier floor, or within a package.
 FLOORS = [
-    {"_version", "registry", "metrics", "images", "latents", "animation", "svg", "terminal"},
+    {"_version", "registry", "metrics", "images", "latents", "animation", "svg", "terminal"}
+    | {"parser"},
     {"losses", "penalties", "remedies", "ema", "models", "pipeline", "xla", "borders", "optimizers"}
     | {"resumption", "training"},
     {"data", "pair"},
@@ -28,7 +29,8 @@ FLOORS = [
     {"callbacks"},
     {"run"},
     {"pretrained", "export"},
-    {"report"},
+    {"source"},
+    {"report", "explore"},
     {"benchmark", "sweep"},
     {"cli"},
     {"__main__", "__init__"},

@@ -78,3 +78,19 @@ def test_truncated_latents_are_normal_within_the_threshold(threshold):
 def test_what_makes_no_sense_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_directions_are_those_in_which_images_change_most():
+    matrix = np.random.default_rng(0).standard_normal((7, 5)) * [1, 5, 0.1, 3, 2]
+    found = latents.directions(lambda points: points @ matrix.T, 5, points=3)
+    _, _, rows = np.linalg.svd(matrix)
+    np.testing.assert_allclose(np.abs(np.sum(found * rows, axis=1)), 1, atol=1e-4)
+    np.testing.assert_allclose(found @ found.T, np.eye(5), atol=1e-5)
+    assert (found.max(axis=1) >= -found.min(axis=1)).all()
+
+
+def test_directions_are_a_mean_over_many_latents():
+    def draw(points):
+        return np.stack([points[:, 0] ** 2, points[:, 1]], axis=1)  # mean of (2 x)² is 4, of 1² 1
+
+    np.testing.assert_allclose(latents.directions(draw, 2, points=400), np.eye(2), atol=1e-3)

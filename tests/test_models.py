@@ -36,7 +36,7 @@ def test_every_pair_is_made_for_other_images(name, shape):
     assert discriminator(images).shape == (2, 1)
 
 
-@pytest.mark.parametrize("name", ["dcgan", "infogan", "resnet"])
+@pytest.mark.parametrize("name", ["dcgan", "infogan", "plain", "resnet"])
 def test_sizes_that_do_not_divide_are_refused(name):
     with pytest.raises(ValueError, match=r"multiples of 4. Received: image_shape=\(30, 28, 1\)"):
         models.build(name, image_shape=(30, 28, 1))
@@ -58,14 +58,15 @@ def test_the_infogan_pair_has_the_sizes_of_the_comparison():
 
 
 @pytest.mark.parametrize(
-    ("shape", "small"), [((28, 28, 1), (7, 7)), ((32, 32, 3), (4, 4)), ((64, 48, 3), (8, 6))]
+    ("shape", "small"),
+    [((28, 28, 1), (7, 7, 16)), ((32, 32, 3), (4, 4, 32)), ((64, 48, 3), (8, 6, 32))],
 )
 def test_the_residual_pair_goes_down_to_a_small_image(shape, small):
     generator, discriminator = models.build("resnet", image_shape=shape, width=8, blocks=2)
     reshaped = next(layer for layer in generator.layers if isinstance(layer, layers.Reshape))
-    assert reshaped.target_shape == (*small, 32)
+    assert reshaped.target_shape == small
     last = next(la for la in discriminator.layers if isinstance(la, layers.DepthwiseConv2D))
-    assert last.kernel_size == small
+    assert last.kernel_size == small[:2]
 
 
 def test_residual_branches_begin_as_nothing():
@@ -76,7 +77,7 @@ def test_residual_branches_begin_as_nothing():
         la
         for la in discriminator.layers
         if la.__class__ is layers.Conv2D and la.kernel_size == (3, 3)
-    ][1:3]
+    ][:2]
     first.kernel.assign(first.kernel * 5)
     np.testing.assert_array_equal(discriminator(images), before)
     second.kernel.assign(second.kernel + 0.1)
@@ -96,3 +97,16 @@ def test_the_deviation_of_a_batch_is_that_of_its_groups():
         models.MinibatchDeviation(4)(x[:6])
     with pytest.raises(ValueError, match="group=1"):
         models.MinibatchDeviation(1)
+
+
+def test_the_plain_pair_has_kernels_that_make_no_checkerboards_and_no_norm():
+    pair = models.build("plain", width=4)
+    for network in pair:
+        for layer in network.layers:
+            assert not isinstance(layer, layers.BatchNormalization | layers.Dropout)
+            for size, stride in zip(
+                getattr(layer, "kernel_size", ()), getattr(layer, "strides", ()), strict=True
+            ):
+                assert size % stride == 0, layer.name
+    assert any(isinstance(layer, models.MinibatchDeviation) for layer in pair[1].layers)
+    assert pair[0].layers[1].target_shape == (7, 7, 8)

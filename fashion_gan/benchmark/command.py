@@ -3,18 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from fashion_gan.benchmark import VARIANTS, chart, compare, table
+from fashion_gan.parser import positive
 from fashion_gan.presets import PRESETS
 from fashion_gan.terminal import show
 
 __all__ = ["add_flags", "run"]
 
 
-def add_flags(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
-    """Add the flags that `run` reads; `positive` reads a number of at least 1."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that `run` reads."""
     parser.add_argument(
         "--preset", action="append", help=f"one or several of: {', '.join(PRESETS)} (default dense)"
     )

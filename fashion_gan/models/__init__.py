@@ -11,6 +11,7 @@ from fashion_gan.models.dcgan import dcgan
 from fashion_gan.models.dense import dense
 from fashion_gan.models.infogan import infogan
 from fashion_gan.models.minibatch import MinibatchDeviation
+from fashion_gan.models.plain import plain
 from fashion_gan.models.resnet import resnet
 from fashion_gan.registry import lookup
 
@@ -23,6 +24,7 @@ __all__ = [
     "dcgan",
     "dense",
     "infogan",
+    "plain",
     "resnet",
 ]
 
@@ -32,6 +34,7 @@ MODELS: dict[str, Callable[..., Pair]] = {
     "dcgan": dcgan,
     "dense": dense,
     "infogan": infogan,
+    "plain": plain,
     "resnet": resnet,
 }
 

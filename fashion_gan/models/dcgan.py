@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from fashion_gan.models.sizes import quarter
+
 __all__ = ["dcgan"]
 
 
@@ -31,14 +33,8 @@ def dcgan(
         Radford et al. 2015, https://arxiv.org/abs/1511.06434.
         Géron 2019, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 2nd ed.
     """
-    height, breadth, channels = image_shape
-    if height % 4 or breadth % 4:
-        raise ValueError(
-            "Two strides of 2 make images whose height and width are multiples of 4. "
-            f"Received: image_shape={image_shape}."
-        )
     head_dtype = keras.config.dtype_policy().variable_dtype
-    small = (height // 4, breadth // 4, 2 * width)
+    small = (*quarter(image_shape), 2 * width)
     generator = keras.Sequential(
         [
             layers.Input((latent_dim,)),
@@ -48,7 +44,7 @@ def dcgan(
             layers.Conv2DTranspose(width, 5, 2, padding="same", activation="selu"),
             layers.BatchNormalization(),
             layers.Conv2DTranspose(
-                channels, 5, 2, padding="same", activation="tanh", dtype=head_dtype
+                image_shape[2], 5, 2, padding="same", activation="tanh", dtype=head_dtype
             ),
         ],
         name="generator",

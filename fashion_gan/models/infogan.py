@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from fashion_gan.models.sizes import quarter
+
 __all__ = ["infogan"]
 
 
@@ -22,14 +24,8 @@ def infogan(
         Chen et al. 2016, https://arxiv.org/abs/1606.03657, appendix C; Lucic et al. 2018,
         https://arxiv.org/abs/1711.10337, section 5.
     """
-    height, width, channels = image_shape
-    if height % 4 or width % 4:
-        raise ValueError(
-            "Two strides of 2 make images whose height and width are multiples of 4. "
-            f"Received: image_shape={image_shape}."
-        )
     head_dtype = keras.config.dtype_policy().variable_dtype
-    small = (height // 4, width // 4, 128)
+    small = (*quarter(image_shape), 128)
     generator = keras.Sequential(
         [
             layers.Input((latent_dim,)),
@@ -44,7 +40,7 @@ def infogan(
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.Conv2DTranspose(
-                channels, 4, 2, padding="same", activation="sigmoid", dtype=head_dtype
+                image_shape[2], 4, 2, padding="same", activation="sigmoid", dtype=head_dtype
             ),
         ],
         name="generator",

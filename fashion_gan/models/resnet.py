@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from fashion_gan.models.minibatch import MinibatchDeviation
+from fashion_gan.models.sizes import quarter
 
 __all__ = ["resnet"]
 
@@ -19,15 +20,17 @@ def resnet(
     """A small pair after R3GAN.
 
     The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1], the
-    discriminator maps those to logits `(batch, 1)`. Both halve or double the image, and the
-    channels with it, until its smaller side is less than 8 or odd. Residual branches end in
-    zeros at first, which takes the place of normalisation; sizes change by bilinear
+    discriminator maps those to logits `(batch, 1)`. All blocks work at half the size of the image
+    and below, which one strided convolution leads to and one transposed leads from: blocks at the
+    full size would cost several times as much as all the others. Both halve or double the size,
+    and the channels with it, until the smaller side is less than 8 or odd. Residual branches end
+    in zeros at first, which takes the place of normalisation; sizes change by bilinear
     interpolation and by means of 2 x 2. Both end in float32 under the mixed precision policies.
 
     Args:
         latent_dim: size of a latent vector.
         image_shape: `(height, width, channels)`; height and width are multiples of 4.
-        width: channels at the full size; they double with each halving, to 4 times as many.
+        width: channels at half the size; they double with each halving, to 4 times as many.
         blocks: residual blocks at each size.
 
     Raises:
@@ -37,33 +40,31 @@ def resnet(
         Huang et al. 2024, https://arxiv.org/abs/2501.05441, section 3; Zhang et al. 2019,
         https://arxiv.org/abs/1901.09321: the initialisation.
     """
+    quarter(image_shape)
     height, breadth, channels = image_shape
-    if height % 4 or breadth % 4:
-        raise ValueError(
-            "The image is halved at least twice, so its height and width are multiples of 4. "
-            f"Received: image_shape={image_shape}."
-        )
     halvings = 2
     while min(height, breadth) >> halvings >= 8 and not (height | breadth) >> halvings & 1:
         halvings += 1
-    widths = [width * min(2**level, 4) for level in range(halvings + 1)]
+    widths = [width * min(2**level, 4) for level in range(halvings)]
     small = (height >> halvings, breadth >> halvings, widths[-1])
     head_dtype = keras.config.dtype_policy().variable_dtype
 
     latents = keras.Input((latent_dim,))
     x = layers.Dense(small[0] * small[1] * small[2], kernel_initializer="he_normal")(latents)
     x = layers.Reshape(small)(x)
-    for level in reversed(range(halvings + 1)):
-        if level < halvings:
+    for level in reversed(range(halvings)):
+        if level < halvings - 1:
             x = layers.UpSampling2D(interpolation="bilinear")(_widen(x, widths[level]))
         for _ in range(blocks):
             x = _residual(x)
-    x = layers.Conv2D(channels, 3, padding="same", activation="tanh", dtype=head_dtype)(_bend(x))
+    x = layers.Conv2DTranspose(channels, 6, 2, padding="same", activation="tanh", dtype=head_dtype)(
+        _bend(x)
+    )
     generator = keras.Model(latents, x, name="generator")
 
     images = keras.Input(image_shape)
-    x = layers.Conv2D(widths[0], 3, padding="same", kernel_initializer="he_normal")(images)
-    for level in range(halvings + 1):
+    x = layers.Conv2D(width, 6, 2, padding="same", kernel_initializer="he_normal")(images)
+    for level in range(halvings):
         if level:
             x = layers.AveragePooling2D(2)(_widen(x, widths[level]))
         for _ in range(blocks):

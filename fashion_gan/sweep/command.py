@@ -5,11 +5,11 @@ import dataclasses
 import json
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 from fashion_gan import run_folder, sweep
 from fashion_gan.config import Config
+from fashion_gan.parser import positive
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 from fashion_gan.runtime import import_tensorflow_quietly
@@ -18,8 +18,8 @@ from fashion_gan.terminal import show
 __all__ = ["add_flags", "run"]
 
 
-def add_flags(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
-    """Add the flags that `run` reads; `positive` reads a number of at least 1."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that `run` reads."""
     parser.add_argument(
         "settings",
         nargs="+",

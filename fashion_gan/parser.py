@@ -1,0 +1,47 @@
+"""How the commands read their arguments: one line about what is wrong, and a guess at the right."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import NoReturn
+
+__all__ = ["Parser", "positive"]
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers wrong use in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2 and one line."""
+        self.exit(2, f"{self.prog}: error: {message}{self._hint(message)} (--help shows more)\n")
+
+    def _hint(self, message: str) -> str:
+        """The flag, command or choice that a wrong one is closest to."""
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            choices = re.findall(r"[\w.-]+", wrong[2])
+        else:
+            wrong = re.search(r"unrecognized arguments: .*?(--[\w-]+)", message)
+            choices = list(self._flags())
+        close = get_close_matches(wrong[1], choices, n=1) if wrong else []
+        return f". Did you mean {close[0]}?" if close else ""
+
+    def _flags(self) -> Iterator[str]:
+        """Those of this parser and of all commands."""
+        for action in self._actions:
+            yield from action.option_strings
+            if isinstance(action.choices, dict):
+                for parser in action.choices.values():
+                    yield from parser._flags()
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, not {number}")
+    return number
+
+
+positive.__name__ = "positive integer"  # argparse names the type of what it cannot read

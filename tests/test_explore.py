@@ -1,0 +1,140 @@
+"""The page to play with: what it shows, in a real browser, and what it keeps to itself."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from browser_pages import BROWSER, browser_page
+
+from fashion_gan import GAN, data, explore, images, latents, models
+from fashion_gan.cli import main
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    """Of the book's GAN, and Fashion-MNIST."""
+    return explore.open_source("dense")
+
+
+def test_a_seed_is_an_image_and_a_direction_changes_it(explorer):
+    still, near = explorer.one(5, None, explore.WHOLE)
+    moved, _ = explorer.one(5, None, explore.WHOLE, [0, 3])
+    assert still.dtype == np.uint8 and still.shape == (448, 448, 3)
+    assert (still == explorer.one(5, None, explore.WHOLE, [0.0] * 8)[0]).all()
+    assert (still != moved).mean() > 0.05
+    assert len(near) == explore.NEIGHBOURS
+
+
+def test_the_nearest_are_those_that_brute_force_finds(explorer):
+    fashion = data.load()
+    (image,) = images.to_uint8(explorer.gan.sample(latents=latents.truncate(1, 30, 4.0, 5)))[None]
+    _, near = explorer.one(5, None, explore.WHOLE)
+    apart = np.sqrt(np.mean((fashion.train_images - np.float64(image)) ** 2, axis=(1, 2, 3)))
+    for (picture, caption), index in zip(near, np.argsort(apart), strict=False):
+        assert caption == f"{apart[index]:.0f} of 255"
+        assert (picture[::5, ::5, :1] == 255 - fashion.train_images[index]).all()
+
+
+def test_a_way_begins_and_ends_at_its_seeds(explorer):
+    strip = explorer.way(3, 4, None, explore.WHOLE, steps=5)
+    edge = strip.shape[0]
+    for seed, end in ((3, strip[:, :edge]), (4, strip[:, -edge:])):
+        image, _ = explorer.one(seed, None, explore.WHOLE)
+        assert (end[:: edge // 28, :: edge // 28] == image[::16, ::16]).all()
+
+
+def test_classes_of_a_conditional_gan_have_names_and_are_drawn(tmp_path):
+    keras.utils.set_random_seed(1)
+    gan = GAN(*models.build("dense", num_classes=10))
+    gan.compile()
+    gan.save(tmp_path / "a.keras")
+    explorer = explore.open_source(str(tmp_path / "a.keras"))
+    assert tuple(explorer.class_names) == data.CLASS_NAMES
+    first, last = (explorer.one(0, label, explore.WHOLE)[0] for label in (0, 9))
+    assert (first != last).any()
+    assert explorer.many(0, None, 2.0).shape == explorer.many(0, 3, 2.0).shape
+
+
+def test_without_its_training_images_the_rest_works(tmp_path):
+    gan = GAN(*models.build("dense", image_shape=(8, 8, 3)))
+    gan.compile()
+    gan.save(tmp_path / "a.keras")
+    explorer = explore.open_source(str(tmp_path / "a.keras"))
+    image, near = explorer.one(0, None, 1.0)
+    assert image.shape == (448, 448, 3) and near == []
+    assert main(["explore", str(tmp_path / "b.keras")]) == 2
+
+
+def test_without_gradio_the_extra_is_named(explorer, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install .fashion-gan\[explore\]"):
+        explore.page(explorer, "dense")
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Of a page that `fashion-gan explore` serves; Ctrl-C ends it, and its pictures are gone."""
+    pytest.importorskip("gradio")
+    command = [sys.executable, "-m", "fashion_gan", "explore", "dense", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        said = process.stdout.readline()
+        yield re.search(r"http://\S+(?=/)", said)[0]
+        process.send_signal(signal.SIGINT)
+        assert "closed" in process.stdout.read()
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
+def test_a_person_moves_sliders_and_sees_other_images(address):
+    pytest.importorskip("playwright")
+    asked, said = set(), []
+    with browser_page() as page:
+        page.on("request", lambda request: asked.add(urllib.parse.urlsplit(request.url).netloc))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(address)
+        picture = page.locator(".image-frame img").first
+        picture.wait_for()
+        page.locator(".gallery-item img, .thumbnail-item img").nth(5).wait_for()
+        before = picture.get_attribute("src")
+        page.get_by_label("number input for direction 1 (sd)").fill("5")
+        page.wait_for_function(
+            "before => document.querySelector('.image-frame img').src !== before", arg=before
+        )
+        page.get_by_role("button", name="Back to 0").click()
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('input[type=number]')].every(i => i.value !== '5')"
+        )
+        for tab, label in (("From one to another", "on the arc"), ("Many", "100 samples")):
+            page.get_by_role("tab", name=tab).click()
+            page.get_by_text(label).first.wait_for(state="visible")
+            page.locator(".image-frame img >> visible=true").first.wait_for()
+    assert asked == {urllib.parse.urlsplit(address).netloc} and not said
+
+
+def test_the_page_is_for_this_machine_and_serves_no_file_but_its_own(address, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    port = urllib.parse.urlsplit(address).port
+    assert urllib.parse.urlsplit(address).hostname == "127.0.0.1"
+    for path in ("/etc/hostname", Path(__file__), Path("README.md"), tmp_path / "secret.txt"):
+        for ask in (f"/gradio_api/file={path}", f"/file={path}", f"/static/../..{path}"):
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(f"{address}{urllib.parse.quote(ask, safe='/=.')}")
+            assert caught.value.code in (403, 404, 405)
+            caught.value.close()
+    others = {
+        found[4][0]
+        for found in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        if not found[4][0].startswith("127.")
+    }
+    for other in others:
+        with pytest.raises(OSError):
+            socket.create_connection((other, port), timeout=2)
