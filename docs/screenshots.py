@@ -1,8 +1,8 @@
-"""Pictures of TensorBoard for the documentation, of a finished run.
+"""Pictures of web pages for the documentation, of a finished run.
 
     python docs/screenshots.py logs/dense_modern-42
 
-Needs Debian's chromium. Writes docs/images/tensorboard-*.png.
+Needs Debian's chromium. Writes docs/images/tensorboard-*.png and explore.png.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent / "tests"))
-from browser_pages import browser_page, tensorboard  # noqa: E402
+from browser_pages import browser_page, explore, tensorboard  # noqa: E402
 
 TABS = {"custom_scalars": "GAN at a glance", "images": "samples/fixed_latents"}
 
@@ -27,3 +27,8 @@ if __name__ == "__main__":
             page.wait_for_timeout(10_000)  # until the charts and pictures have come
             name = f"tensorboard-{tab.replace('_', '-')}.png"
             page.screenshot(path=DOCS / "images" / name)
+    with explore("dense_modern") as address, browser_page(1300, 1000) as page:
+        page.goto(address)
+        page.locator(".gallery-item img, .thumbnail-item img").nth(5).wait_for()
+        page.wait_for_timeout(2_000)
+        page.screenshot(path=DOCS / "images/explore.png")

@@ -211,7 +211,9 @@ class GAN(Pair):
         else:
             callbacks = [start, *keras.tree.flatten(callbacks or [])]
         with self._execution.fed(x) as fed:
-            return super().fit(fed, y, batch_size, epochs, verbose, callbacks, **kwargs)
+            # By name, as those who wrap Keras' fit() look for them.
+            named = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
+            return super().fit(x=fed, y=y, callbacks=callbacks, **named, **kwargs)
 
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any

@@ -32,7 +32,8 @@ class OptimizerPair:
     """What `gan.optimizer` is: Keras' callbacks find both optimisers, and act on both.
 
     `LearningRateScheduler` and `ReduceLROnPlateau` set, and `TensorBoard` logs, the learning rate
-    of each of `optimizers`; `iterations` is the number of train steps.
+    of each of `optimizers`. A callback that knows of one alone reads the first one's, the
+    generator's; `callbacks.OneOptimizer` shows it the other.
     """
 
     built = True
@@ -47,3 +48,21 @@ class OptimizerPair:
     def iterations(self) -> Any:
         """Number of train steps, an int64 scalar."""
         return self._iterations()
+
+    @property
+    def learning_rate(self) -> Any:
+        """That of the first optimiser."""
+        return self.optimizers[0].learning_rate
+
+    @property
+    def variables(self) -> list[Any]:
+        """Those of all of them, which `gan.summary()` counts."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings of all of them, each after its optimiser's name: `g_optimizer_beta_1`."""
+        return {
+            f"{optimizer.name}_{setting}": value
+            for optimizer in self.optimizers
+            for setting, value in optimizer.get_config().items()
+        }

@@ -32,6 +32,17 @@ _CONVOLUTIONAL = replace(
     steps_per_execution=10,
 )
 
+_RESIDUAL = replace(
+    _CONVOLUTIONAL,
+    networks="resnet",
+    r1=1.0,
+    r2=1.0,
+    g_learning_rate=1e-3,
+    d_learning_rate=1e-3,
+    epochs=30,
+    decay_epochs=30,
+)
+
 PRESETS: dict[str, Config] = {
     "dense": _BOOK,
     "dense_modern": replace(
@@ -60,10 +71,8 @@ PRESETS: dict[str, Config] = {
         batch_size=64,
         epochs=20,
     ),
-    "resnet": replace(_CONVOLUTIONAL, networks="resnet", epochs=36, decay_epochs=36),
-    "resnet_conditional": replace(
-        _CONVOLUTIONAL, networks="resnet", conditional=True, epochs=36, decay_epochs=36
-    ),
+    "resnet": _RESIDUAL,
+    "resnet_conditional": replace(_RESIDUAL, conditional=True),
 }
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -40,19 +41,37 @@ def browser_page(width=1400, height=1000):
 @contextlib.contextmanager
 def tensorboard(logs):
     """The address of a TensorBoard that serves a folder."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", "0"]
-    command += ["--host", "127.0.0.1", "--load_fast", "false", "--samples_per_plugin", "images=100"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    command = ["tensorboard.main", "--logdir", str(logs), "--port", "0", "--host", "127.0.0.1"]
+    command += ["--load_fast", "false", "--samples_per_plugin", "images=100"]
+    with _served(command) as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def explore(source):
+    """The address of a page that `fashion-gan explore` serves until Ctrl-C."""
+    with _served(["fashion_gan", "explore", source, "--no-browser"]) as (address, process):
+        yield address
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+@contextlib.contextmanager
+def _served(arguments):
+    """The address that a module of Python says it serves at, and its process."""
+    command = [sys.executable, "-u", "-m", *arguments]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, **streams) as process:
         try:
             said = ""
-            for line in process.stderr:
+            for line in process.stdout:
                 said += line
                 address = re.search(r"http://127\.0\.0\.1:\d+", line)
                 if address:
                     break
             else:
-                raise RuntimeError(f"TensorBoard ended:\n{said}")
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            yield address[0]
+                raise RuntimeError(f"{arguments[0]} ended:\n{said}")
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield address[0], process
         finally:
             process.terminate()

@@ -22,8 +22,12 @@ def blocks(page, language):
 
 
 @pytest.mark.filterwarnings("ignore:After . epochs")  # the alarm, which the story is about
-@pytest.mark.parametrize("name", ["first-steps", "story", "coming-from"])
+@pytest.mark.parametrize("name", ["first-steps", "story", "coming-from", "with-others"])
 def test_the_python_of_a_page_runs_as_it_stands_there(name, tmp_path, monkeypatch, capsys):
+    if name == "with-others":
+        for package in ("keras_tuner", "mlflow", "wandb"):
+            pytest.importorskip(package)
+        warnings.simplefilter("ignore")  # theirs
     monkeypatch.chdir(tmp_path)
     small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
     monkeypatch.setattr(evaluate, "QUICK", small)
@@ -40,6 +44,12 @@ def test_the_python_of_a_page_runs_as_it_stands_there(name, tmp_path, monkeypatc
         assert names["said"], "the alarm speaks"
         assert set(names["after"]) == set(names["before"])
         assert "Mode collapse" in capsys.readouterr().out
+    elif name == "with-others":
+        assert names["best"].average is not None and names["images"].shape == (64, 28, 28, 1)
+        found = names["mlflow"].get_run(names["tracked"].info.run_id).data
+        assert "d_loss" in found.metrics
+        assert "optimizer_d_optimizer_learning_rate" in found.params
+        assert "epoch/d_accuracy_fake" in names["summary"]
     elif name == "first-steps":
         assert names["images"].shape == (16, 28, 28, 1)
 

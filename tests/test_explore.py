@@ -1,15 +1,12 @@
 """The page to play with: what it shows, in a real browser, and what it keeps to itself."""
 
-import re
-import signal
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import browser_pages
 import keras
 import numpy as np
 import pytest
@@ -82,15 +79,10 @@ def test_without_gradio_the_extra_is_named(explorer, monkeypatch):
 
 @pytest.fixture(scope="module")
 def address():
-    """Of a page that `fashion-gan explore` serves; Ctrl-C ends it, and its pictures are gone."""
+    """Of a page that `fashion-gan explore` serves."""
     pytest.importorskip("gradio")
-    command = [sys.executable, "-m", "fashion_gan", "explore", "dense", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = process.stdout.readline()
-        yield re.search(r"http://\S+(?=/)", said)[0]
-        process.send_signal(signal.SIGINT)
-        assert "closed" in process.stdout.read()
-    assert process.returncode == 0
+    with browser_pages.explore("dense") as address:
+        yield address
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")

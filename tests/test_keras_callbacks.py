@@ -308,3 +308,30 @@ def test_history_has_the_logs_of_each_epoch(make_gan, tiny_images):
     logs = fit(gan, tiny_images)
     assert gan.history.history == logs
     assert {len(values) for values in logs.values()} == {4}
+
+
+class FromOutside(keras.callbacks.Callback):
+    """What callbacks of other tools ask of a model's one optimiser."""
+
+    def on_train_begin(self, logs=None):
+        self.config = self.model.optimizer.get_config()
+        self.rate = float(self.model.optimizer.learning_rate)
+        lines = []
+        self.model.summary(print_fn=lines.append)
+        self.summary = "\n".join(lines)
+
+
+def test_other_tools_read_settings_rate_and_summary_of_both_optimizers(make_gan, tiny_images):
+    gan = make_gan()
+    gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.SGD(1e-2))
+    seen, other = FromOutside(), FromOutside()
+    fit(gan, tiny_images, seen, OneOptimizer("discriminator", other), epochs=1)
+    assert (seen.rate, other.rate) == (pytest.approx(1e-3), pytest.approx(1e-2))
+    assert seen.config["g_optimizer_beta_1"] == 0.9
+    assert seen.config["d_optimizer_learning_rate"] == pytest.approx(1e-2)
+    assert "g_optimizer_learning_rate" not in other.config
+    count = sum(v.shape.num_elements() if v.shape.rank else 1 for v in gan.optimizer.variables)
+    shown = re.search(r"Optimizer params: .*?([\d,]+)", seen.summary)[1]
+    assert int(shown.replace(",", "")) == count > gan.generator.count_params()
+    with pytest.raises(AttributeError):
+        gan.optimizer.learning_rate = 1.0
