@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["read_images", "tile", "to_uint8", "with_channels", "write_png"]
+__all__ = ["read_arrays", "read_images", "tile", "to_uint8", "with_channels", "write_png"]
 
 
 def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -> NDArray[np.uint8]:
@@ -114,8 +114,9 @@ def read_images(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """Images `(n, h, w, c)` from a `.npy` file of uint8, or from the PNG files of a folder.
 
     Raises:
-        ValueError: if the array is not uint8 images, or the folder holds no PNG, or PNG of several
-            sizes.
+        OSError: if the file cannot be opened.
+        ValueError: if the array is damaged or not of uint8 images, or the folder holds no PNG, or
+            PNG of several sizes.
     """
     path = Path(path)
     if path.is_dir():
@@ -130,12 +131,30 @@ def read_images(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
                 f"{len(files)} files of {len(shapes)} sizes."
             )
         return np.stack(decoded)
-    array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
+    arrays = read_arrays(path)
+    if list(arrays) != [""]:
         raise ValueError(f"Expected a .npy file of one array. Received: {path}, with several.")
+    array = arrays[""]
     if array.dtype != np.uint8:
         raise ValueError(f"Expected uint8 images. Received: {path} with dtype={array.dtype}.")
     return with_channels(array)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` file by their names, or that of a `.npy` file by the name "".
+
+    Raises:
+        OSError: if the file cannot be opened.
+        ValueError: if it is damaged, or holds pickled objects, which are never unpickled.
+    """
+    with open(path, "rb") as file:
+        try:
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"": content}
+            return {name: content[name] for name in content.files}
+        except Exception as error:  # NumPy, zipfile and tokenize know a dozen kinds of damage
+            raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:

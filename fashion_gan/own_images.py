@@ -1,15 +1,13 @@
 """Images of one's own: from a folder, an archive or an IDX file, and split for a training."""
 
 import warnings
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fashion_gan.data import Split, read_idx
-from fashion_gan.images import with_channels
+from fashion_gan.images import read_arrays, with_channels
 
 __all__ = ["Collection", "read", "split"]
 
@@ -130,18 +128,15 @@ def _read_folder(folder: Path, skip_broken: bool) -> Collection:
 
 
 def _read_arrays(place: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        with place.open("rb") as file:
-            content = np.load(file, allow_pickle=False)
-            if place.suffix == ".npy":
-                return content, None
-            keys = list(content.files)
-            found = [next((k for k in names if k in keys), None) for names in (_IMAGES, _LABELS)]
-            images, labels = (None if key is None else content[key] for key in found)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{place} cannot be read: {error}") from error
+    arrays = read_arrays(place)
+    if "" in arrays:
+        return arrays[""], None
+    images, labels = (
+        next((arrays[name] for name in names if name in arrays), None)
+        for names in (_IMAGES, _LABELS)
+    )
     if images is None:
-        raise ValueError(f"Expected one of {_IMAGES} in {place}. Received: {keys}.")
+        raise ValueError(f"Expected one of {_IMAGES} in {place}. Received: {list(arrays)}.")
     return images, None if labels is None else np.squeeze(labels)
 
 

@@ -138,6 +138,7 @@ def load(run: str | os.PathLike[str]) -> GAN:
 
     Raises:
         FileNotFoundError: if there is none.
+        ValueError: if it is damaged, or holds another model, or one that could run code.
     """
     path = Path(run)
     if path.is_dir():
@@ -149,7 +150,10 @@ def load(run: str | os.PathLike[str]) -> GAN:
             else " `fashion-gan train` makes one."
         )
         raise FileNotFoundError(f"There is no trained model {path}.{hint}")
-    gan = keras.saving.load_model(path)
+    try:
+        gan = keras.saving.load_model(path)
+    except Exception as error:  # Keras, zipfile and HDF5 know a dozen kinds of damage
+        raise ValueError(f"{path} cannot be loaded: {error}") from error
     if not isinstance(gan, GAN):
         raise ValueError(f"{path} holds a {type(gan).__name__}, not a GAN.")
     return gan

@@ -2,11 +2,13 @@
 
 import json
 import pickle
+import random
 import re
 import warnings
 import zipfile
 from pathlib import Path
 
+import fuzz
 import keras
 import numpy as np
 import pytest
@@ -162,3 +164,16 @@ def test_each_promise_names_a_test_that_is_there():
     for name in promised:
         assert f"def {name}(" in tests, name
     assert fashion_gan.__version__ in PAGE.read_text()
+
+
+def test_a_fuzzer_finds_no_error_but_the_documented(tmp_path):
+    count, refused = fuzz.fuzz(tmp_path, random.Random(0), lambda count: count >= 1500)
+    assert count == 1500 and 500 < refused < 1500
+
+
+def test_a_fuzzer_would_find_an_undocumented_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fuzz, "DOCUMENTED", (TypeError,))
+    with pytest.raises(AssertionError, match="kept as fuzz-failure"):
+        fuzz.fuzz(tmp_path, random.Random(0), lambda count: count >= 1500)
+    assert list(tmp_path.glob("fuzz-failure*"))

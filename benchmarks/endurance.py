@@ -1,0 +1,141 @@
+"""Many short trainings: 300 in one process, and 50 in folders side by side. What leaks, what mixes?
+
+    python benchmarks/endurance.py
+
+Each trains the dense pair for one epoch on small images of its own, with all that `fashion-gan
+train` does but the final scores. Of the 300 in one process, it keeps the open files and the memory
+after each; the 50 are trained by 5 processes at a time, each of which asks for new folders of one
+name. Writes docs/results/endurance.json.
+"""
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from processes import machine
+
+RESULTS = Path(__file__).parent.parent / "docs/results/endurance.json"
+WORKERS = 5
+NAME = "short"
+
+
+def make_images(folder):
+    """A file of 300 small images."""
+    import numpy as np
+
+    path = folder / "images.npz"
+    images = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 1), np.uint8)
+    np.savez(path, images=images)
+    return path
+
+
+def train_some(images, parent, seeds):
+    """A training for each seed, in a new folder below `parent`; yields the folders."""
+    from fashion_gan import run, run_folder
+    from fashion_gan.config import Config
+
+    for seed in seeds:
+        folder = run_folder.new_folder(parent, NAME)
+        config = Config(
+            data=str(images), seed=seed, epochs=1, latent_dim=4, evaluate_every=0, alarm="off"
+        )
+        run.train(config, folder, verbose=0, final=False)
+        yield folder
+
+
+def in_one_process(count):
+    """Open files and megabytes of memory after each of `count` trainings; the seconds of all."""
+    import psutil
+
+    process, measured = psutil.Process(), []
+    with tempfile.TemporaryDirectory() as made:
+        start = time.perf_counter()
+        for _ in train_some(make_images(Path(made)), Path(made) / "runs", range(count)):
+            gc.collect()
+            measured.append((process.num_fds(), process.memory_info().rss / 2**20))
+            if len(measured) % 20 == 0:
+                print(len(measured), *map(round, measured[-1]), file=sys.stderr, flush=True)
+        seconds = time.perf_counter() - start
+    files, memory = zip(*measured, strict=True)
+    return {"open_files": files, "memory_megabytes": memory, "seconds": seconds}
+
+
+def side_by_side(count):
+    """How many folders `count` trainings by several processes made, and how many are as asked for.
+
+    A folder is as asked for if its config has one of the seeds, no other folder has that seed, and
+    its model is the one that this seed makes alone.
+    """
+    with tempfile.TemporaryDirectory() as made:
+        images, runs = make_images(Path(made)), Path(made) / "runs"
+        shares = [range(start, count, WORKERS) for start in range(WORKERS)]
+        workers = [
+            subprocess.Popen(
+                [sys.executable, __file__, "--child", json.dumps([str(images), str(runs), *share])],
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            )
+            for share in shares
+        ]
+        if any([worker.wait() for worker in workers]):
+            raise SystemExit("a worker failed")
+        found = {}
+        for folder in sorted(runs.iterdir()):
+            config = json.loads((folder / "config.json").read_text())
+            found.setdefault(config["seed"], []).append(folder)
+        again = Path(made) / "again"
+        alone = list(train_some(images, again, range(0, count, count // 5)))
+        same = sum(
+            metrics(folder) == metrics(found[seed][0])
+            for seed, folder in zip(range(0, count, count // 5), alone, strict=True)
+        )
+        return {
+            "asked": count,
+            "folders": sum(map(len, found.values())),
+            "seeds": len(found),
+            "compared_with_one_alone": len(alone),
+            "same_as_alone": same,
+        }
+
+
+def metrics(folder):
+    """What a run logged, but for its times."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    timed = ("seconds", "images_per_second", "time")
+    return [
+        {name: value for name, value in json.loads(line).items() if name not in timed}
+        for line in lines
+    ]
+
+
+def steady(values):
+    """The median of the second tenth, and of the last."""
+    tenth = max(1, len(values) // 10)
+    return statistics.median(values[tenth : 2 * tenth]), statistics.median(values[-tenth:])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=300, help="in one process (default 300)")
+    parser.add_argument("--folders", type=int, default=50, help="side by side (default 50)")
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        images, runs, *seeds = options.child
+        list(train_some(images, Path(runs), seeds))
+        raise SystemExit
+    result = {"machine": machine(), "one_process": in_one_process(options.runs)}
+    for name in ("open_files", "memory_megabytes"):
+        early, late = steady(result["one_process"].pop(name))
+        result["one_process"][name] = {"second_tenth": early, "last_tenth": late}
+    result["one_process"]["runs"] = options.runs
+    result["side_by_side"] = side_by_side(options.folders)
+    print(json.dumps(result, indent=1))
+    if (options.runs, options.folders) == (300, 50):
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
