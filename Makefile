@@ -11,7 +11,7 @@ export FASHION_MNIST_DIR
 # Where the system has no package lists, `apt-get update` makes some here, without root.
 APT_OWN = apt-get -q -o Dir::State::lists=$(CURDIR)/.data/apt/lists -o Dir::Cache=$(CURDIR)/.data/apt
 
-.PHONY: help setup data data-check data-debian train test lint types tests browser wheel docs tensorboard clean
+.PHONY: help setup data data-check data-debian train test lint types tests browser wheel docs tensorboard versions fuzz clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -ts:
@@ -60,6 +60,11 @@ wheel: setup
 	$(PYTHON) -m build -q
 	$(PYTHON) -m twine check --strict dist/*
 	$(PYTHON) tests/check_wheel.py dist
+
+versions: wheel  ## the wheel beside the oldest and the newest versions it allows, on each Python here
+	$(PYTHON) tests/check_versions.py dist
+fuzz: setup  ## damaged files for ten minutes: whatever is not a documented error ends it
+	$(PYTHON) tests/fuzz.py --seconds 600
 
 clean:  ## what can be made again
 	rm -rf .venv .data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

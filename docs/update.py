@@ -1,5 +1,7 @@
 """Puts committed results into the pages: README, docs/evaluation.md and docs/speed.md.
 
+It also makes the notebook of docs/story.md.
+
 for seed in 42 1 2; do
   fashion-gan train --preset dense --seed $seed --run logs/dense-$seed
 done
@@ -11,6 +13,7 @@ Without `--runs` it writes the pages anew from docs/results.
 
 import argparse
 import json
+import re
 import shutil
 import statistics
 from collections.abc import Callable
@@ -31,6 +34,7 @@ LOGGED = (
     "d_logit_fake",
     "frechet_distance",
 )
+NOTEBOOKS = ("story.md",)
 MEASURES = ("frechet_distance", "pixel_frechet_distance", "precision", "recall", "coverage")
 
 
@@ -167,6 +171,24 @@ def page(name: str) -> str:
     return text
 
 
+def notebook(name: str) -> str:
+    """A page as a notebook without outputs: a cell for each Python block, and for each text."""
+    text = (DOCS / name).read_text()
+    cells: list[dict[str, Any]] = []
+    for number, part in enumerate(re.split(r"```python\n(.*?)```\n", text, flags=re.S)):
+        lines = part.strip().splitlines(keepends=True)
+        cell: dict[str, Any] = {"id": f"cell-{number}", "metadata": {}, "source": lines}
+        if number % 2:
+            cell |= {"cell_type": "code", "execution_count": None, "outputs": []}
+        else:
+            cell |= {"cell_type": "markdown"}
+        if lines:
+            cells.append(dict(sorted(cell.items())))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    content = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4}
+    return json.dumps({**content, "nbformat_minor": 5}, indent=1, ensure_ascii=False) + "\n"
+
+
 def take(runs: list[Path]) -> None:
     """Copy what the pages show from runs of the dense preset, the first being the one in README."""
     first = runs[0]
@@ -193,3 +215,5 @@ if __name__ == "__main__":
         take(options.runs)
     for name in TABLES:
         (DOCS.parent / name).write_text(page(name))
+    for name in NOTEBOOKS:
+        (DOCS / name).with_suffix(".ipynb").write_text(notebook(name))

@@ -34,6 +34,9 @@ def test_the_tables_are_made_from_the_committed_results(monkeypatch):
     for name, tables in module.TABLES.items():
         assert module.page(name) == (ROOT / name).read_text()
         assert all(len(make()) > 150 for make in tables.values())
+    for name in module.NOTEBOOKS:
+        made = (ROOT / "docs" / name).with_suffix(".ipynb").read_text()
+        assert module.notebook(name) == made, "run docs/update.py"
 
 
 def test_every_logged_number_is_explained(make_gan, tiny_images):
