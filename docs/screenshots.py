@@ -27,7 +27,7 @@ if __name__ == "__main__":
             page.wait_for_timeout(10_000)  # until the charts and pictures have come
             name = f"tensorboard-{tab.replace('_', '-')}.png"
             page.screenshot(path=DOCS / "images" / name)
-    with explore("dense_modern") as address, browser_page(1300, 1000) as page:
+    with explore("resnet") as address, browser_page(1300, 1000) as page:
         page.goto(address)
         page.locator(".gallery-item img, .thumbnail-item img").nth(5).wait_for()
         page.wait_for_timeout(2_000)

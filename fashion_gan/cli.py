@@ -302,9 +302,9 @@ def _parser() -> argparse.ArgumentParser:
     exploring.add_argument(
         "run",
         nargs="?",
-        default="dense_modern",
+        default="resnet",
         metavar="RUN",
-        help="folder of a run, .keras file, or a pretrained name (default dense_modern)",
+        help="folder of a run, .keras file, or a pretrained name (default resnet)",
     )
     exploring.add_argument(
         "--raw", action="store_true", help="the trained generator, even if it has an average"
