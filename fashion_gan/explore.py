@@ -36,7 +36,7 @@ most, the first one most of all; none of them was trained to have a meaning.
 
 @dataclass(frozen=True)
 class Explorer:
-    """What the page shows. Its pictures are uint8 `(height, width, 3)`, with a square for each pixel.
+    """What the page shows: pictures as uint8 `(height, width, 3)`, with a square for each pixel.
 
     Attributes:
         gan: that draws.
