@@ -257,7 +257,7 @@ def serve(
 
     Raises:
         ImportError: if Gradio is not installed.
-        OSError: if the port is taken.
+        OSError: if the port is taken, or `host` is no address of this machine.
     """
     with tempfile.TemporaryDirectory(prefix="fashion-gan-explore-") as made:
         before = os.environ.get(_FOLDER)
@@ -279,6 +279,12 @@ def serve(
             )
             announce(f"The page: {address} (Ctrl-C ends it)")
             threading.Event().wait()
+        except OSError as error:
+            wanted = "a port from 7860 on" if port is None else f"port {port}"
+            raise OSError(
+                f"Cannot listen on {wanted} of {host}. Either it is taken, or {host} is no address "
+                "of this machine. Choose others by --port and --host."
+            ) from error
         except KeyboardInterrupt:
             announce("The page is closed.")
         finally:
