@@ -4,11 +4,13 @@
 
 Each trains the dense pair for one epoch on small images of its own, with all that `fashion-gan
 train` does but the final scores. Of the 300 in one process, it keeps the open files and the memory
-after each; the 50 are trained by 5 processes at a time, each of which asks for new folders of one
-name. Writes docs/results/endurance.json.
+after each, less what the allocator would give back; 50 more in a process of their own are compiled
+by XLA, whose programs TensorFlow never frees. The 50 in folders are trained by 5 processes at a
+time, each of which asks for new folders of one name. Writes docs/results/endurance.json.
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import os
@@ -16,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from processes import machine
@@ -36,7 +37,7 @@ def make_images(folder):
     return path
 
 
-def train_some(images, parent, seeds):
+def train_some(images, parent, seeds, jit_compile="auto"):
     """A training for each seed, in a new folder below `parent`; yields the folders."""
     from fashion_gan import run, run_folder
     from fashion_gan.config import Config
@@ -44,27 +45,51 @@ def train_some(images, parent, seeds):
     for seed in seeds:
         folder = run_folder.new_folder(parent, NAME)
         config = Config(
-            data=str(images), seed=seed, epochs=1, latent_dim=4, evaluate_every=0, alarm="off"
+            data=str(images),
+            seed=seed,
+            epochs=1,
+            latent_dim=4,
+            evaluate_every=0,
+            alarm="off",
+            jit_compile=jit_compile,
         )
         run.train(config, folder, verbose=0, final=False)
         yield folder
 
 
-def in_one_process(count):
-    """Open files and megabytes of memory after each of `count` trainings; the seconds of all."""
+def in_one_process(count, jit_compile):
+    """Open files and megabytes of memory early and late in `count` trainings."""
     import psutil
 
-    process, measured = psutil.Process(), []
+    process, files, memory = psutil.Process(), [], []
     with tempfile.TemporaryDirectory() as made:
-        start = time.perf_counter()
-        for _ in train_some(make_images(Path(made)), Path(made) / "runs", range(count)):
+        images, runs = make_images(Path(made)), Path(made) / "runs"
+        for _ in train_some(images, runs, range(count), jit_compile):
             gc.collect()
-            measured.append((process.num_fds(), process.memory_info().rss / 2**20))
-            if len(measured) % 20 == 0:
-                print(len(measured), *map(round, measured[-1]), file=sys.stderr, flush=True)
-        seconds = time.perf_counter() - start
-    files, memory = zip(*measured, strict=True)
-    return {"open_files": files, "memory_megabytes": memory, "seconds": seconds}
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+            files.append(process.num_fds())
+            memory.append(process.memory_info().rss / 2**20)
+            if len(files) % 10 == 0:
+                print(
+                    f"XLA {jit_compile}, {len(files)}: {files[-1]} open files, {memory[-1]:.0f} MB",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    return {
+        "runs": count,
+        "jit_compile": jit_compile,
+        "open_files": steady(files),
+        "memory_megabytes": steady(memory),
+        "megabytes_a_run": statistics.linear_regression(
+            range(count // 10, count), memory[count // 10 :]
+        ).slope,
+    }
+
+
+def in_a_child(*arguments):
+    """What this script prints as JSON in a process of its own."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def side_by_side(count):
@@ -117,25 +142,31 @@ def metrics(folder):
 def steady(values):
     """The median of the second tenth, and of the last."""
     tenth = max(1, len(values) // 10)
-    return statistics.median(values[tenth : 2 * tenth]), statistics.median(values[-tenth:])
+    return {
+        "second_tenth": statistics.median(values[tenth : 2 * tenth]),
+        "last_tenth": statistics.median(values[-tenth:]),
+    }
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=300, help="in one process (default 300)")
     parser.add_argument("--folders", type=int, default=50, help="side by side (default 50)")
+    parser.add_argument("--xla", choices=("off", "on"), help=argparse.SUPPRESS)
     parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         images, runs, *seeds = options.child
         list(train_some(images, Path(runs), seeds))
-        raise SystemExit
-    result = {"machine": machine(), "one_process": in_one_process(options.runs)}
-    for name in ("open_files", "memory_megabytes"):
-        early, late = steady(result["one_process"].pop(name))
-        result["one_process"][name] = {"second_tenth": early, "last_tenth": late}
-    result["one_process"]["runs"] = options.runs
-    result["side_by_side"] = side_by_side(options.folders)
-    print(json.dumps(result, indent=1))
-    if (options.runs, options.folders) == (300, 50):
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    elif options.xla:
+        print(json.dumps(in_one_process(options.runs, options.xla)))
+    else:
+        result = {
+            "machine": machine(),
+            "one_process": in_a_child("--xla", "off", "--runs", options.runs),
+            "one_process_xla": in_a_child("--xla", "on", "--runs", options.runs // 6),
+            "side_by_side": side_by_side(options.folders),
+        }
+        print(json.dumps(result, indent=1))
+        if (options.runs, options.folders) == (300, 50):
+            RESULTS.write_text(json.dumps(result, indent=1) + "\n")

@@ -56,7 +56,7 @@ def update(
     variables = network.trainable_variables
     gradients = tape.gradient(loss, variables)
     before = [ops.copy(variable) for variable in variables] if measure else []
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    _apply(optimizer, list(zip(gradients, variables, strict=True)))
     if not measure:
         return {}
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -65,6 +65,20 @@ def update(
         "gradient_norm": _norm(gradients) * replicas / optimizer.scale_loss(1.0),
         "update_ratio": _norm(steps) / _norm(before),
     }
+
+
+def _apply(optimizer: keras.optimizers.Optimizer, pairs: list[tuple[Any, Any]]) -> None:
+    """Move variables by their gradients, which several replicas add up first.
+
+    Keras adds up those of a single one too, in a custom gradient that TensorFlow never lets go of,
+    and with it the graph of the step. Outside the context of a replica it leaves that out.
+    """
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if tf.distribute.has_strategy() or scaled:
+        optimizer.apply_gradients(pairs)
+    else:
+        context = tf.distribute.get_replica_context()
+        context.merge_call(lambda strategy: optimizer.apply_gradients(pairs))
 
 
 def _norm(tensors: list[Any]) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from fashion_gan import GAN, models, penalties
@@ -191,6 +192,18 @@ def test_an_array_and_a_single_batch_between_are_trained_on_as_ever(loops):
     del dataset
     gc.collect()
     assert source() is None, "the model keeps the images when it is done with them"
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_gan_that_is_gone_leaves_no_graph_behind(jit_compile):
+    def graphs_after_a_training():
+        gan = make_gan(jit_compile=jit_compile)
+        gan.fit(make_data(gan), verbose=0)
+        del gan
+        gc.collect()
+        return sum(issubclass(type(thing), tf.Graph) for thing in gc.get_objects())
+
+    assert graphs_after_a_training() == graphs_after_a_training()
 
 
 def itself(dataset):
