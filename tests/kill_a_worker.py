@@ -20,11 +20,17 @@ from kill_and_resume import compare
 from replicas import start_workers
 
 # Few steps: a GAN is chaotic, and within 22 of these a difference of 1e-16 grows to 5e-10.
-FLAGS = ["--epochs", "1", "--batch-size", "5000", "--steps-per-execution", "2"]
+FLAGS = ["--epochs", "1", "--batch-size", "50", "--steps-per-execution", "2"]
 FLAGS += ["--precision", "float64", "--jit-compile", "off", "--backup-seconds", "0"]
 FLAGS += ["--evaluate-every", "0", "--alarm", "off"]
 PATIENCE = 120  # seconds after which a survivor is held to hang; it takes five or so to stop
-TRAIN = [sys.executable, "-m", "fashion_gan", "train", "--resume", *FLAGS, "--run"]
+COMMAND = [sys.executable, "-m", "fashion_gan", "train", "--resume", *FLAGS]
+
+
+def make_images(path: Path) -> None:
+    """Small images: 11 batches, and 100 that are held out."""
+    images = np.random.default_rng(0).integers(0, 256, (650, 8, 8, 1), np.uint8)
+    np.savez(path, images=images)
 
 
 def finish(processes: list[subprocess.Popen]) -> list[str]:
@@ -36,11 +42,11 @@ def finish(processes: list[subprocess.Popen]) -> list[str]:
     return [output for output, _ in outputs]
 
 
-def kill(victim: int, folder: Path) -> dict:
+def kill(victim: int, command: list[str], folder: Path) -> dict:
     """Start, kill one worker once there is a new backup; how the other one stopped."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     before = set(folder.glob("backup/epoch*"))
-    processes = start_workers([*TRAIN, str(folder)], **pipes)
+    processes = start_workers([*command, str(folder)], **pipes)
     while set(folder.glob("backup/epoch*")) <= before:
         if any(process.poll() is not None for process in processes):
             break
@@ -100,14 +106,16 @@ def main() -> None:
         homes = [Path(scratch) / "chief", Path(scratch) / "other"]
         for home in homes:
             home.mkdir()
-        workers = start_workers([*TRAIN, "run"], homes, **pipes)
+        make_images(Path(scratch) / "images.npz")
+        train = [*COMMAND, "--data", str(Path(scratch) / "images.npz"), "--run"]
+        workers = start_workers([*train, "run"], homes, **pipes)
         with contextlib.redirect_stdout(sys.stderr):
-            status = cli.main([*TRAIN[3:], str(alone)])
+            status = cli.main([*train[3:], str(alone)])
         if status != 0:
             raise SystemExit(f"status {status}")
         outputs = finish(workers)
-        stops = [kill(1, killed), kill(0, killed)]
-        finish(start_workers([*TRAIN, str(killed)], **pipes))
+        stops = [kill(1, train, killed), kill(0, train, killed)]
+        finish(start_workers([*train, str(killed)], **pipes))
         whole = homes[0] / "run"
         compare(whole, killed)  # or raise
         result = {
