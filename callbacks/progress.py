@@ -32,8 +32,13 @@ class Progress(keras.callbacks.ProgbarLogger):
         self.names = tuple(names)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Show the numbers so far."""
-        super().on_train_batch_end(batch, self._chosen(logs))
+        """Show the numbers so far, and no more steps than the epoch has.
+
+        Keras counts the last call of the compiled graph as a whole one, though fewer than
+        `steps_per_execution` batches may be left for it.
+        """
+        last = batch if self.target is None else min(batch, self.target - 1)
+        super().on_train_batch_end(last, self._chosen(logs))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Show the epoch's numbers, and end the line."""

@@ -1,5 +1,7 @@
 """The progress bar: the chosen numbers, and no others."""
 
+import re
+
 from fashion_gan.callbacks import Progress
 
 
@@ -13,3 +15,14 @@ def test_it_replaces_keras_own_and_shows_the_chosen_numbers(make_gan, tiny_image
     assert shown.count("Epoch 2/2") == 1
     make_gan().fit(tiny_images, batch_size=8, verbose=0, callbacks=[bar])
     assert capsys.readouterr().out == ""
+
+
+def test_it_never_counts_more_steps_than_an_epoch_has(make_gan, tiny_images, capsys):
+    gan = make_gan()
+    gan.compile(steps_per_execution=5)
+    gan.fit(tiny_images, batch_size=8, verbose=1, callbacks=[Progress()])
+    steps = -(-len(tiny_images) // 8)
+    assert steps % 5
+    counts = re.findall(r"(\d+)/(\d+)", re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out))
+    assert {int(whole) for _, whole in counts if int(whole) > 1} == {steps}
+    assert max(int(seen) for seen, _ in counts) == steps
