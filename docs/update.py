@@ -1,4 +1,4 @@
-"""Puts committed results into the pages: README, docs/evaluation.md and docs/speed.md.
+"""Puts committed results into the pages: README, and those of docs/ that show any.
 
 It also makes the notebook of docs/story.md.
 
@@ -135,6 +135,56 @@ def _mean(records: list[dict[str, Any]], name: str) -> float:
     return statistics.mean(record["scores"]["samples"][name] for record in records)
 
 
+def ablation_table() -> str:
+    """What `dense_modern` reaches when one ingredient is taken away, the best first."""
+    report = json.loads((RESULTS / "ablation.json").read_text())
+    variants = {name: made["scores"] for name, made in report["variants"].items()}
+    whole = variants["as it is"]["frechet_distance"]
+    text = head(
+        f"{report['epochs']} epochs",
+        "Fréchet distance",
+        "÷ as it is",
+        "in pixels",
+        "coverage",
+        "rarest class",
+        "classes under 1 %",
+        "minutes",
+    )
+    for name in sorted(variants, key=lambda name: variants[name]["frechet_distance"]):
+        scores = variants[name]
+        distance = scores["frechet_distance"]
+        text += row(
+            f"**{name}**" if name == "as it is" else name,
+            f"{distance:.1f}",
+            f"{distance / whole:.2f}",
+            f"{scores['pixel_frechet_distance']:.2f}",
+            f"{scores['coverage']:.2f}",
+            f"{100 * min(scores['class_shares'].values()):.1f} %",
+            len(scores["missing_classes"]) or "none",
+            f"{report['variants'][name]['seconds'] / 60:.0f}",
+        )
+    return text
+
+
+def endurance_sentence() -> str:
+    """How many trainings a process bears."""
+    found = json.loads((RESULTS / "endurance.json").read_text())
+    plain, xla, folders = (
+        found[name] for name in ("one_process", "one_process_xla", "side_by_side")
+    )
+    early, late = (plain["memory_megabytes"][part] for part in ("second_tenth", "last_tenth"))
+    files = plain["open_files"]
+    return (
+        f"Of {plain['runs']} short trainings without XLA, one after the other in one process, "
+        f"the second tenth had {early:.0f} MB and {files['second_tenth']:.0f} open files, the last "
+        f"tenth {late:.0f} MB and {files['last_tenth']:.0f}. With XLA, {xla['runs']} trainings "
+        f"took {xla['megabytes_a_run']:.0f} MB more each. {folders['asked']} trainings, five at a "
+        f"time, made {folders['folders']} folders with {folders['seeds']} seeds; of "
+        f"{folders['compared_with_one_alone']} trained again alone, {folders['same_as_alone']} "
+        "logged the same numbers.\n"
+    )
+
+
 def cost_sentence() -> str:
     """What measuring costs."""
     cost = json.loads((RESULTS / "evaluation-cost.json").read_text())
@@ -157,6 +207,8 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "presets.json": preset_table,
     },
     "docs/evaluation.md": {"dense-seeds.json": seed_table, "evaluation-cost.json": cost_sentence},
+    "docs/recipes.md": {"ablation.json": ablation_table},
+    "docs/limits.md": {"endurance.json": endurance_sentence},
     "docs/speed.md": speed_tables.TABLES,
 }
 
