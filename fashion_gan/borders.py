@@ -261,7 +261,8 @@ def check_images(
 def check_labelled(labels: Any, count: int | None = None) -> None:
     """Refuse what is not an integer label for each of `count` images."""
     known = None if labels is None else np.dtype(tf.as_dtype(labels.dtype).as_numpy_dtype)
-    if known is None or known.kind not in "iu" or count not in (None, math.prod(labels.shape)):
+    integers = known is not None and known.kind in "iu"
+    if not integers or (count is not None and math.prod(labels.shape) != count):
         raise ValueError(
             "Conditional networks need an integer label for each image: fit(images, labels), or a "
             "dataset of such pairs. Received: "

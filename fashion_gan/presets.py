@@ -37,10 +37,10 @@ _RESIDUAL = replace(
     networks="resnet",
     r1=1.0,
     r2=1.0,
-    g_learning_rate=1e-3,
+    g_learning_rate=5e-4,
     d_learning_rate=1e-3,
-    epochs=30,
-    decay_epochs=30,
+    epochs=28,
+    decay_epochs=28,
 )
 
 PRESETS: dict[str, Config] = {

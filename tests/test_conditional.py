@@ -27,6 +27,15 @@ def test_every_pair_has_a_conditional_form(name):
     assert discriminator([images, np.arange(4) % CLASSES]).shape == (4, 1)
 
 
+def test_a_last_batch_may_be_smaller_than_the_others():
+    images = np.random.default_rng(0).random((30, 4, 4, 1), dtype="float32")
+    gan = make()
+    gan.fit(images, LABELS[:30], batch_size=8, verbose=0)
+    gan.fit(images, LABELS[:30], batch_size=7, verbose=0)
+    assert gan.steps == 4 + 5
+    assert np.isfinite(gan.evaluate(images, LABELS[:30], batch_size=8, verbose=0)).all()
+
+
 def test_the_class_decides_what_is_drawn_and_how_it_is_judged():
     gan = make()
     latents = np.ones((CLASSES, 3))

@@ -15,7 +15,8 @@ def resnet(
     latent_dim: int = 64,
     image_shape: tuple[int, int, int] = (28, 28, 1),
     width: int = 32,
-    blocks: int = 1,
+    g_blocks: int = 4,
+    d_blocks: int = 1,
 ) -> tuple[keras.Model, keras.Model]:
     """A small pair after R3GAN.
 
@@ -31,7 +32,9 @@ def resnet(
         latent_dim: size of a latent vector.
         image_shape: `(height, width, channels)`; height and width are multiples of 4.
         width: channels at half the size; they double with each halving, to 4 times as many.
-        blocks: residual blocks at each size.
+        g_blocks: residual blocks of the generator at each size. They cost less than the
+            discriminator's, which a step with penalties runs through several times as often.
+        d_blocks: of the discriminator, likewise.
 
     Raises:
         ValueError: if the height or width of the images is no multiple of 4.
@@ -55,7 +58,7 @@ def resnet(
     for level in reversed(range(halvings)):
         if level < halvings - 1:
             x = layers.UpSampling2D(interpolation="bilinear")(_widen(x, widths[level]))
-        for _ in range(blocks):
+        for _ in range(g_blocks):
             x = _residual(x)
     x = layers.Conv2DTranspose(channels, 6, 2, padding="same", activation="tanh", dtype=head_dtype)(
         _bend(x)
@@ -67,7 +70,7 @@ def resnet(
     for level in range(halvings):
         if level:
             x = layers.AveragePooling2D(2)(_widen(x, widths[level]))
-        for _ in range(blocks):
+        for _ in range(d_blocks):
             x = _residual(x)
     x = MinibatchDeviation()(x)
     x = layers.DepthwiseConv2D(small[:2])(_bend(x))
