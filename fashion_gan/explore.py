@@ -279,11 +279,11 @@ def serve(
             )
             announce(f"The page: {address} (Ctrl-C ends it)")
             threading.Event().wait()
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # the latter of a port that cannot be
             wanted = "a port from 7860 on" if port is None else f"port {port}"
             raise OSError(
-                f"Cannot listen on {wanted} of {host}. Either it is taken, or {host} is no address "
-                "of this machine. Choose others by --port and --host."
+                f"Cannot listen on {wanted} of {host}. Either it is taken or no port, or {host} is "
+                "no address of this machine. Choose others by --port and --host."
             ) from error
         except KeyboardInterrupt:
             announce("The page is closed.")
