@@ -7,9 +7,11 @@ import keras
 from fashion_gan import data, models, runtime
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
+from fashion_gan.losses import LOSSES
 from fashion_gan.penalties import PENALTIES
+from fashion_gan.registry import lookup, suggestion
 
-__all__ = ["build"]
+__all__ = ["build", "check_names"]
 
 
 def build(config: Config, split: data.Split | None = None) -> GAN:
@@ -32,6 +34,7 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
             f"conditional=True, and images without. Put the images of {config.data} into one "
             "sub-folder for each class, or add labels to the file."
         )
+    check_names(config)
     runtime.prepare(config.seed, config.precision)
     generator, discriminator = models.build(
         config.networks,
@@ -61,6 +64,22 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
         steps_per_execution=config.steps_per_execution,
     )
     return gan
+
+
+def check_names(config: Config) -> None:
+    """Raise ValueError, which names the setting, unless a config's names stand for something."""
+    lookup(models.MODELS, config.networks, "networks")
+    lookup(LOSSES, config.loss, "loss")
+    for setting in ("g_optimizer", "d_optimizer"):
+        name = getattr(config, setting)
+        try:
+            keras.optimizers.get(name)
+        except (KeyError, TypeError, ValueError) as error:  # the first two for its base classes
+            known = {kind.lower() for kind in dir(keras.optimizers)} - {name}
+            raise ValueError(
+                "Expected the name of an optimiser of Keras, such as adam. "
+                f"Received: {setting}={name!r}.{suggestion(name, known)}"
+            ) from error
 
 
 def _remedies(config: Config, epoch: int) -> list[Any]:

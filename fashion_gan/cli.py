@@ -1,7 +1,6 @@
-"""The commands, with flags made from `Config`; TensorFlow is imported once they run."""
+"""The commands; TensorFlow is imported once they run."""
 
 import argparse
-import dataclasses
 import json
 import sys
 import warnings
@@ -9,13 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fashion_gan import run_folder, runs
+from fashion_gan import flags, run_folder, runs
 from fashion_gan._version import __version__
 from fashion_gan.benchmark import command
-from fashion_gan.config import Config
-from fashion_gan.parser import Parser, positive
+from fashion_gan.parser import Parser, natural, positive, seconds
 from fashion_gan.presets import PRESETS
-from fashion_gan.registry import lookup
 from fashion_gan.runtime import import_tensorflow_quietly, workers
 from fashion_gan.sweep import command as sweep_command
 from fashion_gan.terminal import show
@@ -56,14 +53,15 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    config = _config(options)
+    config = flags.config_of(options)
     run = _run_module(options)
-    if options.dry_run:
-        print("\n".join(run.summary(config, options.data_dir, options.devices)))
-        return
     if workers() and options.run is None:
         raise ValueError("With TF_CONFIG, --run is needed: a folder that all workers share.")
-    folder = options.run or run_folder.new_folder("logs", options.preset)
+    if options.dry_run:
+        where = (options.run, options.data_dir, options.devices, options.resume)
+        print("\n".join(run.summary(config, *where)))
+        return
+    folder = options.run or run_folder.new_folder("logs", options.preset or flags.PRESET)
     everywhere = " on all workers" if workers() else ""
     options.on_interrupt = (
         f"The run is kept; go on{everywhere} with: fashion-gan train --resume --run {folder}"
@@ -185,21 +183,6 @@ def _run_module(options: argparse.Namespace) -> Any:
     return run
 
 
-def _config(options: argparse.Namespace) -> Config:
-    """The preset, or the config of the run to be resumed, with the flags that were given."""
-    given = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(Config)
-        if getattr(options, field.name) is not None
-    }
-    base = lookup(PRESETS, options.preset, "preset")
-    if options.resume and options.run is None:
-        raise ValueError("--resume needs --run: the folder of the run to go on with.")
-    if options.resume:
-        base = run_folder.read_config(options.run, default=base)
-    return dataclasses.replace(base, **given)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="fashion-gan", description="Train GANs, and see what they learned.")
     parser.add_argument("--version", action="version", version=f"fashion-gan {__version__}")
@@ -207,9 +190,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
     train = _command(commands, "train", _train, "train a preset on Fashion-MNIST")
-    train.add_argument("--preset", default="dense", help=f"one of: {', '.join(PRESETS)}")
-    train.add_argument("--run", metavar="FOLDER", help="of the run (default: a new one in logs/)")
-    train.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    train.add_argument(
+        "--preset", help=f"settings to begin with (default {flags.PRESET}): {', '.join(PRESETS)}"
+    )
+    train.add_argument(
+        "--run", metavar="FOLDER", help="folder of the run (default: a new one in logs/)"
+    )
+    flags.add_data_dir(train)
     train.add_argument(
         "--devices",
         type=positive,
@@ -217,34 +204,34 @@ def _parser() -> argparse.ArgumentParser:
         help="train on N devices of this host (default 1); TF_CONFIG names the workers of many",
     )
     train.add_argument(
-        "--resume", action="store_true", help="go on with the run, if it has begun; to the bit"
+        "--resume",
+        action="store_true",
+        help="go on with the run in --run, with its own settings; begin it if there is none",
     )
     train.add_argument(
         "--backup-seconds",
-        type=float,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
-        help="between two backups within an epoch; there is one after each epoch (default 60)",
+        help="time between two backups within an epoch; each epoch ends with one (default 60)",
     )
     train.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and write nothing"
+        "--dry-run", action="store_true", help="check all, say what would be done, write nothing"
     )
-    settings = train.add_argument_group("settings, each in place of the preset's")
-    for field in dataclasses.fields(Config):
-        _add_flag(settings, field)
+    flags.add_settings(train)
 
     sample = _command(commands, "sample", _sample, "generate images")
     sample.add_argument(
         "run", metavar="RUN", help="folder of a run, .keras file, or a pretrained name"
     )
-    sample.add_argument("--count", type=positive, default=64, metavar="N", help="64 if not given")
-    sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
     sample.add_argument(
-        "--label", type=int, metavar="N", help="class, by number (conditional networks)"
+        "--count", type=positive, default=64, metavar="N", help="images (default 64)"
     )
+    sample.add_argument("--seed", type=natural, default=0, metavar="N", help="seed of the latents")
     sample.add_argument(
-        "--raw", action="store_true", help="the trained generator, even if it has an average"
+        "--label", type=natural, metavar="N", help="class, by number (conditional networks)"
     )
+    flags.add_raw(sample)
     sample.add_argument(
         "--out",
         metavar="PATH",
@@ -253,8 +240,12 @@ def _parser() -> argparse.ArgumentParser:
     film = _command(commands, "animate", _animate, "make a film of a run's grids, epoch by epoch")
     film.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
     film.add_argument("--out", metavar="FILE", help=".gif, .png or .webp (default RUN.gif)")
-    film.add_argument("--fps", type=float, default=5.0, metavar="N", help="epochs in a second")
-    film.add_argument("--scale", type=positive, default=2, metavar="N", help="enlarge pixels")
+    film.add_argument(
+        "--fps", type=float, default=5.0, metavar="N", help="epochs in a second (default 5)"
+    )
+    film.add_argument(
+        "--scale", type=positive, default=2, metavar="N", help="pixels as squares of N (default 2)"
+    )
     evaluate = _command(commands, "evaluate", _evaluate, "measure what a generator learned")
     evaluate.add_argument(
         "source",
@@ -264,19 +255,19 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--count", type=positive, default=10_000, metavar="N", help="images (default 10000)"
     )
-    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
+    evaluate.add_argument(
+        "--seed", type=natural, default=0, metavar="N", help="seed of the latents"
+    )
     evaluate.add_argument(
         "--held-out",
         choices=("test", "validation"),
         default="test",
-        help="the real images: test for scores to report, validation for choices",
+        help="real images to compare with: test for scores to report, validation for choices",
     )
     evaluate.add_argument(
-        "--yardsticks", action="store_true", help="score real and damaged images beside it"
+        "--yardsticks", action="store_true", help="score real and damaged images as well"
     )
-    evaluate.add_argument(
-        "--raw", action="store_true", help="the trained generator, even if it has an average"
-    )
+    flags.add_raw(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print JSON in place of a table")
     evaluate.add_argument(
         "--out",
@@ -284,7 +275,7 @@ def _parser() -> argparse.ArgumentParser:
         help="also write scores.json, classes.png (a row a class, the rarest first: real images, "
         "then generated ones) and closest.png (samples above their nearest training images)",
     )
-    evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    flags.add_data_dir(evaluate)
     exporting = _command(commands, "export", _export, "write a generator for other runtimes")
     exporting.add_argument(
         "run", metavar="RUN", help="folder of a run, .keras file, or a pretrained name"
@@ -295,9 +286,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument(
         "--format", metavar="NAME", help="saved_model, onnx or litert (default: by PATH)"
     )
-    exporting.add_argument(
-        "--raw", action="store_true", help="the trained generator, even if it has an average"
-    )
+    flags.add_raw(exporting)
     exploring = _command(commands, "explore", _explore, "open a page to play with a generator")
     exploring.add_argument(
         "run",
@@ -306,20 +295,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="folder of a run, .keras file, or a pretrained name (default resnet)",
     )
+    flags.add_raw(exploring)
     exploring.add_argument(
-        "--raw", action="store_true", help="the trained generator, even if it has an average"
+        "--host", default="127.0.0.1", help="address to listen on (default: for this machine alone)"
     )
     exploring.add_argument(
-        "--host", default="127.0.0.1", help="to bind to (default 127.0.0.1: this machine alone)"
-    )
-    exploring.add_argument(
-        "--port", type=positive, metavar="N", help="to listen on (default: a free one from 7860)"
+        "--port",
+        type=positive,
+        metavar="N",
+        help="port to listen on (default: a free one from 7860)",
     )
     exploring.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    exploring.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    flags.add_data_dir(exploring)
     listing = _command(commands, "runs", _runs, "list runs: what, how far, how good")
     listing.add_argument(
-        "folder", nargs="?", default="logs", metavar="FOLDER", help="with runs in it (default logs)"
+        "folder", nargs="?", default="logs", metavar="FOLDER", help="of runs (default logs)"
     )
     listing.add_argument("--json", action="store_true", help="print JSON in place of a table")
     compare = _command(commands, "compare", _compare, "show runs side by side")
@@ -349,18 +339,3 @@ def _command(commands: Any, name: str, run: Any, help: str) -> argparse.Argument
         "--tensorflow-log", action="store_true", help="show TensorFlow's own messages"
     )
     return command
-
-
-def _add_flag(group: Any, field: "dataclasses.Field[Any]") -> None:
-    name = f"--{field.name.replace('_', '-')}"
-    help = f"{field.metadata['help']} (dense: {field.default})"
-    if isinstance(field.default, bool):
-        group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=help)
-        return
-    group.add_argument(
-        name,
-        type=type(field.default),
-        choices=field.metadata["choices"],
-        metavar=None if field.metadata["choices"] else type(field.default).__name__.upper(),
-        help=help,
-    )

@@ -1,17 +1,69 @@
 """The settings of a run: each with its default, its help and its check."""
 
 import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Config"]
+from fashion_gan.registry import suggestion
+
+__all__ = ["Config", "check"]
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "float64")
 
 
-def _setting(default: Any, help: str, minimum: float | None = None, choices: Any = None) -> Any:
-    metadata = {"help": help, "minimum": minimum, "choices": choices}
+def _setting(
+    default: Any,
+    help: str,
+    minimum: float | None = None,
+    maximum: float = math.inf,
+    *,
+    below: float = math.inf,
+    choices: Sequence[str] | None = None,
+    needs: Mapping[str, Sequence[str]] | None = None,
+) -> Any:
+    """A field of `Config`.
+
+    Args:
+        default: of the type that all values have.
+        help: one phrase that makes sense alone.
+        minimum: the least number; None for settings that are no numbers.
+        maximum: the largest number.
+        below: what numbers have to stay below.
+        choices: the values, if there are few.
+        needs: settings, of which one at least must have one of these values, or else, if there are
+            none, be on; otherwise this setting does nothing.
+    """
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "below": below,
+        "choices": choices,
+        "needs": needs or {},
+    }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def check(field: "dataclasses.Field[Any]", value: Any) -> None:
+    """Raise ValueError, which names the setting, unless `value` is one that the field allows."""
+    kind, name, limits = type(field.default), field.name, field.metadata
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise ValueError(f"Expected {kind.__name__}. Received: {name}={value!r}.")
+    low, high, below, choices = (limits[key] for key in ("minimum", "maximum", "below", "choices"))
+    if low is not None and not (low <= value <= high and value < below):
+        bounds = f"{low} to {high}" if high < math.inf else f"at least {low}"
+        bounds += f" and below {below}" if below < math.inf else ""
+        raise ValueError(f"Expected {bounds}. Received: {name}={value!r}.")
+    if choices is not None and value not in choices:
+        hint = suggestion(value, choices)
+        raise ValueError(f"Expected one of {choices}. Received: {name}={value!r}.{hint}")
+
+
+_PENALTIES: dict[str, Sequence[str]] = {"r1": (), "r2": (), "wgan_gp": (), "dragan": ()}
+_ADAM = ("adam", "adamax", "adamw", "lamb", "lion", "nadam", "schedulefreeadamw")
+_HAS_BETAS = {"g_optimizer": _ADAM, "d_optimizer": _ADAM}
 
 
 @dataclass(frozen=True)
@@ -25,34 +77,85 @@ class Config:
     data: str = _setting(
         "", "images of your own: a folder, .npz, .npy or IDX file, in place of Fashion-MNIST"
     )
-    skip_broken: bool = _setting(False, "leave out files of that folder that cannot be read")
-    networks: str = _setting("dense", "pair of networks, a name of fashion_gan.models.MODELS")
+    skip_broken: bool = _setting(
+        False, "leave out files in the folder of --data that cannot be read", needs={"data": ()}
+    )
+    networks: str = _setting("dense", "pair of networks: dense, dcgan, plain, resnet or infogan")
     latent_dim: int = _setting(30, "size of a latent vector", 1)
-    width: int = _setting(0, "of the pairs dcgan, plain and resnet, 0 for their default", 0)
-    dropout: float = _setting(0.4, "in the discriminator of the pair dcgan", 0)
+    width: int = _setting(
+        0, "channels of the pairs dcgan, plain and resnet, 0 for their own number", 0
+    )
+    dropout: float = _setting(
+        0.4,
+        "share of outputs dropped in the discriminator of the pair dcgan",
+        0,
+        below=1,
+        needs={"networks": ("dcgan",)},
+    )
     conditional: bool = _setting(False, "both networks are told the class of each image")
-    loss: str = _setting("binary_crossentropy", "a name of fashion_gan.losses.LOSSES")
+    loss: str = _setting(
+        "binary_crossentropy",
+        "binary_crossentropy, minimax, least_squares, hinge, wasserstein or relativistic",
+    )
     r1: float = _setting(0.0, "weight of the R1 penalty, 0 for none", 0)
-    r2: float = _setting(0.0, "of the R2 penalty", 0)
-    wgan_gp: float = _setting(0.0, "of the WGAN-GP penalty", 0)
-    dragan: float = _setting(0.0, "of the DRAGAN penalty", 0)
-    penalty_interval: int = _setting(1, "steps from one penalty to the next, which weighs more", 1)
-    replay: int = _setting(0, "past fakes that the discriminator meets again, 0 for none", 0)
-    label_flips: float = _setting(0.0, "share of pairs whose labels are exchanged", 0)
-    instance_noise: float = _setting(0.0, "deviation of noise on what the discriminator sees", 0)
-    noise_epochs: int = _setting(0, "epochs in which that noise fades, 0 to keep it", 0)
-    translation: float = _setting(0.0, "shift of what it sees, as a share of the image", 0)
-    cutout: float = _setting(0.0, "side of a square that is hidden from it, likewise", 0)
-    brightness: float = _setting(0.0, "largest change of the brightness of what it sees", 0)
-    contrast: float = _setting(0.0, "of its contrast, as a share", 0)
-    ema_decay: float = _setting(0.0, "of the averaged generator a step, 0 for no average", 0)
+    r2: float = _setting(0.0, "weight of the R2 penalty, 0 for none", 0)
+    wgan_gp: float = _setting(0.0, "weight of the WGAN-GP penalty, 0 for none", 0)
+    dragan: float = _setting(0.0, "weight of the DRAGAN penalty, 0 for none", 0)
+    penalty_interval: int = _setting(
+        1,
+        "steps from one gradient penalty to the next, which weighs so much more",
+        1,
+        needs=_PENALTIES,
+    )
+    replay: int = _setting(
+        0,
+        "past fakes that the discriminator meets again: 0 for none, else at least a batch",
+        0,
+    )
+    label_flips: float = _setting(0.0, "share of pairs whose labels are exchanged", 0, below=0.5)
+    instance_noise: float = _setting(
+        0.0, "standard deviation of noise on all images that the discriminator sees", 0
+    )
+    noise_epochs: int = _setting(
+        0,
+        "epochs in which --instance-noise fades to nothing, 0 to keep it",
+        0,
+        needs={"instance_noise": ()},
+    )
+    translation: float = _setting(
+        0.0, "largest shift of what the discriminator sees, as a share of the image", 0, 1
+    )
+    cutout: float = _setting(
+        0.0, "side of a square hidden from the discriminator, as a share of the image", 0, 1
+    )
+    brightness: float = _setting(
+        0.0, "largest change of the brightness of what the discriminator sees", 0, 1
+    )
+    contrast: float = _setting(
+        0.0, "largest change of the contrast of what the discriminator sees, as a share", 0, 1
+    )
+    ema_decay: float = _setting(
+        0.0, "share of the averaged generator that a step keeps, 0 for no average", 0, below=1
+    )
     d_steps: int = _setting(1, "updates of the discriminator for one of the generator", 1)
-    g_optimizer: str = _setting("rmsprop", "the generator's, any of Keras' names")
-    d_optimizer: str = _setting("rmsprop", "the discriminator's, likewise")
+    g_optimizer: str = _setting("rmsprop", "the generator's optimiser, any of Keras' names")
+    d_optimizer: str = _setting("rmsprop", "the discriminator's optimiser, any of Keras' names")
     g_learning_rate: float = _setting(0.001, "the generator's learning rate", 0)
-    d_learning_rate: float = _setting(0.001, "the discriminator's", 0)
-    beta_1: float = _setting(0.9, "of Adam and its kin, for both networks", 0)
-    beta_2: float = _setting(0.999, "likewise", 0)
+    d_learning_rate: float = _setting(0.001, "the discriminator's learning rate", 0)
+    beta_1: float = _setting(
+        0.9,
+        "decay of the mean gradient in Adam and its kin, for both networks",
+        0,
+        below=1,
+        needs=_HAS_BETAS,
+    )
+    beta_2: float = _setting(
+        0.999,
+        "decay of the mean squared gradient in Adam and its kin, for both networks",
+        0,
+        below=1,
+        needs=_HAS_BETAS,
+    )
     weight_decay: float = _setting(
         0.0,
         "share of each weight that is lost in a step, times the learning rate; both networks",
@@ -61,38 +164,60 @@ class Config:
     decay_epochs: int = _setting(
         0, "epochs in which both learning rates fall along a cosine, 0 for constant rates", 0
     )
-    decay_to: float = _setting(0.0, "share of the learning rates that is left then", 0)
+    decay_to: float = _setting(
+        0.0,
+        "share of both learning rates that is left after --decay-epochs",
+        0,
+        1,
+        needs={"decay_epochs": ()},
+    )
     epochs: int = _setting(50, "passes over the training images", 1)
     batch_size: int = _setting(
         32, "real images in an update of the discriminator, and fakes in each update", 1
     )
-    seed: int = _setting(42, "of weights, latents and the order of the images", 0)
+    seed: int = _setting(42, "seed of weights, latents and the order of the images", 0, 2**32 - 1)
     precision: str = _setting("float32", "Keras' dtype policy", choices=PRECISIONS)
     jit_compile: str = _setting(
-        "auto", "XLA; auto chooses by device and networks", choices=("auto", "on", "off")
+        "auto",
+        "whether XLA compiles; auto chooses by device and networks",
+        choices=("auto", "on", "off"),
     )
     steps_per_execution: int = _setting(100, "train steps in one call of the compiled graph", 1)
     log_gradients: bool = _setting(False, "log norms of gradients and updates")
     image_every: int = _setting(1, "epochs between two image grids", 1)
     alarm: str = _setting(
         "warn",
-        "what ModeCollapseMonitor does about a finding",
+        "what to do when the alarm for mode collapse finds something",
         choices=("off", "warn", "stop", "restore"),
     )
     evaluate_every: int = _setting(1, "epochs between two quick evaluations, 0 for none", 0)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
-            if kind is float and type(value) is int:
+            value = getattr(self, field.name)
+            check(field, value)
+            if type(field.default) is float:
                 object.__setattr__(self, field.name, float(value))
-            elif type(value) is not kind:
-                raise ValueError(f"Expected {kind.__name__}. Received: {field.name}={value!r}.")
-            minimum, choices = field.metadata["minimum"], field.metadata["choices"]
-            if minimum is not None and not minimum <= value < float("inf"):
-                raise ValueError(f"Expected at least {minimum}. Received: {field.name}={value!r}.")
-            if choices is not None and value not in choices:
-                raise ValueError(f"Expected one of {choices}. Received: {field.name}={value!r}.")
+        if 0 < self.replay < self.batch_size:
+            raise ValueError(
+                f"Expected replay=0, or at least batch_size={self.batch_size}. "
+                f"Received: replay={self.replay}."
+            )
+
+    def idle(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of the settings that do nothing in this config, each with what it needs."""
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        found = {}
+        for name in names:
+            needs: Mapping[str, Sequence[str]] = fields[name].metadata["needs"]
+            on = [
+                getattr(self, other).lower() in values if values else bool(getattr(self, other))
+                for other, values in needs.items()
+            ]
+            if needs and not any(on):
+                kinds = {f" as {' or '.join(values)}" for values in needs.values() if values}
+                found[name] = " or ".join(needs) + "".join(kinds)
+        return found
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> "Config":

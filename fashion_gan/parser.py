@@ -4,13 +4,27 @@ import argparse
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
-__all__ = ["Parser", "positive"]
+__all__ = ["Parser", "natural", "positive", "seconds"]
 
 
 class Parser(argparse.ArgumentParser):
     """Answers wrong use in one line."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it; an empty argument, a variable of a shell without a value, is wrong.
+
+        Each command has a parser of its own, of which argparse calls this.
+        """
+        found, rest = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            value = getattr(found, action.dest, None)
+            if value == "" or (isinstance(value, list) and "" in value):
+                self.error(
+                    str(argparse.ArgumentError(action, "expected a value, not an empty one"))
+                )
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         """End with status 2 and one line."""
@@ -44,4 +58,21 @@ def positive(text: str) -> int:
     return number
 
 
+def natural(text: str) -> int:
+    """An integer of at least 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected at least 0, not {number}")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A time of 0 or more seconds."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected 0 or more seconds, not {text}")
+    return number
+
+
 positive.__name__ = "positive integer"  # argparse names the type of what it cannot read
+natural.__name__, seconds.__name__ = "integer", "number"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-__all__ = ["lookup", "resolve", "resolve_all"]
+__all__ = ["lookup", "resolve", "resolve_all", "suggestion"]
 
 T = TypeVar("T")
 
@@ -17,9 +17,14 @@ def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
     """
     if isinstance(name, str) and name in choices:
         return choices[name]
-    close = get_close_matches(str(name), choices, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = suggestion(name, choices)
     raise ValueError(f"Expected one of {sorted(choices)}. Received: {what}={name!r}.{hint}")
+
+
+def suggestion(name: object, choices: Iterable[str]) -> str:
+    """The end of an error: " Did you mean 'this'?", or nothing if no choice is close."""
+    close = get_close_matches(str(name), choices, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: str) -> Any:

@@ -83,14 +83,14 @@ def train(
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once a backup is made.
     """
     folder = Path(folder)
-    if config.data:
-        config = dataclasses.replace(config, data=os.path.abspath(config.data))
+    config = _settled(config)
     strategy = runtime.strategy(devices)
     chief = is_chief(strategy)
     check_agreement(strategy, "what to train", (config, resume))
     with ExitStack() as held:
         if chief:
-            run_folder.claim(folder, config, resume)
+            run_folder.check_free(folder, config, resume)
+            folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(run_folder.occupied(folder))
         split = images_of(config, data_dir, folder)
         with strategy.scope():
@@ -131,6 +131,11 @@ def train(
                 gan.save(partial)
         check_agreement(strategy, "the steps they made", gan.steps)  # the others wait for the chief
         return gan
+
+
+def _settled(config: Config) -> Config:
+    """With a path to the images that holds wherever the run is resumed."""
+    return dataclasses.replace(config, data=os.path.abspath(config.data)) if config.data else config
 
 
 def load(run: str | os.PathLike[str]) -> GAN:
@@ -204,12 +209,28 @@ def sample(
 
 def summary(
     config: Config,
+    folder: str | os.PathLike[str] | None,
     data_dir: str | os.PathLike[str] | None = None,
     devices: int | None = None,
+    resume: bool = False,
 ) -> Iterator[str]:
-    """What `train` would do, line by line; it does not wait for other workers."""
+    """What `train` would do, line by line; it does not wait for other workers.
+
+    Args:
+        config: see `train`.
+        folder: of the run, or None for a new one.
+        data_dir: see `train`.
+        devices: see `train`.
+        resume: see `train`.
+
+    Raises:
+        OSError, ValueError: as `train` would before it begins.
+    """
+    config = _settled(config)
+    if folder is not None:
+        run_folder.check_free(Path(folder), config, resume)
     place = config.data or data.find(data_dir)
-    split = images_of(config, data_dir)
+    split = images_of(config, data_dir, folder)
     workers = runtime.workers()
     with runtime.strategy(None if workers else devices).scope():
         gan = build(config, split)
@@ -264,6 +285,12 @@ def _fingerprint(split: data.Split) -> dict[str, Any]:
 def _datasets(split: data.Split, config: Config, value_range: tuple[float, float]) -> Any:
     """The batches to train on, and those held out."""
     batch_size = config.batch_size * config.d_steps
+    if batch_size > len(split.train_images):
+        times = f" and d_steps={config.d_steps}" if config.d_steps > 1 else ""
+        raise ValueError(
+            f"A step needs {batch_size:,} images, and there are {len(split.train_images):,} to "
+            f"train on. Received: batch_size={config.batch_size}{times}. Lower it."
+        )
     held_out = len(split.validation_images) // config.d_steps * config.d_steps
 
     def batches(part: str, batch_size: int, **more: Any) -> Any:

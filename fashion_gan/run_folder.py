@@ -23,7 +23,8 @@ __all__ = [
     "MONITOR",
     "SAMPLES",
     "SCORES",
-    "claim",
+    "check_free",
+    "differences",
     "is_run",
     "is_running",
     "new_folder",
@@ -71,34 +72,62 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
             number += 1
 
 
-def claim(folder: Path, config: Config, resume: bool) -> None:
-    """Make the folder if it is needed, and make sure that a run of this config may use it.
+def check_free(folder: Path, config: Config, resume: bool) -> None:
+    """Make sure that a run of this config may begin in a folder, or go on there.
 
     Raises:
+        BlockingIOError: if a process of this host trains there.
         FileExistsError: if it holds something that is not to be resumed.
         ValueError: if the run to be resumed has another config, of which only `epochs` may grow.
     """
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file. Name a folder for the run.")
-    if resume and is_run(folder):
+    if is_run(folder):
+        if not resume:
+            raise FileExistsError(
+                f"{folder} is not empty. Go on with the run in it by --resume, or name another "
+                "folder."
+            )
         _check_same(config, read_config(folder))
     elif folder.exists() and any(path.name != _LOCK for path in folder.iterdir()):
         raise FileExistsError(
-            f"{folder} is not empty. Go on with the run in it by --resume, or name another folder."
+            f"{folder} is not empty, and there is no run in it to go on with. Name another folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    if is_running(folder):
+        raise _taken(folder, (folder / _LOCK).read_text())
+
+
+def differences(before: Config, now: Config) -> dict[str, str]:
+    """The settings that differ between two configs, each with both its values in words."""
+    pairs = {
+        field.name: (getattr(before, field.name), getattr(now, field.name))
+        for field in dataclasses.fields(now)
+    }
+    return {
+        name: f"{name} was {then!r}, now {value!r}"
+        for name, (then, value) in pairs.items()
+        if value != then
+    }
 
 
 def _check_same(config: Config, before: Config) -> None:
-    changes = [
-        f"{field.name} was {getattr(before, field.name)!r}, now {getattr(config, field.name)!r}"
-        for field in dataclasses.fields(config)
-        if field.name != "epochs" and getattr(config, field.name) != getattr(before, field.name)
-    ]
-    if config.epochs < before.epochs:
-        changes.append(f"epochs was {before.epochs}, now {config.epochs}: it may only grow")
+    changes = differences(before, config)
+    if config.epochs > before.epochs:
+        del changes["epochs"]
+    elif "epochs" in changes:
+        changes["epochs"] += ": it may only grow"
     if changes:
-        raise ValueError(f"A resumed run keeps its config: {'; '.join(changes)}.")
+        raise ValueError(
+            f"A resumed run keeps its config: {'; '.join(changes.values())}. Leave out what "
+            "changes it, or name another folder."
+        )
+
+
+def _taken(folder: Path, by: str) -> BlockingIOError:
+    return BlockingIOError(
+        f"A training is under way in {folder} ({by.strip() or 'just begun'}). Wait until it ends, "
+        "or name another folder."
+    )
 
 
 @contextmanager
@@ -116,10 +145,7 @@ def occupied(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise BlockingIOError(
-                f"A training is under way in {folder} ({file.read().strip() or 'just begun'}). "
-                "Wait until it ends, or name another folder."
-            ) from None
+            raise _taken(folder, file.read()) from None
         except OSError:  # a disk of another host that cannot lock
             yield
             return

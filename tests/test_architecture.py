@@ -25,7 +25,7 @@ FLOORS = [
     {"execution"},
     {"gan", "config", "features", "own_images"},
     {"presets", "runtime", "real_side", "run_folder"},
-    {"evaluate", "assembly", "runs"},
+    {"evaluate", "assembly", "flags", "runs"},
     {"callbacks"},
     {"run"},
     {"pretrained", "export"},

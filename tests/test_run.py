@@ -130,20 +130,43 @@ def test_epochs_may_grow_and_end_where_a_longer_run_ends(folder, tmp_path):
     [
         (["--seed", "1", "--loss", "x"], "loss was 'binary_crossentropy', now 'x'; seed was 42"),
         (["--epochs", "1"], "epochs was 2, now 1: it may only grow"),
+        (["--preset", "dense_modern"], "loss was 'binary_crossentropy', now 'relativistic'; r1"),
+        (["--preset", "dense"], "batch_size was 5000, now 32; jit_compile was 'off', now"),
     ],
 )
-def test_a_changed_config_is_refused_field_by_field(folder, capsys, flags, message):
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry run"])
+def test_a_changed_config_is_refused_field_by_field(folder, capsys, flags, message, dry):
     before = (folder / "config.json").read_text()
-    assert main(["train", "--resume", "--run", str(folder), *flags]) == 2
+    assert main(["train", "--resume", "--run", str(folder), *flags, *dry]) == 2
     assert message in capsys.readouterr().err
     assert (folder / "config.json").read_text() == before
 
 
-def test_a_folder_in_use_is_not_written_to(folder, capsys):
+def test_a_preset_named_again_with_the_same_settings_goes_on(folder, capsys):
+    again = ["train", "--resume", "--run", str(folder), "--preset", "dense", *FLAGS, "--dry-run"]
+    assert main([*again, "--epochs", "3"]) == 0
+    assert "3 epochs of 11 steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry run"])
+def test_a_folder_in_use_is_not_written_to(folder, capsys, dry):
     before = {path: path.stat().st_mtime for path in folder.rglob("*")}
-    assert main(["train", "--run", str(folder)]) == 2
+    assert main(["train", "--run", str(folder), *dry]) == 2
     assert "is not empty. Go on with the run in it by --resume" in capsys.readouterr().err
-    assert {path: path.stat().st_mtime for path in folder.rglob("*")} == before
+    with run_folder.occupied(folder):
+        assert main(["train", "--resume", "--run", str(folder), *dry]) == 2
+        assert "A training is under way in" in capsys.readouterr().err
+    after = {path: path.stat().st_mtime for path in folder.rglob("*") if path.name != ".lock"}
+    assert {path: time for path, time in before.items() if path.name != ".lock"} == after
+
+
+@pytest.mark.parametrize("flags", [[], ["--resume"], ["--dry-run"], ["--resume", "--dry-run"]])
+def test_where_there_is_no_run_none_is_to_be_resumed(tmp_path, capsys, flags):
+    (tmp_path / "photo.png").touch()
+    assert main(["train", "--run", str(tmp_path), *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is not empty, and there is no run in it" in line and "--resume" not in line
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
 def test_samples_are_written_as_grid_array_and_folder(folder, tmp_path):
@@ -178,9 +201,20 @@ def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
         (["train", "--precision", "float8"], "invalid choice: 'float8'"),
         (["train", "--resume"], "--resume needs --run"),
         (["train", "--loss", "hing", "--dry-run"], "one of ['binary_crossentropy'"),
-        (["train", "--networks", "dence", "--dry-run"], "Did you mean 'dense'?"),
-        (["train", "--data-dir", "/nowhere", "--dry-run"], "'/nowhere' is not a folder"),
-        (["train", "--batch-size", "60000", "--dry-run"], "make no batch of 60000"),
+        (["train", "--networks", "dence", "--dry-run"], "networks='dence'. Did you mean 'dense'?"),
+        (["train", "--g-optimizer", "adm", "--dry-run"], "g_optimizer='adm'. Did you mean 'adam'?"),
+        (["train", "--noise-epochs", "3"], "noise_epochs does nothing without instance_noise."),
+        (["train", "--preset", "dense", "--decay-to", "0.1"], "decay_to does nothing without"),
+        (["train", "--backup-seconds", "nan"], "--backup-seconds: expected 0 or more seconds"),
+        (["train", "--backup-seconds", "-1"], "--backup-seconds: expected 0 or more seconds"),
+        (["train", "--data", ""], "argument --data: expected a value, not an empty one"),
+        (["train", "--run", ""], "argument --run: expected a value, not an empty one"),
+        (["train", "--dry-run", "--data-dir", ""], "argument --data-dir: folder=''"),
+        (["runs", ""], "argument FOLDER: expected a value, not an empty one"),
+        (["compare", "a", ""], "argument RUN: expected a value, not an empty one"),
+        (["train", "--data-dir", "/nowhere", "--dry-run"], "--data-dir: folder='/nowhere' is"),
+        (["train", "--batch-size", "60000", "--dry-run"], "Received: batch_size=60000. Lower it."),
+        (["sample", "dense", "--seed", "-1"], "argument --seed: expected at least 0, not -1"),
         (["sample", "/nowhere"], "There is no run /nowhere, and no pretrained generator"),
         (["sample", "/nowhere", "--count", "0"], "expected at least 1, not 0"),
         (["sample", "/nowhere", "--count", "-3"], "expected at least 1, not -3"),

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from fashion_gan import flags
 from fashion_gan.benchmark import VARIANTS, chart, compare, table
 from fashion_gan.parser import positive
 from fashion_gan.presets import PRESETS
@@ -16,7 +17,9 @@ __all__ = ["add_flags", "run"]
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that `run` reads."""
     parser.add_argument(
-        "--preset", action="append", help=f"one or several of: {', '.join(PRESETS)} (default dense)"
+        "--preset",
+        action="append",
+        help=f"what to time; give it once or more: {', '.join(PRESETS)} (default {flags.PRESET})",
     )
     parser.add_argument(
         "--variant",
@@ -26,22 +29,28 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         + "; devices-N (auto, on N devices)",
     )
     for flag, default, help in (
-        ("--rounds", 5, "measurements of each, of which the median counts"),
-        ("--steps", 500, "to warm up, and as many again to be timed, in each measurement"),
-        ("--steps-per-execution", 100, "in the variants with many"),
-        ("--batch-size", None, "in place of the presets' own"),
+        ("--rounds", 5, "measurements of each variant, of which the median counts"),
+        (
+            "--steps",
+            500,
+            "train steps to warm up, and as many again to be timed, in each measurement",
+        ),
+        ("--steps-per-execution", 100, "train steps in an execution, in the variants with many"),
+        ("--batch-size", None, "images in a batch, in place of the presets' own number"),
     ):
         shown = "" if default is None else f" (default {default})"
         parser.add_argument(
             flag, type=positive, default=default, metavar="N", help=f"{help}{shown}"
         )
     parser.add_argument(
-        "--device", choices=("CPU", "GPU"), help="by default the one that TensorFlow prefers"
+        "--device", choices=("CPU", "GPU"), help="what computes (default: what TensorFlow prefers)"
     )
     parser.add_argument("--chart", metavar="FILE.svg", help="draw the times as bars")
-    parser.add_argument("--profile", metavar="FOLDER", help="for TensorBoard, of each variant")
+    parser.add_argument(
+        "--profile", metavar="FOLDER", help="write a profile of each variant for TensorBoard"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    flags.add_data_dir(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -52,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     """
     settings = {"batch_size": options.batch_size} if options.batch_size else {}
     report = compare(
-        options.preset or ["dense"],
+        options.preset or [flags.PRESET],
         options.variant,
         rounds=options.rounds,
         steps=options.steps,

@@ -7,7 +7,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from fashion_gan import run_folder, sweep
+from fashion_gan import flags, run_folder, sweep
 from fashion_gan.config import Config
 from fashion_gan.parser import positive
 from fashion_gan.presets import PRESETS
@@ -26,22 +26,35 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUES",
         help="a setting and what to try: r1=0.1,1 or g_learning_rate=1e-4..1e-2:log",
     )
-    parser.add_argument("--preset", default="dense", help=f"one of: {', '.join(PRESETS)}")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="of each training")
     parser.add_argument(
-        "--seeds", type=positive, default=3, metavar="N", help="trainings in a trial (default 3)"
+        "--preset",
+        default=flags.PRESET,
+        help=f"all other settings (default {flags.PRESET}): {', '.join(PRESETS)}",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=positive,
+        metavar="N",
+        help="epochs of each training (default: the preset's)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="trainings in a trial, each with a seed of its own (default 3)",
     )
     parser.add_argument(
         "--trials",
         type=positive,
         metavar="N",
-        help="that make enough (default: every point of a grid; 20 with a range)",
+        help="when the sweep has enough (default: every point of a grid; 20 with a range)",
     )
     parser.add_argument(
         "--folder",
         metavar="FOLDER",
         default="logs/sweep",
-        help="of the sweep; one that was begun goes on (default logs/sweep)",
+        help="where the sweep is kept; one that was begun goes on (default logs/sweep)",
     )
     parser.add_argument(
         "--storage",
@@ -51,7 +64,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--chart", metavar="FILE.svg", help="draw the distances as bars")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    flags.add_data_dir(parser)
 
 
 def run(options: argparse.Namespace) -> None:
