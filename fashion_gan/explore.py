@@ -3,9 +3,11 @@
 import importlib.util
 import os
 import random
+import socket
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -233,6 +235,19 @@ def page(explorer: Explorer, title: str) -> Any:
     return blocks
 
 
+@contextmanager
+def _listening(host: str, port: int | None) -> Iterator[None]:
+    """Say in one error that one cannot listen there."""
+    try:
+        yield
+    except (OSError, OverflowError, UnicodeError) as error:  # of ports and names that cannot be
+        wanted = "a port from 7860 on" if port is None else f"port {port}"
+        raise OSError(
+            f"Cannot listen on {wanted} of {host}. Either it is taken or no port, or {host} is "
+            "no address of this machine. Choose others by --port and --host."
+        ) from error
+
+
 def serve(
     explorer: Explorer,
     title: str,
@@ -259,32 +274,31 @@ def serve(
         ImportError: if Gradio is not installed.
         OSError: if the port is taken, or `host` is no address of this machine.
     """
+    host = host.removeprefix("[").removesuffix("]")
+    with _listening(host, port):  # uvicorn would print a line of its own for each port it tries
+        family, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
     with tempfile.TemporaryDirectory(prefix="fashion-gan-explore-") as made:
         before = os.environ.get(_FOLDER)
         os.environ[_FOLDER] = made
         blocks = page(explorer, title)
         try:
-            _, address, _ = blocks.launch(
-                server_name=host,
-                server_port=port,
-                inbrowser=browser,
-                share=False,
-                quiet=True,
-                prevent_thread_lock=True,
-                footer_links=[],
-                enable_monitoring=False,
-                ssr_mode=False,
-                mcp_server=False,
-                max_file_size=0,
-            )
+            with _listening(host, port):
+                _, address, _ = blocks.launch(
+                    server_name=f"[{host}]" if ":" in host else host,
+                    server_port=port,
+                    inbrowser=browser,
+                    share=False,
+                    quiet=True,
+                    prevent_thread_lock=True,
+                    footer_links=[],
+                    enable_monitoring=False,
+                    ssr_mode=False,
+                    mcp_server=False,
+                    max_file_size=0,
+                )
             announce(f"The page: {address} (Ctrl-C ends it)")
             threading.Event().wait()
-        except (OSError, OverflowError) as error:  # the latter of a port that cannot be
-            wanted = "a port from 7860 on" if port is None else f"port {port}"
-            raise OSError(
-                f"Cannot listen on {wanted} of {host}. Either it is taken or no port, or {host} is "
-                "no address of this machine. Choose others by --port and --host."
-            ) from error
         except KeyboardInterrupt:
             announce("The page is closed.")
         finally:

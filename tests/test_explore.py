@@ -88,7 +88,14 @@ def test_a_port_that_is_taken_or_cannot_be_is_named_with_what_to_do():
             done = subprocess.run([*command, "--port", wanted], capture_output=True, text=True)
             assert done.returncode == 2
             assert f"Cannot listen on port {wanted} of 127.0.0.1." in done.stderr
-            assert "--port" in done.stderr and "Traceback" not in done.stderr
+            assert "--port" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no..host"])
+def test_a_host_that_is_not_this_machine_is_answered_in_one_error(explorer, host, capfd):
+    with pytest.raises(OSError, match=f"Cannot listen on port 7860 of {host}. Either"):
+        explore.serve(explorer, "dense", host, 7860, browser=False)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.fixture(scope="module")
