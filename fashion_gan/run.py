@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from fashion_gan.gan import GAN
 from fashion_gan.training import check_agreement, is_chief
 
 __all__ = [
+    "check",
     "images_of",
     "load",
     "sample",
@@ -94,7 +95,7 @@ def train(
             held.enter_context(run_folder.occupied(folder))
         split = images_of(config, data_dir, folder)
         with strategy.scope():
-            gan = build(config, split)
+            gan = _build(config, split)
         dataset, validation = _datasets(split, config, gan.value_range)
         if chief:
             run_folder.write(folder / run_folder.CONFIG, dataclasses.asdict(config))
@@ -233,7 +234,7 @@ def summary(
     split = images_of(config, data_dir, folder)
     workers = runtime.workers()
     with runtime.strategy(None if workers else devices).scope():
-        gan = build(config, split)
+        gan = _build(config, split)
     dataset, _ = _datasets(split, config, gan.value_range)
     yield f"data           {place}"
     for network in (gan.generator, gan.discriminator):
@@ -242,6 +243,35 @@ def summary(
     yield f"compilation    {gan.xla}"
     for name, value in dataclasses.asdict(config).items():
         yield f"  {name:<20} {value}"
+
+
+def check(configs: Iterable[Config], data_dir: str | os.PathLike[str] | None = None) -> None:
+    """Make sure that `train` would begin with each of these configs; nothing is written.
+
+    Args:
+        configs: see `train`.
+        data_dir: see `train`.
+
+    Raises:
+        OSError, ValueError: as `train` would before it begins.
+    """
+    splits: dict[tuple[str, bool], data.Split] = {}
+    for config in configs:
+        key = config.data, config.skip_broken
+        if key not in splits:
+            splits[key] = images_of(config, data_dir)
+        _build(config, splits[key])
+
+
+def _build(config: Config, split: data.Split) -> GAN:
+    batch_size, there = config.batch_size * config.d_steps, len(split.train_images)
+    if batch_size > there:
+        times = f" and d_steps={config.d_steps}" if config.d_steps > 1 else ""
+        raise ValueError(
+            f"A step needs {batch_size:,} images, and there are {there:,} to train on. "
+            f"Received: batch_size={config.batch_size}{times}. Lower it."
+        )
+    return build(config, split)
 
 
 def images_of(
@@ -285,12 +315,6 @@ def _fingerprint(split: data.Split) -> dict[str, Any]:
 def _datasets(split: data.Split, config: Config, value_range: tuple[float, float]) -> Any:
     """The batches to train on, and those held out."""
     batch_size = config.batch_size * config.d_steps
-    if batch_size > len(split.train_images):
-        times = f" and d_steps={config.d_steps}" if config.d_steps > 1 else ""
-        raise ValueError(
-            f"A step needs {batch_size:,} images, and there are {len(split.train_images):,} to "
-            f"train on. Received: batch_size={config.batch_size}{times}. Lower it."
-        )
     held_out = len(split.validation_images) // config.d_steps * config.d_steps
 
     def batches(part: str, batch_size: int, **more: Any) -> Any:

@@ -43,11 +43,12 @@ def train(config, folder, watch, seconds=0.0):
 if __name__ == "__main__":
     folder, storage = sys.argv[1:3]
     seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
-    made = sweep.study(folder, SPACE, storage)
+    config = Config(epochs=EPOCHS)
+    made = sweep.study(folder, SPACE, config, SEEDS, storage)
     sweep.work(
         made,
         folder,
-        Config(epochs=EPOCHS),
+        config,
         SPACE,
         SEEDS,
         train=lambda *arguments: train(*arguments, seconds=seconds),

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -30,6 +31,7 @@ COMPLETE, PRUNED = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRU
         ("r1=0.1,1,2", ("r1", [0.1, 1.0, 2.0])),
         ("batch-size=32,64", ("batch_size", [32, 64])),
         ("loss=hinge, minimax", ("loss", ["hinge", "minimax"])),
+        ("data=../a,../b", ("data", ["../a", "../b"])),
         ("conditional=true,false", ("conditional", [True, False])),
         ("r1=0.5..2", ("r1", Range(0.5, 2.0))),
         ("g_learning_rate=1e-4..1e-2:log", ("g_learning_rate", Range(1e-4, 1e-2, True))),
@@ -54,17 +56,28 @@ def test_settings_are_read_as_lists_and_ranges(text, expected):
         ("batch_size=1.5,2", "of type int"),
         ("conditional=yes,no", "of type bool"),
         ("batch_size=0,1", "Expected at least 1. Received: batch_size=0"),
+        ("r1=-1..1", "Expected at least 0. Received: r1=-1.0"),
+        ("cutout=0..2", "Expected 0 to 1. Received: cutout=2.0"),
+        ("loss=hinge..minimax", "A range is for numbers, and loss has none."),
+        ("conditional=false..true", "A range is for numbers, and conditional has none."),
+        ("alarm=stp", "Did you mean 'stop'?"),
     ],
 )
 def test_what_cannot_be_read_is_named(text, said):
-    with pytest.raises(ValueError, match=said.replace("..", r"\.\.")):
+    with pytest.raises(ValueError, match=re.escape(said)):
         sweep.parse(text)
 
 
+CONFIG = Config(epochs=EPOCHS)
+
+
+def study(folder, space=SPACE, storage=None):
+    return sweep.study(folder, space, CONFIG, SEEDS, storage)
+
+
 def work(folder, space=SPACE, **arguments):
-    made = sweep.study(folder, space)
-    arguments = {"seeds": SEEDS, "train": train, **arguments}
-    sweep.work(made, folder, Config(epochs=EPOCHS), space, **arguments)
+    made = study(folder, space)
+    sweep.work(made, folder, CONFIG, space, SEEDS, **{"train": train, **arguments})
     return made
 
 
@@ -107,10 +120,34 @@ def test_with_a_range_as_many_trials_are_made_as_asked_for(tmp_path):
     assert len(found["r1"]) == min(3, len(made.get_trials(states=[COMPLETE])))
 
 
-def test_another_space_in_the_same_folder_is_refused(tmp_path):
-    sweep.study(tmp_path, SPACE)
-    with pytest.raises(ValueError, match="began with .*hinge.* Received: .*3.0"):
-        sweep.study(tmp_path, {"r1": [3.0]})
+@pytest.mark.parametrize(
+    ("space", "changes", "seeds", "said"),
+    [
+        ({"r1": [3.0]}, {}, SEEDS, "r1=0.0,1.0,2.0 loss=hinge,minimax. Received: r1=3.0 loss=bin"),
+        ({"r1": Range(0, 2), "loss": SPACE["loss"]}, {}, SEEDS, "Received: r1=0..2. Give"),
+        (SPACE, {"epochs": 9, "width": 3}, SEEDS, "width=0 epochs=4. Received: width=3 epochs=9. "),
+        (SPACE, {}, (1,), "seeds=1,2. Received: seeds=1. Give the same settings, or another"),
+    ],
+)
+def test_other_settings_in_the_same_folder_are_refused(tmp_path, space, changes, seeds, said):
+    study(tmp_path)
+    study(tmp_path)
+    with pytest.raises(ValueError, match="began with .*" + re.escape(said)):
+        sweep.study(tmp_path, space, dataclasses.replace(CONFIG, **changes), seeds)
+
+
+def test_what_a_varied_setting_is_in_the_config_and_the_seed_make_no_difference(tmp_path):
+    study(tmp_path)
+    sweep.study(tmp_path, SPACE, dataclasses.replace(CONFIG, r1=7.0, seed=7), SEEDS)
+
+
+def test_corners_hold_each_value_and_both_ends_of_a_range():
+    space = {"r1": Range(0.5, 2.0), "loss": ["hinge", "minimax", "wasserstein"]}
+    assert sweep.corners(space) == [
+        {"r1": 0.5, "loss": "hinge"},
+        {"r1": 2.0, "loss": "minimax"},
+        {"r1": 0.5, "loss": "wasserstein"},
+    ]
 
 
 def test_sensitivity_is_mean_spread_and_collapse_over_all_else(tmp_path):
@@ -137,12 +174,12 @@ def test_sensitivity_is_mean_spread_and_collapse_over_all_else(tmp_path):
 def test_workers_in_several_processes_share_the_trials(tmp_path, journal):
     folder = tmp_path / "sweep"
     storage = str(tmp_path / "sweep.log") if journal else f"sqlite:///{tmp_path / 'sweep.db'}"
-    sweep.study(folder, SPACE, storage)
+    study(folder, SPACE, storage)
     command = [sys.executable, str(WORKER), str(folder), storage, "0.05"]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = [worker.communicate(timeout=120)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0, 0]
-    made = sweep.study(folder, SPACE, storage)
+    made = study(folder, SPACE, storage)
     points = {tuple(t.params[n] for n in SPACE) for t in made.get_trials(states=(COMPLETE, PRUNED))}
     assert points == set(itertools.product(*SPACE.values()))
     assert sum("[" in text for text in said) >= 2, "more than one of them worked"
@@ -151,7 +188,7 @@ def test_workers_in_several_processes_share_the_trials(tmp_path, journal):
 
 def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
     folder, storage = tmp_path / "sweep", f"sqlite:///{tmp_path / 'sweep.db'}"
-    sweep.study(folder, SPACE, storage)
+    study(folder, SPACE, storage)
     command = [sys.executable, str(WORKER), str(folder), storage, "0.4"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
         lines = folder / "trial-0000/seed-1/metrics.jsonl"
@@ -161,9 +198,9 @@ def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
             time.sleep(0.05)
         worker.send_signal(signal.SIGKILL)
     before = lines.read_text()
-    made = sweep.study(folder, SPACE, storage)
+    made = study(folder, SPACE, storage)
     told = []
-    sweep.work(made, folder, Config(epochs=EPOCHS), SPACE, SEEDS, train=train, say=told.append)
+    sweep.work(made, folder, CONFIG, SPACE, SEEDS, train=train, say=told.append)
     assert "trial-0000 was not finished; it goes on." in told
     assert_each_point_was_tried_once(made)
     assert lines.read_text().startswith(before), "no epoch of it was made again"
@@ -171,7 +208,7 @@ def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
 
 
 def test_a_trial_that_ends_while_another_worker_looks_is_not_taken_up(tmp_path, monkeypatch):
-    made = sweep.study(tmp_path, SPACE)
+    made = study(tmp_path)
     trial = made.ask()
     trial.set_user_attr("folder", "trial-0000")
     trial.set_user_attr("worker", f"{socket.gethostname()}-1")
@@ -206,7 +243,7 @@ def test_after_ctrl_c_the_trial_goes_on_and_finished_seeds_are_left_alone(tmp_pa
 
 
 def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):
-    made = sweep.study(tmp_path, SPACE)
+    made = study(tmp_path)
     trial = made.ask()
     worker = f"{socket.gethostname()}-1"
     trial.set_user_attr("folder", "trial-0000")
@@ -237,6 +274,10 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
     printed = capsys.readouterr()
     assert "[2/2]" in printed.err and "g_learning_rate" in printed.out
     assert chart.read_text().startswith("<svg")
+    assert main([*command[:-1], str(tmp_path / "bars.svg")]) == 2
+    assert "is a file. Name a folder for the sweep." in capsys.readouterr().err
+    assert main([*command, "--preset", "dense_modern"]) == 2
+    assert "Received: loss=relativistic r1=0.5" in capsys.readouterr().err
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert {row["value"] for row in report["sensitivity"]["g_learning_rate"]} == {"0.001", "0.01"}
@@ -250,12 +291,21 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
     [
         (["seed=1,2"], "Give --seeds"),
         (["r1=1,2", "r1=3,4"], "twice"),
+        (["evaluate_every=1,2"], "evaluate_every cannot be varied"),
         (["r1=1,2", "--preset", "dens"], "Did you mean 'dense'?"),
+        (["loss=minimax,hing"], "loss='hing'. Did you mean 'hinge'?"),
+        (["loss=hinge,minimax", "networks=dense,dens"], "Did you mean 'dense'?"),
+        (["g_optimizer=adam,adm"], "g_optimizer='adm'. Did you mean 'adam'?"),
+        (["batch_size=32..60000"], "Received: batch_size=60000. Lower it."),
+        (["replay=64,128", "batch_size=64,128"], "at least batch_size=128. Received: replay=64"),
+        (["noise_epochs=0,5"], "noise_epochs does nothing without instance_noise."),
         (["r1=1,2", "--storage", "nonsense://x"], "The storage nonsense://x cannot be opened"),
+        (["r1=1,2", "--storage", "foo"], "The storage foo cannot be opened"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_use_is_answered_in_one_line(arguments, said, capsys, tmp_path):
     assert main(["sweep", *arguments, "--folder", str(tmp_path / "s")]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and said in lines[0]
-    assert not (tmp_path / "s/study.db").exists()
+    assert not (tmp_path / "s").exists()

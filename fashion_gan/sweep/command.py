@@ -72,15 +72,20 @@ def run(options: argparse.Namespace) -> None:
     space = dict(sweep.parse(text) for text in options.settings)
     if "seed" in space or "epochs" in space:
         raise ValueError("Give --seeds and --epochs; they are no settings to vary.")
+    if "evaluate_every" in space:
+        raise ValueError("A sweep evaluates after each epoch; evaluate_every cannot be varied.")
     if len(space) < len(options.settings):
         raise ValueError(f"A setting is there twice. Received: {' '.join(options.settings)}.")
     config = lookup(PRESETS, options.preset, "preset")
     config = dataclasses.replace(config, epochs=options.epochs or config.epochs, evaluate_every=1)
-    options.on_interrupt = "The sweep is kept; the same command goes on with it."
-    study = sweep.study(options.folder, space, options.storage)
+    seeds = range(1, options.seeds + 1)
     if not options.tensorflow_log:
         import_tensorflow_quietly()
-    from fashion_gan.run import train
+    from fashion_gan.run import check, train
+
+    check(_configs(config, space), options.data_dir)
+    options.on_interrupt = "The sweep is kept; the same command goes on with it."
+    study = sweep.study(options.folder, space, config, seeds, options.storage)
 
     def train_quietly(config: Config, folder: Path, watch: sweep.Watch) -> None:
         print(f"{folder}, up to {config.epochs} epochs", file=sys.stderr, flush=True)
@@ -101,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
         options.folder,
         config,
         space,
-        range(1, options.seeds + 1),
+        seeds,
         options.trials,
         train=train_quietly,
         say=lambda text: print(text, file=sys.stderr, flush=True),
@@ -117,3 +122,21 @@ def run(options: argparse.Namespace) -> None:
         with run_folder.whole(Path(options.chart)) as partial:
             partial.write_text(sweep.chart(found))
         print(f"The distances as bars: {options.chart}", file=sys.stderr)
+
+
+def _configs(config: Config, space: sweep.Space) -> list[Config]:
+    """Some that together have each value, once every point of a grid is known to be a config.
+
+    Raises:
+        ValueError: if a point is none, or a setting is varied that does nothing anywhere.
+    """
+    for point in sweep.grid(space):
+        dataclasses.replace(config, **point)
+    configs = [dataclasses.replace(config, **point) for point in sweep.corners(space)]
+    for name in space:
+        needs = [made.idle([name]).get(name) for made in configs]
+        if all(needs):
+            raise ValueError(
+                f"{name} does nothing without {needs[0]}. Vary that as well, or leave {name} out."
+            )
+    return configs

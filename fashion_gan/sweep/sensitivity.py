@@ -1,13 +1,12 @@
 """How sensitive training is: for each value of a setting, what its runs reached."""
 
 import itertools
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fashion_gan import svg
-from fashion_gan.sweep.work import SCORE
+from fashion_gan.sweep.work import SCORE, SETTINGS
 
 if TYPE_CHECKING:
     import optuna
@@ -24,7 +23,7 @@ def sensitivity(made: "optuna.Study") -> dict[str, list[dict[str, Any]]]:
     """
     trials = [trial for trial in made.get_trials(deepcopy=False) if "reached" in trial.user_attrs]
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in json.loads(made.user_attrs["space"]):
+    for name in made.user_attrs[SETTINGS]["varied"]:
         groups: dict[str, list[dict[str, Any]]] = {}
         for label, trial in _grouped(name, [t for t in trials if name in t.params]):
             groups.setdefault(label, []).extend(trial.user_attrs["reached"])

@@ -7,13 +7,13 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fashion_gan.config import Config
+from fashion_gan.config import Config, check
 from fashion_gan.registry import lookup
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Range", "Space", "grid", "parse", "points", "suggest"]
+__all__ = ["Range", "Space", "corners", "grid", "parse", "points", "suggest"]
 
 
 class Range(NamedTuple):
@@ -22,6 +22,9 @@ class Range(NamedTuple):
     low: float
     high: float
     log: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.low}..{self.high}{':log' * self.log}"
 
 
 Space = Mapping[str, Sequence[Any] | Range]
@@ -37,25 +40,32 @@ def parse(text: str) -> tuple[str, list[Any] | Range]:
     name, _, values = text.partition("=")
     fields = {field.name: field for field in dataclasses.fields(Config)}
     name = name.strip().replace("-", "_")
-    kind = type(lookup(fields, name, "setting").default)
+    field = lookup(fields, name, "setting")
+    kind = type(field.default)
+    if ".." in values and kind not in (int, float) and name != "data":  # whose paths may have it
+        raise ValueError(
+            f"A range is for numbers, and {name} has none. Received: {text!r}. Give {name}=A,B,C."
+        )
     try:
         if ".." in values and kind in (int, float):
             ends, _, scale = values.partition(":")
             low, high = (kind(end) for end in ends.split(".."))
             if not low < high or scale not in ("", "log") or (scale and low <= 0):
                 raise ValueError
-            return name, Range(low, high, scale == "log")
-        chosen = [_value(kind, value.strip()) for value in values.split(",")]
-        if not values or len(set(chosen)) < len(chosen):
-            raise ValueError
+            read: list[Any] | Range = Range(low, high, scale == "log")
+            tried = [low, high]
+        else:
+            read = tried = [_value(kind, value.strip()) for value in values.split(",")]
+            if not values or len(set(tried)) < len(tried):
+                raise ValueError
     except ValueError:
         raise ValueError(
             f"Expected NAME=A,B,C with different values of type {kind.__name__}, or, of numbers, "
             f"NAME=LOW..HIGH or NAME=LOW..HIGH:log. Received: {text!r}."
         ) from None
-    for value in chosen:
-        dataclasses.replace(Config(), **{name: value})
-    return name, chosen
+    for value in tried:
+        check(field, value)
+    return name, read
 
 
 def _value(kind: type, text: str) -> Any:
@@ -79,6 +89,16 @@ def grid(space: Space) -> Iterator[dict[str, Any]]:
         values = [tuple(values) for values in space.values()]
         made = [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
         yield from random.Random(0).sample(made, len(made))
+
+
+def corners(space: Space) -> list[dict[str, Any]]:
+    """Points in which each value is at least once; of a range, both its ends."""
+    values = {
+        name: [tried.low, tried.high] if isinstance(tried, Range) else list(tried)
+        for name, tried in space.items()
+    }
+    longest = max(map(len, values.values()))
+    return [{name: v[i % len(v)] for name, v in values.items()} for i in range(longest)]
 
 
 def suggest(trial: "optuna.Trial", name: str, values: Sequence[Any] | Range) -> Any:

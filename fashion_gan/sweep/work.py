@@ -1,7 +1,6 @@
 """The trials of a sweep: one study, in which as many processes work as one likes."""
 
 import dataclasses
-import json
 import os
 import shutil
 import socket
@@ -14,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from fashion_gan import run_folder, runs
 from fashion_gan.config import Config
-from fashion_gan.sweep.space import Space, grid, points, suggest
+from fashion_gan.sweep.space import Range, Space, grid, points, suggest
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["SCORE", "Watch", "study", "work"]
+__all__ = ["SCORE", "SETTINGS", "Watch", "study", "work"]
 
 Watch = Callable[[int, Mapping[str, float]], bool]
 Train = Callable[[Config, Path, Watch], Any]
 
 SCORE = "frechet_distance"
+SETTINGS = "settings"  # of a study: see `_described`
 _ENDED = ("done", "collapsed")  # states of a run
 _WORKERS = "workers"  # a folder for each, locked as long as it works
 
@@ -32,6 +32,8 @@ _WORKERS = "workers"  # a folder for each, locked as long as it works
 def study(
     folder: str | os.PathLike[str],
     space: Space,
+    config: Config,
+    seeds: Sequence[int],
     storage: str | None = None,
 ) -> "optuna.Study":
     """Open the sweep of a folder, or begin it.
@@ -43,36 +45,43 @@ def study(
     Args:
         folder: of the sweep; made when needed.
         space: settings to their values.
+        config: what all trials share.
+        seeds: of the trainings in a trial.
         storage: a URL of a database, or a `.log` file for Optuna's journal, which workers on many
             hosts can share; by default `FOLDER/study.db`.
 
     Raises:
         ImportError: if Optuna is missing.
-        ValueError: if the sweep began with another space, or the storage cannot be opened.
+        FileExistsError: if the folder is a file.
+        ValueError: if the sweep began with another space, config or seeds, or if the storage cannot
+            be opened.
     """
     try:
         import optuna
     except ImportError as error:
         raise ImportError('Sweeps need Optuna: pip install "fashion-gan[sweep]".') from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    storage = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
-    opened: Any = storage
-    if storage.endswith(".log"):
-        from optuna.storages.journal import JournalFileBackend
-
-        opened = optuna.storages.JournalStorage(JournalFileBackend(storage))
-    described = json.dumps({name: list(values) for name, values in space.items()})
-    arguments = {
-        "storage": opened,
-        "study_name": folder.resolve().name,
-        "sampler": optuna.samplers.TPESampler(constant_liar=True),
-        "pruner": optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
-    }
     import sqlalchemy.exc
 
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file. Name a folder for the sweep.")
+    storage = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
+    opened: Any = storage
     try:
+        if not storage.endswith(".log"):
+            sqlalchemy.engine.make_url(storage).get_dialect()
+        folder.mkdir(parents=True, exist_ok=True)
+        if storage.endswith(".log"):
+            from optuna.storages.journal import JournalFileBackend
+
+            opened = optuna.storages.JournalStorage(JournalFileBackend(storage))
+        arguments = {
+            "storage": opened,
+            "study_name": folder.resolve().name,
+            "sampler": optuna.samplers.TPESampler(constant_liar=True),
+            "pruner": optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+        }
         made = optuna.create_study(**arguments)  # of several workers, one succeeds
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise ValueError(
@@ -81,18 +90,41 @@ def study(
         ) from error
     except optuna.exceptions.DuplicatedStudyError:
         made = optuna.load_study(**arguments)
-        before = _wait_for(lambda: made.user_attrs.get("space"))  # None: its maker was killed
-        if before not in (described, None):
-            raise ValueError(
-                f"The sweep in {folder} began with {before}. Received: {described}. Give the same "
-                "settings, or another folder."
-            ) from None
+        before = _wait_for(lambda: made.user_attrs.get(SETTINGS))  # None: its maker was killed
         if before is not None:
+            _check_same(folder, before, _described(space, config, seeds))
             return made
     for point in grid(space):
         made.enqueue_trial(point, user_attrs={"point": point}, skip_if_exists=True)
-    made.set_user_attr("space", described)
+    made.set_user_attr(SETTINGS, _described(space, config, seeds))
     return made
+
+
+def _described(space: Space, config: Config, seeds: Sequence[int]) -> dict[str, dict[str, str]]:
+    """What makes trials comparable, as text: the values that are varied, and what all share."""
+    shared = {**dataclasses.asdict(config), "seeds": ",".join(map(str, seeds))}
+    del shared["seed"]
+    return {
+        "varied": {
+            name: str(values) if isinstance(values, Range) else ",".join(map(str, values))
+            for name, values in space.items()
+        },
+        "shared": {name: str(value) for name, value in shared.items() if name not in space},
+    }
+
+
+def _check_same(
+    folder: Path, before: dict[str, dict[str, str]], now: dict[str, dict[str, str]]
+) -> None:
+    """Raise ValueError, which lists what differs, unless a sweep may go on with these settings."""
+    then, new = ({**part["varied"], **part["shared"]} for part in (before, now))
+    changed = [name for name in new if new[name] != then.get(name)]
+    if changed:
+        began, came = (" ".join(f"{n}={part.get(n)}" for n in changed) for part in (then, new))
+        raise ValueError(
+            f"The sweep in {folder} began with {began}. Received: {came}. Give the same settings, "
+            "or another folder."
+        )
 
 
 def _wait_for(look: Callable[[], Any], seconds: float = 60.0) -> Any:
