@@ -297,7 +297,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     flags.add_raw(exploring)
     exploring.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: for this machine alone)"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default 127.0.0.1: this machine alone)",
     )
     exploring.add_argument(
         "--port",
@@ -309,7 +311,7 @@ def _parser() -> argparse.ArgumentParser:
     flags.add_data_dir(exploring)
     listing = _command(commands, "runs", _runs, "list runs: what, how far, how good")
     listing.add_argument(
-        "folder", nargs="?", default="logs", metavar="FOLDER", help="of runs (default logs)"
+        "folder", nargs="?", default="logs", metavar="FOLDER", help="folder of runs (default logs)"
     )
     listing.add_argument("--json", action="store_true", help="print JSON in place of a table")
     compare = _command(commands, "compare", _compare, "show runs side by side")

@@ -95,7 +95,8 @@ class Config:
     conditional: bool = _setting(False, "both networks are told the class of each image")
     loss: str = _setting(
         "binary_crossentropy",
-        "binary_crossentropy, minimax, least_squares, hinge, wasserstein or relativistic",
+        "adversarial loss: binary_crossentropy, minimax, least_squares, hinge, wasserstein or "
+        "relativistic",
     )
     r1: float = _setting(0.0, "weight of the R1 penalty, 0 for none", 0)
     r2: float = _setting(0.0, "weight of the R2 penalty, 0 for none", 0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import assembly, data, evaluate, run, run_folder
+from fashion_gan import assembly, cli, data, evaluate, run, run_folder
 from fashion_gan.cli import main
 from fashion_gan.config import Config
 
@@ -251,6 +252,16 @@ def test_an_unfinished_run_says_how_to_finish_it(tmp_path):
     (tmp_path / "backup").mkdir()
     with pytest.raises(FileNotFoundError, match="not finished: `fashion-gan train --resume`"):
         run.load(tmp_path)
+
+
+def test_every_line_of_help_stands_alone():
+    (commands,) = (action for action in cli._parser()._actions if action.choices)
+    for name, command in commands.choices.items():
+        for action in command._actions:
+            where = f"{name} {action.dest}: {action.help}"
+            assert not re.match(r"(of|in|to|with|by|from|its|one|for|between) ", action.help), where
+            assert not re.search(r"\b(likewise|it sees|from it|that noise|left then)\b", where)
+            assert ": )" not in where
 
 
 def test_help_and_version_do_not_wait_for_tensorflow():

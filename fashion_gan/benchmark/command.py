@@ -19,12 +19,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         action="append",
-        help=f"what to time; give it once or more: {', '.join(PRESETS)} (default {flags.PRESET})",
+        help=f"preset to time, may be given again: {', '.join(PRESETS)} (default {flags.PRESET})",
     )
     parser.add_argument(
         "--variant",
         action="append",
-        help="one or several, in place of all: "
+        help="variant to time, may be given again (default: all): "
         + "; ".join(f"{name} ({variant.help})" for name, variant in VARIANTS.items())
         + "; devices-N (auto, on N devices)",
     )
@@ -43,7 +43,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             flag, type=positive, default=default, metavar="N", help=f"{help}{shown}"
         )
     parser.add_argument(
-        "--device", choices=("CPU", "GPU"), help="what computes (default: what TensorFlow prefers)"
+        "--device",
+        choices=("CPU", "GPU"),
+        help="device that computes (default: what TensorFlow prefers)",
     )
     parser.add_argument("--chart", metavar="FILE.svg", help="draw the times as bars")
     parser.add_argument(

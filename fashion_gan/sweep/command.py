@@ -29,7 +29,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         default=flags.PRESET,
-        help=f"all other settings (default {flags.PRESET}): {', '.join(PRESETS)}",
+        help=f"preset with all other settings (default {flags.PRESET}): {', '.join(PRESETS)}",
     )
     parser.add_argument(
         "--epochs",
@@ -48,7 +48,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--trials",
         type=positive,
         metavar="N",
-        help="when the sweep has enough (default: every point of a grid; 20 with a range)",
+        help="trials after which the sweep ends (default: every point of a grid; 20 with a range)",
     )
     parser.add_argument(
         "--folder",
@@ -59,7 +59,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage",
         metavar="URL|FILE.log",
-        help="a database, or a journal on a shared disk, for workers on many hosts "
+        help="database, or journal on a shared disk, for workers on many hosts "
         "(default: SQLite in FOLDER)",
     )
     parser.add_argument("--chart", metavar="FILE.svg", help="draw the distances as bars")
