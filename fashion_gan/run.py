@@ -109,6 +109,7 @@ def train(
             verbose=verbose if chief else 0,
             validation_data=validation,
             callbacks=[
+                NaNGuard(),
                 *_measures(folder, config, split, final),
                 *_watched(gan, watch),
                 TensorBoard(folder, settings=dataclasses.asdict(config)),
@@ -122,7 +123,6 @@ def train(
                 ),
                 MetricsFile(folder / run_folder.METRICS),
                 Progress(),
-                NaNGuard(),
                 Backup(folder / "backup", backup_seconds),
             ],
         )

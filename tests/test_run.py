@@ -240,3 +240,16 @@ def test_tensorflow_is_silent_unless_asked():
     assert quiet.stderr == ""
     assert "oneDNN" in loud.stderr
     assert quiet.stdout == loud.stdout
+
+
+@pytest.mark.filterwarnings("default:Not finite")
+def test_a_run_whose_only_epoch_diverges_fails_and_logs_nothing_of_it(tmp_path, capsys):
+    folder = tmp_path / "run"
+    flags = [*FLAGS, "--epochs", "1", "--g-learning-rate", "1e30", "--evaluate-every", "0"]
+    assert main(["train", "--run", str(folder), *flags]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("fashion-gan: error: Not finite: ")
+    assert "no step is left of epoch 1" in said
+    assert not (folder / "metrics.jsonl").read_text()
+    assert not (folder / "model.keras").exists()
+    assert [path.name for path in (folder / "samples").iterdir() if "0001" in path.name] == []
