@@ -1,10 +1,14 @@
 """A training as a film: the grids of a run, epoch by epoch, in one file."""
 
+import math
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 __all__ = ["animate"]
+
+_PIXELS = 2**28  # of all frames together, which are in memory at once, some more than once
 
 
 def animate(
@@ -28,7 +32,8 @@ def animate(
     Raises:
         FileNotFoundError: if there are fewer than two such images.
         ImportError: without Pillow, which the extra `animation` brings.
-        ValueError: for another suffix, or numbers that are not positive.
+        ValueError: for another suffix, numbers that are not positive, or more than 2**28 pixels in
+            all frames together.
     """
     out = Path(out)
     if out.suffix.lower() not in (".gif", ".png", ".webp"):
@@ -48,6 +53,7 @@ def animate(
         from PIL import Image
     except ImportError as error:
         raise ImportError('Films need Pillow: pip install "fashion-gan[animation]".') from error
+    _check_pixels(files, scale, Image)
     frames = []
     for file in files:
         with Image.open(file) as image:
@@ -67,3 +73,17 @@ def animate(
     finally:
         partial.unlink(missing_ok=True)
     return len(frames)
+
+
+def _check_pixels(files: list[Path], scale: int, pillow: Any) -> None:
+    """Refuse a film that would fill the memory; only the heads of the images are read."""
+    pixels = 0
+    for file in files:
+        with pillow.open(file) as image:
+            pixels += image.width * image.height
+    if pixels * scale**2 > _PIXELS:
+        raise ValueError(
+            f"Expected a film of at most {_PIXELS:,} pixels. Received: {len(files)} images of "
+            f"{pixels:,} pixels together, and scale={scale}, which makes {pixels * scale**2:,}. "
+            f"The largest scale that fits is {math.isqrt(_PIXELS // pixels)}."
+        )
