@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fashion_gan.registry import ending
+
 __all__ = ["animate"]
 
 _PIXELS = 2**28  # of all frames together, which are in memory at once, some more than once
@@ -22,7 +24,8 @@ def animate(
 
     Args:
         folder: `samples` of a run: always the same latents, or what an `ImageGrid` wrote.
-        out: of the film; its suffix chooses the format. It appears complete or not at all.
+        out: of the film; its ending chooses the format. It appears complete or not at all, over an
+            older one.
         frames_per_second: epochs in a second; the last frame stays for two.
         scale: each pixel becomes a square of so many.
 
@@ -32,12 +35,11 @@ def animate(
     Raises:
         FileNotFoundError: if there are fewer than two such images.
         ImportError: without Pillow, which the extra `animation` brings.
-        ValueError: for another suffix, numbers that are not positive, or more than 2**28 pixels in
+        ValueError: for another ending, numbers that are not positive, or more than 2**28 pixels in
             all frames together.
     """
     out = Path(out)
-    if out.suffix.lower() not in (".gif", ".png", ".webp"):
-        raise ValueError(f"Expected a .gif, .png or .webp. Received: out={str(out)!r}.")
+    ending(out, (".gif", ".png", ".webp"))
     if not frames_per_second > 0 or scale < 1:
         raise ValueError(
             "Expected positive numbers. "

@@ -15,7 +15,7 @@ from fashion_gan.benchmark import command
 from fashion_gan.config import Config
 from fashion_gan.parser import Parser, positive
 from fashion_gan.presets import PRESETS
-from fashion_gan.registry import lookup
+from fashion_gan.registry import ending, lookup
 from fashion_gan.runtime import import_tensorflow_quietly, workers
 from fashion_gan.sweep import command as sweep_command
 from fashion_gan.terminal import show
@@ -39,15 +39,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"fashion-gan: error: {error} {options.on_interrupt}".rstrip(), file=sys.stderr)
         return 1
-    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         if options.debug:
             raise
-        print(f"fashion-gan: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"fashion-gan: error: {_words(error, options)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nfashion-gan: interrupted. {options.on_interrupt}".rstrip(), file=sys.stderr)
         return 130
     return 0
+
+
+def _words(error: Exception, options: argparse.Namespace) -> str:
+    """What an error says, in one line; where only the system speaks, with the file in question."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return " ".join(str(error).split())
+    out, place = getattr(options, "out", None), Path(str(error.filename2 or error.filename))
+    if out and place.name.startswith("."):  # the file that was to be renamed when it is whole
+        place = Path(out)
+    return f"{place} cannot be opened or made ({error.strerror}). Name another place."
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -76,7 +86,8 @@ def _train(options: argparse.Namespace) -> None:
         resume=options.resume,
         backup_seconds=options.backup_seconds,
     )
-    print(f"Trained for {gan.steps:,} steps. The run is in {folder}; look at it with:")
+    steps = "1 step" if gan.steps == 1 else f"{gan.steps:,} steps"
+    print(f"Trained for {steps}. The run is in {folder}; look at it with:")
     print(f"  tensorboard --logdir {folder}")
     print(f"  fashion-gan sample {folder}")
     print(f"  fashion-gan evaluate {folder}")
@@ -93,6 +104,9 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    if options.out:
+        ending(options.out, (), folder=True)
+        Path(options.out).mkdir(parents=True, exist_ok=True)  # rather than fail at the end
     _run_module(options)
     from rich.console import Console
 
@@ -160,6 +174,8 @@ def _runs(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
+    if options.out:
+        ending(options.out, (".html", ".htm"))
     compared = [runs.overview(folder) for folder in options.run]
     for run in compared:
         if run.error:
@@ -248,11 +264,16 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument(
         "--out",
         metavar="PATH",
-        help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a folder of PNG",
+        help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a new folder of PNG; "
+        "an older file is replaced (default RUN-samples.png)",
     )
     film = _command(commands, "animate", _animate, "make a film of a run's grids, epoch by epoch")
     film.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
-    film.add_argument("--out", metavar="FILE", help=".gif, .png or .webp (default RUN.gif)")
+    film.add_argument(
+        "--out",
+        metavar="FILE",
+        help=".gif, .png or .webp; an older one is replaced (default RUN.gif)",
+    )
     film.add_argument("--fps", type=float, default=5.0, metavar="N", help="epochs in a second")
     film.add_argument("--scale", type=positive, default=2, metavar="N", help="enlarge pixels")
     evaluate = _command(commands, "evaluate", _evaluate, "measure what a generator learned")
@@ -282,7 +303,8 @@ def _parser() -> argparse.ArgumentParser:
         "--out",
         metavar="FOLDER",
         help="also write scores.json, classes.png (a row a class, the rarest first: real images, "
-        "then generated ones) and closest.png (samples above their nearest training images)",
+        "then generated ones) and closest.png (samples above their nearest training images), over "
+        "older ones",
     )
     evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
     exporting = _command(commands, "export", _export, "write a generator for other runtimes")
@@ -290,7 +312,10 @@ def _parser() -> argparse.ArgumentParser:
         "run", metavar="RUN", help="folder of a run, .keras file, or a pretrained name"
     )
     exporting.add_argument(
-        "--out", metavar="PATH", required=True, help="FILE.onnx, FILE.tflite, or a new folder"
+        "--out",
+        metavar="PATH",
+        required=True,
+        help="FILE.onnx, FILE.tflite, or a folder; must not exist",
     )
     exporting.add_argument(
         "--format", metavar="NAME", help="saved_model, onnx or litert (default: by PATH)"
@@ -325,7 +350,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = _command(commands, "compare", _compare, "show runs side by side")
     compare.add_argument("run", nargs="+", metavar="RUN", help="folder of a run")
     compare.add_argument(
-        "--out", metavar="FILE.html", help="also write a page with curves and the last grids"
+        "--out",
+        metavar="FILE.html",
+        help="also write a page with curves and the last grids, over an older one",
     )
     compare.add_argument("--json", action="store_true", help="print JSON in place of tables")
     timing = _command(

@@ -1,10 +1,13 @@
 """Looking a name up: the value or object it stands for, or an error that lists the choices."""
 
+import os
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["lookup", "resolve", "resolve_all"]
+__all__ = ["ending", "lookup", "resolve", "resolve_all"]
 
 T = TypeVar("T")
 
@@ -20,6 +23,30 @@ def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
     close = get_close_matches(str(name), choices, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"Expected one of {sorted(choices)}. Received: {what}={name!r}.{hint}")
+
+
+def ending(path: str | os.PathLike[str], choices: Iterable[str], folder: bool = False) -> str:
+    """What the name of a file to be written ends in, in lower case: one of `choices`.
+
+    Args:
+        path: of the file.
+        choices: such as `".png"`.
+        folder: also take the name of a folder, which exists or has no ending, and return "". A dot
+            before a digit, as in `run-0.5`, begins no ending.
+
+    Raises:
+        ValueError: for any other ending; the message lists the choices.
+    """
+    path = Path(path)
+    found = re.search(r"\.[A-Za-z]\w*$", path.name)
+    suffix = found[0].lower() if found else ""
+    if folder and (not suffix or path.is_dir()):
+        return ""
+    if suffix in choices:
+        return suffix
+    wanted = [f"a file that ends in {' or '.join(choices)}"] if choices else []
+    wanted += ["a folder without an ending"] if folder else []
+    raise ValueError(f"Expected {', or '.join(wanted)}. Received: {str(path)!r}.")
 
 
 def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: str) -> Any:

@@ -37,7 +37,7 @@ def test_it_has_a_frame_for_each_epoch_in_order(folder, suffix):
 @pytest.mark.parametrize(
     ("out", "arguments", "error", "message"),
     [
-        ("run.mp4", {}, ValueError, "Expected a .gif, .png or .webp. Received: out='run.mp4'"),
+        ("run.mp4", {}, ValueError, "ends in .gif or .png or .webp. Received: 'run.mp4'"),
         ("run.gif", {"scale": 0}, ValueError, "scale=0"),
         ("run.gif", {"scale": 1673}, ValueError, "makes 268,697,184. The .* scale .* is 1672"),
         ("run.gif", {"scale": 10**5}, ValueError, "at most 268,435,456 pixels.*4 images of 96"),
