@@ -283,7 +283,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a run, .keras file, pretrained name, .npy of uint8 images, folder of PNG",
     )
     evaluate.add_argument(
-        "--count", type=positive, default=10_000, metavar="N", help="images (default 10000)"
+        "--count",
+        type=positive,
+        default=10_000,
+        metavar="N",
+        help="images (default 10000; at least 129, or 65 for runs on images of your own)",
     )
     evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the latents")
     evaluate.add_argument(

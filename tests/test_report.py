@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import cli, data
+from fashion_gan import cli, data, report
 
 COUNT = 300
 
@@ -103,3 +103,12 @@ def test_what_cannot_be_measured_is_refused_in_one_line(make, message, tmp_path,
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_no_two_columns_of_a_table_have_one_name():
+    scores = {"frechet_distance": 1.0, "precision": 1.0, "recall": 1.0, "coverage": 1.0}
+    pixels = {f"pixel_{name}": score for name, score in scores.items()}
+    for measured in (scores | pixels, pixels):
+        table, _ = report.tables({"scores": {"samples": measured}})
+        names = [column.header for column in table.columns]
+        assert len(set(names)) == len(names) and "pixel Fréchet" in names
