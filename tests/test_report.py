@@ -108,7 +108,10 @@ def sizes(path):
         ),
         (lambda path: np.save(path, np.zeros((300, 28, 28))), "Expected uint8 images"),
         (archive, "images.npy, an archive with images, y. Save the images alone by numpy.save"),
-        (lambda path: (path / "a").mkdir(parents=True), "Found none, but sub-folders: name one of them."),
+        (
+            lambda path: (path / "a").mkdir(parents=True),
+            "Found none, but sub-folders: name one of them.",
+        ),
         (lambda path: write(path, "a.png"), "a.png cannot be read as a PNG"),
         (lambda path: write(path, "a.jpg"), "Found none."),
         (sizes, "a.png of shape (4, 4, 1), and "),
