@@ -35,6 +35,7 @@ class Pair(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        borders.check_order(generator, discriminator)
         self.num_classes = borders.num_classes(generator, discriminator, num_classes)
         self.latent_dim = borders.latent_dim(generator, latent_dim)
         borders.build(generator, discriminator, self.latent_dim)

@@ -1,15 +1,18 @@
 """Looking a name up: the value or object it stands for, or an error that lists the choices."""
 
+import functools
+import inspect
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["ending", "lookup", "resolve", "resolve_all"]
+__all__ = ["ending", "guessing", "lookup", "resolve", "resolve_all"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
@@ -23,6 +26,30 @@ def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
     close = get_close_matches(str(name), choices, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"Expected one of {sorted(choices)}. Received: {what}={name!r}.{hint}")
+
+
+def guessing(**hints: str) -> Callable[[F], F]:
+    """Let a method answer an unknown argument with a hint, or with the closest name that it has.
+
+    Args:
+        hints: what to say of arguments that others have.
+    """
+
+    def decorate(method: F) -> F:
+        names = list(inspect.signature(method).parameters)[1:]
+
+        @functools.wraps(method)
+        def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+            for name in kwargs.keys() - set(names):
+                close = get_close_matches(name, names, n=1)
+                hint = hints.get(name) or (f"Did you mean {close[0]!r}?" if close else "")
+                said = f"Expected arguments among {names}. Received: {name!r}. {hint}"
+                raise TypeError(said.rstrip())
+            return method(self, *args, **kwargs)
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
 
 
 def ending(path: str | os.PathLike[str], choices: Iterable[str], folder: bool = False) -> str:
@@ -74,7 +101,14 @@ def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: s
     try:
         return chosen(**arguments)
     except TypeError as error:
-        raise ValueError(f"Received: {what}={identifier!r}. {error}.") from error
+        taken = inspect.signature(chosen).parameters.values()
+        wanted = [p.name for p in taken if p.default is p.empty] or [p.name for p in taken]
+        example = {"name": identifier if isinstance(identifier, str) else identifier["name"]}
+        given = ", ".join([f"'name': {example['name']!r}", *(f"{name!r}: …" for name in wanted)])
+        raise ValueError(
+            f"Received: {what}={identifier!r}. {error}. Give {chosen.__name__}("
+            f"{', '.join(f'{name}=…' for name in wanted)}), or {{{given}}}."
+        ) from error
 
 
 def resolve_all(
