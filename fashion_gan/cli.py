@@ -267,7 +267,12 @@ def _parser() -> argparse.ArgumentParser:
         help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a new folder of PNG; "
         "an older file is replaced (default RUN-samples.png)",
     )
-    film = _command(commands, "animate", _animate, "make a film of a run's grids, epoch by epoch")
+    film = _command(
+        commands,
+        "animate",
+        _animate,
+        "make a film of a run's grids, epoch by epoch (extra: animation)",
+    )
     film.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
     film.add_argument(
         "--out",
@@ -311,7 +316,9 @@ def _parser() -> argparse.ArgumentParser:
         "older ones",
     )
     evaluate.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
-    exporting = _command(commands, "export", _export, "write a generator for other runtimes")
+    exporting = _command(
+        commands, "export", _export, "write a generator for other runtimes (extra for ONNX: export)"
+    )
     exporting.add_argument(
         "run", metavar="RUN", help="folder of a run, .keras file, or a pretrained name"
     )
@@ -327,7 +334,9 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument(
         "--raw", action="store_true", help="the trained generator, even if it has an average"
     )
-    exploring = _command(commands, "explore", _explore, "open a page to play with a generator")
+    exploring = _command(
+        commands, "explore", _explore, "open a page to play with a generator (extra: explore)"
+    )
     exploring.add_argument(
         "run",
         nargs="?",
@@ -364,7 +373,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_flags(timing)
     sweeping = _command(
-        commands, "sweep", sweep_command.run, "try settings and seeds, and say which matter"
+        commands,
+        "sweep",
+        sweep_command.run,
+        "try settings and seeds, and say which matter (extra: sweep)",
     )
     sweep_command.add_flags(sweeping)
     return parser
