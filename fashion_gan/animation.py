@@ -26,7 +26,7 @@ def animate(
         folder: `samples` of a run: always the same latents, or what an `ImageGrid` wrote.
         out: of the film; its ending chooses the format. It appears complete or not at all, over an
             older one.
-        frames_per_second: epochs in a second; the last frame stays for two.
+        frames_per_second: epochs in a second, 0.1 to 100; the last frame stays for two.
         scale: each pixel becomes a square of so many.
 
     Returns:
@@ -35,14 +35,14 @@ def animate(
     Raises:
         FileNotFoundError: if there are fewer than two such images.
         ImportError: without Pillow, which the extra `animation` brings.
-        ValueError: for another ending, numbers that are not positive, or more than 2**28 pixels in
+        ValueError: for another ending, numbers out of range, or more than 2**28 pixels in
             all frames together.
     """
     out = Path(out)
     ending(out, (".gif", ".png", ".webp"))
-    if not frames_per_second > 0 or scale < 1:
+    if not 0.1 <= frames_per_second <= 100 or scale < 1:  # a GIF counts hundredths of a second
         raise ValueError(
-            "Expected positive numbers. "
+            "Expected 0.1 to 100 frames a second, and a scale of at least 1. "
             f"Received: frames_per_second={frames_per_second}, scale={scale}."
         )
     files = [p for p in Path(folder).glob("*.png") if re.fullmatch(r"epoch_\d+", p.stem)]

@@ -279,7 +279,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=".gif, .png or .webp; an older one is replaced (default RUN.gif)",
     )
-    film.add_argument("--fps", type=float, default=5.0, metavar="N", help="epochs in a second")
+    film.add_argument(
+        "--fps", type=float, default=5.0, metavar="N", help="epochs in a second, 0.1 to 100"
+    )
     film.add_argument("--scale", type=positive, default=2, metavar="N", help="enlarge pixels")
     evaluate = _command(commands, "evaluate", _evaluate, "measure what a generator learned")
     evaluate.add_argument(
