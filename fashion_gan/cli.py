@@ -18,7 +18,7 @@ from fashion_gan.presets import PRESETS
 from fashion_gan.registry import ending, lookup
 from fashion_gan.runtime import import_tensorflow_quietly, workers
 from fashion_gan.sweep import command as sweep_command
-from fashion_gan.terminal import show
+from fashion_gan.terminal import in_words, show, show_warning
 
 __all__ = ["main"]
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = show_warning
             options.command(options)
     except ConnectionError as error:
         if options.debug:
@@ -42,27 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         if options.debug:
             raise
-        print(f"fashion-gan: error: {_words(error, options)}", file=sys.stderr)
+        print(
+            f"fashion-gan: error: {in_words(error, getattr(options, 'out', None))}", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print(f"\nfashion-gan: interrupted. {options.on_interrupt}".rstrip(), file=sys.stderr)
         return 130
     return 0
-
-
-def _words(error: Exception, options: argparse.Namespace) -> str:
-    """What an error says, in one line; where only the system speaks, with the file in question."""
-    if not isinstance(error, OSError) or error.filename is None:
-        return " ".join(str(error).split())
-    out, place = getattr(options, "out", None), Path(str(error.filename2 or error.filename))
-    if out and place.name.startswith("."):  # the file that was to be renamed when it is whole
-        place = Path(out)
-    return f"{place} cannot be opened or made ({error.strerror}). Name another place."
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning as a line of its own, without the place in the code that gave it."""
-    print(f"\nfashion-gan: warning: {message}", file=sys.stderr, flush=True)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -259,9 +246,6 @@ def _parser() -> argparse.ArgumentParser:
         "--label", type=int, metavar="N", help="class, by number (conditional networks)"
     )
     sample.add_argument(
-        "--raw", action="store_true", help="the trained generator, even if it has an average"
-    )
-    sample.add_argument(
         "--out",
         metavar="PATH",
         help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a new folder of PNG; "
@@ -306,9 +290,6 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--yardsticks", action="store_true", help="score real and damaged images beside it"
     )
-    evaluate.add_argument(
-        "--raw", action="store_true", help="the trained generator, even if it has an average"
-    )
     evaluate.add_argument("--json", action="store_true", help="print JSON in place of a table")
     evaluate.add_argument(
         "--out",
@@ -333,9 +314,6 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument(
         "--format", metavar="NAME", help="saved_model, onnx or litert (default: by PATH)"
     )
-    exporting.add_argument(
-        "--raw", action="store_true", help="the trained generator, even if it has an average"
-    )
     exploring = _command(
         commands, "explore", _explore, "open a page to play with a generator (extra: explore)"
     )
@@ -347,9 +325,6 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a run, .keras file, or a pretrained name (default resnet)",
     )
     exploring.add_argument(
-        "--raw", action="store_true", help="the trained generator, even if it has an average"
-    )
-    exploring.add_argument(
         "--host", default="127.0.0.1", help="to bind to (default 127.0.0.1: this machine alone)"
     )
     exploring.add_argument(
@@ -357,6 +332,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     exploring.add_argument("--no-browser", action="store_true", help="do not open a browser")
     exploring.add_argument("--data-dir", metavar="FOLDER", help="with Fashion-MNIST's four files")
+    for drawing in (sample, evaluate, exporting, exploring):
+        drawing.add_argument(
+            "--raw", action="store_true", help="the trained generator, even if it has an average"
+        )
     listing = _command(commands, "runs", _runs, "list runs: what, how far, how good")
     listing.add_argument(
         "folder", nargs="?", default="logs", metavar="FOLDER", help="with runs in it (default logs)"
