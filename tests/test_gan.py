@@ -192,7 +192,14 @@ def test_sampling_repeats_with_its_seed_and_leaves_training_alone(make_gan):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"count": 0}, {"latents": np.zeros((2, 4))}, {"count": 2, "latents": np.zeros((2, 3))}],
+    [
+        {},
+        {"count": 0},
+        {"count": "4"},
+        {"count": 4.0},
+        {"latents": np.zeros((2, 4))},
+        {"count": 2, "latents": np.zeros((2, 3))},
+    ],
 )
 def test_sample_refuses_what_it_cannot_mean(make_gan, arguments):
     with pytest.raises(ValueError, match="Expected"):
