@@ -149,6 +149,7 @@ def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsy
     assert scores["pixel_frechet_distance"] > 0 and "frechet_distance" not in scores
     assert main(["evaluate", str(folder), "--count", "100", "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out
+    assert "Measuring 100 samples against as many real images: held-out images." in out
     assert "pixel" in out and "100 images against as many: held-out images" in out
     assert (tmp_path / "report/closest.png").exists()
     assert main(["sample", str(folder), "--label", "2", "--count", "4"]) == 0
