@@ -71,7 +71,7 @@ class MetricEvaluation(keras.callbacks.Callback):
             return
         if self.params.get("verbose"):
             print(
-                f"Measuring {self.final.protocol.count:,} samples against as many images of "
+                f"Measuring {self.final.protocol.count:,} samples against as many real images: "
                 f"{self.final.name}.",
                 flush=True,
             )

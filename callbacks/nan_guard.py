@@ -1,7 +1,7 @@
 """A guard against NaN: names what went bad, goes back, and gives up in time."""
 
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -18,6 +18,13 @@ class NaNGuard(keras.callbacks.Callback):
     on from the good state with other latents: with the same ones it would end in the same place.
     Learning rates and all other settings stay as they are. The good state is a copy in memory, of
     weights, optimiser slots and random states.
+
+    It also gives up at the end of an epoch of which no step is left, since that epoch cannot be
+    made again and its means are of nothing. Fewer `steps_per_execution` than an epoch has steps
+    leave it something to go back to.
+
+    Put it first in the list of callbacks: the others then see neither such an epoch nor a state
+    that is not finite.
 
     Keras' `TerminateOnNaN` only reads `logs["loss"]`, which a GAN does not have.
 
@@ -43,6 +50,8 @@ class NaNGuard(keras.callbacks.Callback):
         self._executions = 0
         self._good: list[np.ndarray] = []
         self._good_steps = 0
+        self._begun_at: int | None = None  # the steps before this epoch, if it begins with none
+        self._undone = ""  # what was last undone in this epoch
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin to count."""
@@ -57,6 +66,14 @@ class NaNGuard(keras.callbacks.Callback):
                 "build the networks anew."
             )
         self._keep()
+        resumed = any(variable.numpy().any() for variable in self.model.metrics_variables)
+        self._begun_at = None if resumed else self.model.steps
+        self._undone = ""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Give up, if all steps of the epoch had to be undone."""
+        if self._undone and self.model.steps == self._begun_at:
+            self._give_up(f"{self._undone}; no step is left of epoch {epoch + 1}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Look at the losses, and sometimes at the weights."""
@@ -71,21 +88,24 @@ class NaNGuard(keras.callbacks.Callback):
             self._keep()
 
     def _go_back(self, what: str) -> None:
-        where = f"between steps {self._good_steps} and {self.model.steps}"
+        self._undone = f"{what}, between steps {self._good_steps} and {self.model.steps}"
         for variable, value in zip(self._variables(), self._good, strict=True):
             variable.assign(value)
         if self.restorations >= self.tries:
-            raise FloatingPointError(
-                f"Not finite: {what}, {where}; gave up after {self.restorations} restorations. The "
-                f"model is as it was after step {self._good_steps}. Lower the learning rates of "
-                "g_optimizer and d_optimizer, give them a clipnorm, or train in float32."
-            )
+            self._give_up(f"{self._undone}; gave up after {self.restorations} restorations")
         self.restorations += 1
         self.model.reseed()
         warnings.warn(
-            f"Not finite: {what}, {where}. Restored the state after step {self._good_steps}; "
-            f"going on with other latents (try {self.restorations} of {self.tries}).",
+            f"Not finite: {self._undone}. Restored the state after step {self._good_steps}; going "
+            f"on with other latents (try {self.restorations} of {self.tries}).",
             stacklevel=2,
+        )
+
+    def _give_up(self, why: str) -> NoReturn:
+        raise FloatingPointError(
+            f"Not finite: {why}. The model is as it was after step {self._good_steps}. Lower the "
+            "learning rates of g_optimizer and d_optimizer, give them a clipnorm, or train in "
+            "float32."
         )
 
     def _keep(self) -> None:

@@ -1,6 +1,18 @@
-"""`python -m fashion_gan`."""
+"""`fashion-gan`, which is also `python -m fashion_gan`."""
 
-from fashion_gan.cli import main
+import sys
+
+
+def main() -> int:
+    """Run a command, as `cli.main` does; answers Ctrl-C from the start, while modules load."""
+    try:
+        from fashion_gan import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        print("\nfashion-gan: interrupted.", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

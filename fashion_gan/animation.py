@@ -1,10 +1,16 @@
 """A training as a film: the grids of a run, epoch by epoch, in one file."""
 
+import math
 import os
 import re
 from pathlib import Path
+from typing import Any
+
+from fashion_gan.registry import ending
 
 __all__ = ["animate"]
+
+_PIXELS = 2**28  # of all frames together, which are in memory at once, some more than once
 
 
 def animate(
@@ -18,8 +24,9 @@ def animate(
 
     Args:
         folder: `samples` of a run: always the same latents, or what an `ImageGrid` wrote.
-        out: of the film; its suffix chooses the format. It appears complete or not at all.
-        frames_per_second: epochs in a second; the last frame stays for two.
+        out: of the film; its ending chooses the format. It appears complete or not at all, over an
+            older one.
+        frames_per_second: epochs in a second, 0.1 to 100; the last frame stays for two.
         scale: each pixel becomes a square of so many.
 
     Returns:
@@ -28,14 +35,14 @@ def animate(
     Raises:
         FileNotFoundError: if there are fewer than two such images.
         ImportError: without Pillow, which the extra `animation` brings.
-        ValueError: for another suffix, or numbers that are not positive.
+        ValueError: for another ending, numbers out of range, or more than 2**28 pixels in
+            all frames together.
     """
     out = Path(out)
-    if out.suffix.lower() not in (".gif", ".png", ".webp"):
-        raise ValueError(f"Expected a .gif, .png or .webp. Received: out={str(out)!r}.")
-    if not frames_per_second > 0 or scale < 1:
+    ending(out, (".gif", ".png", ".webp"))
+    if not 0.1 <= frames_per_second <= 100 or scale < 1:  # a GIF counts hundredths of a second
         raise ValueError(
-            "Expected positive numbers. "
+            "Expected 0.1 to 100 frames a second, and a scale of at least 1. "
             f"Received: frames_per_second={frames_per_second}, scale={scale}."
         )
     files = [p for p in Path(folder).glob("*.png") if re.fullmatch(r"epoch_\d+", p.stem)]
@@ -48,6 +55,7 @@ def animate(
         from PIL import Image
     except ImportError as error:
         raise ImportError('Films need Pillow: pip install "fashion-gan[animation]".') from error
+    _check_pixels(files, scale, Image)
     frames = []
     for file in files:
         with Image.open(file) as image:
@@ -67,3 +75,17 @@ def animate(
     finally:
         partial.unlink(missing_ok=True)
     return len(frames)
+
+
+def _check_pixels(files: list[Path], scale: int, pillow: Any) -> None:
+    """Refuse a film that would fill the memory; only the heads of the images are read."""
+    pixels = 0
+    for file in files:
+        with pillow.open(file) as image:
+            pixels += image.width * image.height
+    if pixels * scale**2 > _PIXELS:
+        raise ValueError(
+            f"Expected a film of at most {_PIXELS:,} pixels. Received: {len(files)} images of "
+            f"{pixels:,} pixels together, and scale={scale}, which makes {pixels * scale**2:,}. "
+            f"The largest scale that fits is {math.isqrt(_PIXELS // pixels)}."
+        )

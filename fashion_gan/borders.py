@@ -17,9 +17,11 @@ __all__ = [
     "check_labelled",
     "check_numbers",
     "check_optimizers",
+    "check_order",
     "check_parts",
     "check_shape",
     "check_shares",
+    "check_weights",
     "computes_in_float16",
     "labels_to_sample",
     "latent_dim",
@@ -28,6 +30,17 @@ __all__ = [
 ]
 
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_sigmoid": (0.0, 1.0)}
+
+
+def check_order(generator: keras.Model, discriminator: keras.Model) -> None:
+    """Refuse two networks that have changed places."""
+    if not (generator.built and discriminator.built):
+        return
+    if generator.output_shape[1:] == (1,) and len(discriminator.output_shape) in (3, 4):
+        raise ValueError(
+            "Expected GAN(generator, discriminator). Received first a network with one output, and "
+            f"then one that makes images {discriminator.output_shape[1:]}. Exchange them."
+        )
 
 
 def latent_dim(generator: keras.Model, given: int | None) -> int:
@@ -105,7 +118,7 @@ def labels_to_sample(labels: Any, count: int, num_classes: int | None) -> np.nda
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape not in ((), (count,)):
         raise ValueError(
-            f"Expected an integer or {count} of them. "
+            f"Expected an integer or {count} of them, of one-hot labels the argmax. "
             f"Received: labels of dtype {labels.dtype} and shape {labels.shape}."
         )
     _check_labels(labels, num_classes)
@@ -264,9 +277,18 @@ def check_labelled(labels: Any, count: int | None = None) -> None:
     integers = known is not None and known.kind in "iu"
     if not integers or (count is not None and math.prod(labels.shape) != count):
         raise ValueError(
-            "Conditional networks need an integer label for each image: fit(images, labels), or a "
-            "dataset of such pairs. Received: "
+            "Conditional networks need an integer label for each image, of one-hot ones the "
+            "argmax: fit(images, labels), or a dataset of such pairs. Received: "
             f"{'none' if known is None else f'{known} of shape {tuple(labels.shape)}'}."
+        )
+
+
+def check_weights(sample_weight: Any = None, class_weight: Any = None, **_: Any) -> None:
+    """Refuse weights of images or classes, which no step would heed."""
+    if sample_weight is not None or class_weight is not None:
+        raise ValueError(
+            "A GAN weighs all images alike. Received: sample_weight or class_weight. Leave them "
+            "out, and repeat in the dataset what should count more."
         )
 
 

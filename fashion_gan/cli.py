@@ -13,9 +13,10 @@ from fashion_gan._version import __version__
 from fashion_gan.benchmark import command
 from fashion_gan.parser import Parser, natural, positive, seconds
 from fashion_gan.presets import PRESETS
+from fashion_gan.registry import ending
 from fashion_gan.runtime import import_tensorflow_quietly, workers
 from fashion_gan.sweep import command as sweep_command
-from fashion_gan.terminal import show
+from fashion_gan.terminal import in_words, show, show_warning
 
 __all__ = ["main"]
 
@@ -29,27 +30,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = show_warning
             options.command(options)
     except ConnectionError as error:
         if options.debug:
             raise
         print(f"fashion-gan: error: {error} {options.on_interrupt}".rstrip(), file=sys.stderr)
         return 1
-    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         if options.debug:
             raise
-        print(f"fashion-gan: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(
+            f"fashion-gan: error: {in_words(error, getattr(options, 'out', None))}", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print(f"\nfashion-gan: interrupted. {options.on_interrupt}".rstrip(), file=sys.stderr)
         return 130
     return 0
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning as a line of its own, without the place in the code that gave it."""
-    print(f"\nfashion-gan: warning: {message}", file=sys.stderr, flush=True)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -74,7 +72,8 @@ def _train(options: argparse.Namespace) -> None:
         resume=options.resume,
         backup_seconds=options.backup_seconds,
     )
-    print(f"Trained for {gan.steps:,} steps. The run is in {folder}; look at it with:")
+    steps = "1 step" if gan.steps == 1 else f"{gan.steps:,} steps"
+    print(f"Trained for {steps}. The run is in {folder}; look at it with:")
     print(f"  tensorboard --logdir {folder}")
     print(f"  fashion-gan sample {folder}")
     print(f"  fashion-gan evaluate {folder}")
@@ -91,6 +90,9 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    if options.out:
+        ending(options.out, (), folder=True)
+        Path(options.out).mkdir(parents=True, exist_ok=True)  # rather than fail at the end
     _run_module(options)
     from rich.console import Console
 
@@ -158,6 +160,8 @@ def _runs(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
+    if options.out:
+        ending(options.out, (".html", ".htm"))
     compared = [runs.overview(folder) for folder in options.run]
     for run in compared:
         if run.error:
@@ -235,13 +239,27 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument(
         "--out",
         metavar="PATH",
-        help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a folder of PNG",
+        help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a new folder of PNG; "
+        "an older file is replaced (default RUN-samples.png)",
     )
-    film = _command(commands, "animate", _animate, "make a film of a run's grids, epoch by epoch")
+    film = _command(
+        commands,
+        "animate",
+        _animate,
+        "make a film of a run's grids, epoch by epoch (extra: animation)",
+    )
     film.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
-    film.add_argument("--out", metavar="FILE", help=".gif, .png or .webp (default RUN.gif)")
     film.add_argument(
-        "--fps", type=float, default=5.0, metavar="N", help="epochs in a second (default 5)"
+        "--out",
+        metavar="FILE",
+        help=".gif, .png or .webp; an older one is replaced (default RUN.gif)",
+    )
+    film.add_argument(
+        "--fps",
+        type=float,
+        default=5.0,
+        metavar="N",
+        help="epochs in a second, 0.1 to 100 (default 5)",
     )
     film.add_argument(
         "--scale", type=positive, default=2, metavar="N", help="pixels as squares of N (default 2)"
@@ -253,7 +271,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a run, .keras file, pretrained name, .npy of uint8 images, folder of PNG",
     )
     evaluate.add_argument(
-        "--count", type=positive, default=10_000, metavar="N", help="images (default 10000)"
+        "--count",
+        type=positive,
+        default=10_000,
+        metavar="N",
+        help="images (default 10000; at least 129, or 65 for runs on images of your own)",
     )
     evaluate.add_argument(
         "--seed", type=natural, default=0, metavar="N", help="seed of the latents"
@@ -273,21 +295,29 @@ def _parser() -> argparse.ArgumentParser:
         "--out",
         metavar="FOLDER",
         help="also write scores.json, classes.png (a row a class, the rarest first: real images, "
-        "then generated ones) and closest.png (samples above their nearest training images)",
+        "then generated ones) and closest.png (samples above their nearest training images), over "
+        "older ones",
     )
     flags.add_data_dir(evaluate)
-    exporting = _command(commands, "export", _export, "write a generator for other runtimes")
+    exporting = _command(
+        commands, "export", _export, "write a generator for other runtimes (extra for ONNX: export)"
+    )
     exporting.add_argument(
         "run", metavar="RUN", help="folder of a run, .keras file, or a pretrained name"
     )
     exporting.add_argument(
-        "--out", metavar="PATH", required=True, help="FILE.onnx, FILE.tflite, or a new folder"
+        "--out",
+        metavar="PATH",
+        required=True,
+        help="FILE.onnx, FILE.tflite, or a folder; must not exist",
     )
     exporting.add_argument(
         "--format", metavar="NAME", help="saved_model, onnx or litert (default: by PATH)"
     )
     flags.add_raw(exporting)
-    exploring = _command(commands, "explore", _explore, "open a page to play with a generator")
+    exploring = _command(
+        commands, "explore", _explore, "open a page to play with a generator (extra: explore)"
+    )
     exploring.add_argument(
         "run",
         nargs="?",
@@ -317,7 +347,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = _command(commands, "compare", _compare, "show runs side by side")
     compare.add_argument("run", nargs="+", metavar="RUN", help="folder of a run")
     compare.add_argument(
-        "--out", metavar="FILE.html", help="also write a page with curves and the last grids"
+        "--out",
+        metavar="FILE.html",
+        help="also write a page with curves and the last grids, over an older one",
     )
     compare.add_argument("--json", action="store_true", help="print JSON in place of tables")
     timing = _command(
@@ -325,7 +357,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_flags(timing)
     sweeping = _command(
-        commands, "sweep", sweep_command.run, "try settings and seeds, and say which matter"
+        commands,
+        "sweep",
+        sweep_command.run,
+        "try settings and seeds, and say which matter (extra: sweep)",
     )
     sweep_command.add_flags(sweeping)
     return parser

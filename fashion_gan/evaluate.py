@@ -11,7 +11,14 @@ import numpy as np
 
 from fashion_gan import data, features, metrics, runtime
 from fashion_gan import images as pictures
-from fashion_gan.real_side import RealSide, cache_folder, measure, pixels, remembered
+from fashion_gan.real_side import (
+    RealSide,
+    cache_folder,
+    components,
+    measure,
+    pixels,
+    remembered,
+)
 
 __all__ = [
     "FULL",
@@ -35,7 +42,8 @@ class Protocol:
         count: images on each side, generated and real.
         seed: of the latents, and of random choices within metrics.
         kernel_subsets: subsets of the kernel distance.
-        kernel_size: images in each of them.
+        kernel_size: images in each of them. If they are all, one subset is taken, and there is no
+            deviation.
         bins: k-means bins of the pixels; 0 leaves out what needs the training images, `ndb` and
             `nearest_ratio`.
     """
@@ -75,7 +83,8 @@ class Evaluator:
             classifier's; None for no such folder.
 
     Raises:
-        ValueError: if there are fewer real images than the protocol needs.
+        ValueError: if there are fewer real images than the protocol needs, or if it counts no more
+            images than there are features: 128 of the classifier, 64 of the pixels.
     """
 
     def __init__(
@@ -100,6 +109,13 @@ class Evaluator:
         self.name = name
         self._features = features
         self._cache = cache if hasattr(features, "sha256") else None
+        known = self._measured(self.real[:1])[0]
+        dims = max(components(self.train), 0 if known is None else np.shape(known)[1])
+        if protocol.count <= dims:
+            raise ValueError(
+                f"Distances in {dims} features need at least {dims + 1} images on each side. "
+                f"Received: count={protocol.count}."
+            )
 
     def sample(self, gan: Any, raw: bool = False) -> np.ndarray:
         """`protocol.count` uint8 images of a GAN, by the protocol's seed, as its `sample` says."""
@@ -134,11 +150,11 @@ class Evaluator:
             )
         side = self.real_side
         features, labels = self._measured(images)
-        components = pixels(side.pca, images)
+        in_components = pixels(side.pca, images)
         scores: dict[str, Any] = {}
         if features is not None and side.features is not None:
             scores = self._distances(features, side.features, self._gaussians[0])
-        in_pixels = self._distances(components, side.pixels, self._gaussians[1])
+        in_pixels = self._distances(in_components, side.pixels, self._gaussians[1])
         scores.update({f"pixel_{name}": score for name, score in in_pixels.items()})
         if labels is not None and self.class_names is not None:
             names = list(self.class_names)
@@ -181,17 +197,18 @@ class Evaluator:
         self, fake: np.ndarray, real: metrics.Manifold, gaussian: metrics.Gaussian
     ) -> dict[str, Any]:
         protocol = self.protocol
+        whole = protocol.kernel_size == len(fake)
         kernel = metrics.kernel_distance(
             real.samples,
             fake,
-            subsets=protocol.kernel_subsets,
+            subsets=1 if whole else protocol.kernel_subsets,
             size=protocol.kernel_size,
             seed=protocol.seed,
         )
         return {
             "frechet_distance": metrics.frechet_distance(gaussian, fake),
             "kernel_distance": kernel.mean,
-            "kernel_distance_sd": kernel.deviation,
+            **({} if whole else {"kernel_distance_sd": kernel.deviation}),
             **dataclasses.asdict(metrics.overlap(real, fake)),
         }
 

@@ -13,7 +13,7 @@ import keras
 
 from fashion_gan import run_folder, runtime
 from fashion_gan.gan import GAN
-from fashion_gan.registry import lookup
+from fashion_gan.registry import ending, lookup
 
 __all__ = ["FORMATS", "export"]
 
@@ -47,11 +47,14 @@ def export(
     Raises:
         FileExistsError: if `out` exists.
         ImportError: if a package is missing that Keras needs for the format.
-        ValueError: for an unknown format.
+        ValueError: for an unknown format or ending, or if the two contradict each other.
     """
     out = Path(out)
-    format = format or _SUFFIXES.get(out.suffix, "saved_model")
+    suffix = ending(out, _SUFFIXES, folder=True)
+    format = format or _SUFFIXES.get(suffix, "saved_model")
     keras_format = lookup(FORMATS, format, "format")
+    if suffix and _SUFFIXES[suffix] != format:
+        raise ValueError(f"{out} ends like {_SUFFIXES[suffix]}. Received: format={format!r}.")
     card = out / "fashion_gan.json" if format == "saved_model" else Path(f"{out}.json")
     for path in (out, card):
         if path.exists():
@@ -75,8 +78,8 @@ def export(
     ):
         warnings.simplefilter("ignore")  # Keras and tf2onnx use what NumPy will not have for long
         shutil.rmtree(partial, ignore_errors=True)
-        # Keras takes the format of a file by its suffix as well.
-        written = partial.with_name(f"{partial.name}{out.suffix}") if out.suffix else partial
+        # Keras takes the format of a file by its ending as well.
+        written = partial.with_name(f"{partial.name}{suffix}") if suffix else partial
         generator.export(written, format=keras_format, input_signature=signature, verbose=False)
         if written != partial:
             os.replace(written, partial)

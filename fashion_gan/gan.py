@@ -13,6 +13,7 @@ from fashion_gan import remedies as all_remedies
 from fashion_gan.execution import Execution
 from fashion_gan.models import MinibatchDeviation
 from fashion_gan.pair import Pair, with_labels
+from fashion_gan.registry import guessing
 from fashion_gan.remedies import Draws, Shown
 from fashion_gan.resumption import EpochStart, Resumption
 from fashion_gan.training import Means, frozen, on_replicas, replica_share, update
@@ -71,6 +72,7 @@ class GAN(Pair):
             (la.group for la in layers if isinstance(la, MinibatchDeviation)), default=1
         )
 
+    @guessing(optimizer="A GAN has two: g_optimizer and d_optimizer.")
     def compile(
         self,
         g_optimizer: Any = "rmsprop",
@@ -187,9 +189,9 @@ class GAN(Pair):
             x: `(batch, *image_shape)` floats in `value_range`, with or without a channels axis of
                 1: a `tf.data.Dataset` of batches or of pairs of them and labels, an array, or
                 anything else that Keras takes.
-            y: labels of arrays: integers from 0 to `num_classes - 1`. They are needed, here or in
-                the dataset, if the networks are conditional, and else ignored.
-            batch_size: for arrays, as in `keras.Model.fit`; and so are the rest.
+            y: labels of arrays: integers from 0 to `num_classes - 1`, not one-hot. They are needed,
+                here or in the dataset, if the networks are conditional, and else ignored.
+            batch_size: for arrays, of a whole step, all `d_steps` together; the rest as in Keras.
             epochs: number of the last epoch.
             verbose: 0, 1 or 2.
             callbacks: Keras' and ours.
@@ -201,6 +203,7 @@ class GAN(Pair):
         """
         if self.compiled:
             borders.check_images(x, y, self.image_shape, self.value_range, self.num_classes)
+        borders.check_weights(**kwargs)
         borders.check_shares(self.distribute_strategy, x, batch_size, **kwargs)
         if isinstance(x, tf.data.Dataset | Generator):
             kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle these

@@ -115,29 +115,45 @@ def read_images(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
     Raises:
         OSError: if the file cannot be opened.
-        ValueError: if the array is damaged or not of uint8 images, or the folder holds no PNG, or
-            PNG of several sizes.
+        ValueError: if the array is damaged or not of uint8 images, or the folder holds no PNG, or a
+            broken one, or PNG of several sizes.
     """
     path = Path(path)
     if path.is_dir():
-        import tensorflow as tf
-
-        files = sorted(path.glob("*.png"))
-        decoded = [tf.io.decode_png(file.read_bytes()).numpy() for file in files]
-        shapes = {image.shape for image in decoded}
-        if len(shapes) != 1:
-            raise ValueError(
-                f"Expected a folder of PNG files of one size. Received: {path} with "
-                f"{len(files)} files of {len(shapes)} sizes."
-            )
-        return np.stack(decoded)
+        return _read_folder(path)
     arrays = read_arrays(path)
-    if list(arrays) != [""]:
-        raise ValueError(f"Expected a .npy file of one array. Received: {path}, with several.")
+    if "" not in arrays:
+        raise ValueError(
+            f"Expected a .npy file of images. Received: {path}, an archive with "
+            f"{', '.join(arrays) or 'nothing'}. Save the images alone by numpy.save."
+        )
     array = arrays[""]
     if array.dtype != np.uint8:
         raise ValueError(f"Expected uint8 images. Received: {path} with dtype={array.dtype}.")
     return with_channels(array)
+
+
+def _read_folder(folder: Path) -> NDArray[np.uint8]:
+    import tensorflow as tf
+
+    files = sorted(folder.glob("*.png"))
+    if not files:
+        below = any(path.is_dir() for path in folder.iterdir())
+        hint = ", but sub-folders: name one of them" if below else ""
+        raise ValueError(f"Expected PNG files in {folder}. Found none{hint}.")
+    decoded = []
+    for file in files:
+        try:
+            decoded.append(tf.io.decode_png(file.read_bytes()).numpy())
+        except tf.errors.OpError as error:
+            raise ValueError(f"{file} cannot be read as a PNG. Remove it.") from error
+    for file, image in zip(files, decoded, strict=True):
+        if image.shape != decoded[0].shape:
+            raise ValueError(
+                f"Expected PNG files of one size. Received: {files[0]} of shape "
+                f"{decoded[0].shape}, and {file} of shape {image.shape}."
+            )
+    return np.stack(decoded)
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

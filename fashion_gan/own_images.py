@@ -11,7 +11,7 @@ from fashion_gan.images import read_arrays, with_channels
 
 __all__ = ["Collection", "read", "split"]
 
-LEAST = 200
+LEAST, HELD_OUT = 200, 100
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 _IMAGES = ("images", "x_train", "x", "arr_0")
 _LABELS = ("labels", "y_train", "y", "arr_1")
@@ -73,9 +73,12 @@ def split(collection: Collection, seed: int = 0) -> Split:
     """
     images, labels, names = collection
     if len(images) < LEAST:
-        raise ValueError(f"Expected at least {LEAST} images. Received: {len(images)}.")
+        raise ValueError(
+            f"Expected at least {LEAST} images, since {HELD_OUT} are held out to measure by. "
+            f"Received: {len(images)}."
+        )
     order = np.random.default_rng(seed).permutation(len(images))
-    held_out, train = np.split(order, [max(100, min(len(images) // 10, 5_000))])
+    held_out, train = np.split(order, [max(HELD_OUT, min(len(images) // 10, 5_000))])
 
     def part(chosen: np.ndarray) -> tuple[np.ndarray, Any]:
         return images[chosen], None if labels is None else labels[chosen]

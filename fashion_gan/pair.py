@@ -35,6 +35,7 @@ class Pair(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        borders.check_order(generator, discriminator)
         self.num_classes = borders.num_classes(generator, discriminator, num_classes)
         self.latent_dim = borders.latent_dim(generator, latent_dim)
         borders.build(generator, discriminator, self.latent_dim)
@@ -121,8 +122,8 @@ class Pair(keras.Model):
                 that do not.
         """
         if latents is None:
-            if count is None or count < 1:
-                raise ValueError(f"Expected a positive number of images. Received: count={count}.")
+            if not isinstance(count, int | np.integer) or count < 1:
+                raise ValueError(f"Expected a number of images from 1. Received: count={count!r}.")
             latents = np.random.default_rng(seed).standard_normal((count, self.latent_dim))
         elif count is not None or seed is not None:
             raise ValueError("Expected either `latents`, or `count` and `seed`. Received both.")

@@ -194,7 +194,8 @@ def _check_labels(labels: Any, count: int) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape != (count,) or labels.min() < 0:
         raise ValueError(
-            f"Expected an integer of at least 0 for each of {count} images. "
+            f"Expected an integer of at least 0 for each of {count} images, of one-hot labels the "
+            "argmax. "
             f"Received: labels of dtype {labels.dtype} and shape {labels.shape}."
         )
     return labels.astype(np.int32)

@@ -13,7 +13,7 @@ import numpy as np
 from fashion_gan import metrics
 from fashion_gan.metrics import PCA, Bins, Manifold
 
-__all__ = ["RealSide", "cache_folder", "measure", "pixels", "remembered"]
+__all__ = ["RealSide", "cache_folder", "components", "measure", "pixels", "remembered"]
 
 _FORMAT = "1"  # to be changed with whatever the numbers below mean
 
@@ -39,6 +39,11 @@ class RealSide:
     to_train: np.ndarray | None
 
 
+def components(train: np.ndarray) -> int:
+    """How many principal components of the train images `pixels` has."""
+    return min(64, train[0].size, len(train) - 1)
+
+
 def pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
     """Components of uint8 images, scaled to [0, 1]: the kernel distance depends on the scale."""
     return pca.transform(images / 255)
@@ -56,15 +61,15 @@ def measure(
         bins: how many; 0 leaves out what needs all train images.
         seed: of the bins.
     """
-    pca = metrics.fit_pca(train / 255, min(64, train[0].size, len(train) - 1))
-    components = pixels(pca, real)
+    pca = metrics.fit_pca(train / 255, components(train))
+    real_pixels = pixels(pca, real)
     return RealSide(
         features=None if features is None else metrics.manifold(features),
-        pixels=metrics.manifold(components),
+        pixels=metrics.manifold(real_pixels),
         pca=pca,
         bins=metrics.fit_bins(train, bins, seed=seed) if bins else None,
         to_train=(
-            metrics.nearest(components, pixels(pca, train)).distances[:, 0] if bins else None
+            metrics.nearest(real_pixels, pixels(pca, train)).distances[:, 0] if bins else None
         ),
     )
 

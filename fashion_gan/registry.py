@@ -1,12 +1,18 @@
 """Looking a name up: the value or object it stands for, or an error that lists the choices."""
 
-from collections.abc import Iterable, Mapping
+import functools
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["lookup", "resolve", "resolve_all", "suggestion"]
+__all__ = ["ending", "guessing", "lookup", "resolve", "resolve_all", "suggestion"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
@@ -25,6 +31,52 @@ def suggestion(name: object, choices: Iterable[str]) -> str:
     """The end of an error: " Did you mean 'this'?", or nothing if no choice is close."""
     close = get_close_matches(str(name), choices, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def guessing(**hints: str) -> Callable[[F], F]:
+    """Let a method answer an unknown argument with a hint, or with the closest name that it has.
+
+    Args:
+        hints: what to say of arguments that others have.
+    """
+
+    def decorate(method: F) -> F:
+        names = list(inspect.signature(method).parameters)[1:]
+
+        @functools.wraps(method)
+        def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+            for name in kwargs.keys() - set(names):
+                hint = f" {hints[name]}" if name in hints else suggestion(name, names)
+                raise TypeError(f"Expected arguments among {names}. Received: {name!r}.{hint}")
+            return method(self, *args, **kwargs)
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def ending(path: str | os.PathLike[str], choices: Iterable[str], folder: bool = False) -> str:
+    """What the name of a file to be written ends in, in lower case: one of `choices`.
+
+    Args:
+        path: of the file.
+        choices: such as `".png"`.
+        folder: also take the name of a folder, which exists or has no ending, and return "". A dot
+            before a digit, as in `run-0.5`, begins no ending.
+
+    Raises:
+        ValueError: for any other ending; the message lists the choices.
+    """
+    path = Path(path)
+    found = re.search(r"\.[A-Za-z]\w*$", path.name)
+    suffix = found[0].lower() if found else ""
+    if folder and (not suffix or path.is_dir()):
+        return ""
+    if suffix in choices:
+        return suffix
+    wanted = [f"a file that ends in {' or '.join(choices)}"] if choices else []
+    wanted += ["a folder without an ending"] if folder else []
+    raise ValueError(f"Expected {', or '.join(wanted)}. Received: {str(path)!r}.")
 
 
 def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: str) -> Any:
@@ -52,7 +104,14 @@ def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: s
     try:
         return chosen(**arguments)
     except TypeError as error:
-        raise ValueError(f"Received: {what}={identifier!r}. {error}.") from error
+        taken = inspect.signature(chosen).parameters.values()
+        wanted = [p.name for p in taken if p.default is p.empty] or [p.name for p in taken]
+        example = {"name": identifier if isinstance(identifier, str) else identifier["name"]}
+        given = ", ".join([f"'name': {example['name']!r}", *(f"{name!r}: …" for name in wanted)])
+        raise ValueError(
+            f"Received: {what}={identifier!r}. {error}. Give {chosen.__name__}("
+            f"{', '.join(f'{name}=…' for name in wanted)}), or {{{given}}}."
+        ) from error
 
 
 def resolve_all(

@@ -102,11 +102,11 @@ def tables(result: dict[str, Any]) -> Iterator[Any]:
     first = next(iter(result["scores"].values()))
     columns = {
         "frechet_distance": "Fréchet",
-        "pixel_frechet_distance": "in pixels",
+        "pixel_frechet_distance": "pixel Fréchet",
         "precision": "precision",
         "recall": "recall",
         "coverage": "coverage",
-        "pixel_coverage": "in pixels",
+        "pixel_coverage": "pixel coverage",
     }
     columns = {name: title for name, title in columns.items() if name in first}
     missing = ["missing"] if "missing_classes" in first else []

@@ -27,6 +27,7 @@ from fashion_gan.callbacks import (
 )
 from fashion_gan.config import Config
 from fashion_gan.gan import GAN
+from fashion_gan.registry import ending
 from fashion_gan.training import check_agreement, is_chief
 
 __all__ = [
@@ -110,6 +111,7 @@ def train(
             verbose=verbose if chief else 0,
             validation_data=validation,
             callbacks=[
+                NaNGuard(),
                 *_measures(folder, config, split, final),
                 *_watched(gan, watch),
                 TensorBoard(folder, settings=dataclasses.asdict(config)),
@@ -123,7 +125,6 @@ def train(
                 ),
                 MetricsFile(folder / run_folder.METRICS),
                 Progress(),
-                NaNGuard(),
                 Backup(folder / "backup", backup_seconds),
             ],
         )
@@ -180,26 +181,28 @@ def sample(
         gan: that generates.
         count: number of images.
         seed: of the latents.
-        out: `FILE.png` for a grid; `FILE.npy` for uint8 `(count, height, width, channels)`; any
-            other name for a folder of PNG files, one an image.
+        out: `FILE.png` for a grid; `FILE.npy` for uint8 `(count, height, width, channels)`; a name
+            without an ending for a folder of PNG files, one an image. An older file is replaced.
         labels: see `GAN.sample`.
         raw: see `GAN.sample`.
 
     Raises:
         FileExistsError: if the folder exists and holds something.
+        ValueError: for another ending.
     """
     out = Path(out)
-    if out.suffix not in (".png", ".npy") and out.exists() and any(out.iterdir()):
-        raise FileExistsError(f"The folder {out} is not empty. Name a new one.")
+    kind = ending(out, (".png", ".npy"), folder=True)
+    if not kind and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise FileExistsError(f"{out} is there, and no empty folder. Name a new one.")
     pictures = images.to_uint8(
         gan.sample(count, labels=labels, seed=seed, raw=raw), gan.value_range
     )
     pictures = images.with_channels(pictures)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".png":
+    if kind == ".png":
         by_class = gan.num_classes if labels is None else None
         images.write_png(out, images.tile(pictures, by_class, invert=pictures.shape[-1] == 1))
-    elif out.suffix == ".npy":
+    elif kind == ".npy":
         with run_folder.whole(out) as partial, partial.open("wb") as file:
             np.save(file, pictures)
     else:

@@ -41,7 +41,7 @@ def import_tensorflow_quietly() -> None:
         os.dup2(held_back.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
-        except BaseException:
+        except Exception:
             held_back.seek(0)
             os.write(terminal, held_back.read())
             raise

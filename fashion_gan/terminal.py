@@ -1,17 +1,40 @@
-"""What is printed: tables as wide as the terminal, and in full where there is none."""
+"""What is printed: tables as wide as the terminal, errors and warnings in a line of words."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
-__all__ = ["show"]
+__all__ = ["in_words", "show", "show_warning"]
 
 _WIDTH = 200  # of a pipe or file, in characters
 
 
 def show(*tables: Any) -> None:
-    """Print `rich` tables, one below the other."""
+    """Print `rich` tables, one below the other; in full where there is no terminal."""
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
     console.print(*tables, sep="\n")
+
+
+def in_words(error: Exception, out: str | None = None) -> str:
+    """What an error says, in one line; where only the system speaks, with the file in question.
+
+    Args:
+        error: to be told of.
+        out: what was to be written, if anything; a file that was to be renamed to it, once it were
+            whole, is told of by this name.
+    """
+    if not isinstance(error, OSError) or error.filename is None:
+        return " ".join(str(error).split())
+    place = Path(str(error.filename2 or error.filename))
+    if out and place.name.startswith("."):
+        place = Path(out)
+    return f"{place} cannot be opened or made ({error.strerror}). Name another place."
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as a line of its own, without the place in the code that gave it."""
+    print(f"\nfashion-gan: warning: {message}", file=sys.stderr, flush=True)

@@ -121,8 +121,8 @@ class Means(keras.metrics.Metric):
         self.batches.assign_add(1)
 
     def result(self) -> dict[str, Any]:
-        """The mean for each name; 0 before the first update."""
-        means = self.totals / ops.cast(ops.maximum(self.batches, 1), self.totals.dtype)
+        """The mean for each name; NaN before the first update."""
+        means = self.totals / ops.cast(self.batches, self.totals.dtype)
         return dict(zip(self.names, ops.unstack(means), strict=True))
 
     def save_own_variables(self, store: Any) -> None:

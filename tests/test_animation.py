@@ -37,8 +37,11 @@ def test_it_has_a_frame_for_each_epoch_in_order(folder, suffix):
 @pytest.mark.parametrize(
     ("out", "arguments", "error", "message"),
     [
-        ("run.mp4", {}, ValueError, "Expected a .gif, .png or .webp. Received: out='run.mp4'"),
+        ("run.mp4", {}, ValueError, "ends in .gif or .png or .webp. Received: 'run.mp4'"),
         ("run.gif", {"scale": 0}, ValueError, "scale=0"),
+        ("run.gif", {"frames_per_second": 1e-9}, ValueError, "0.1 to 100 .*second=1e-09, scale=2"),
+        ("run.gif", {"scale": 1673}, ValueError, "makes 268,697,184. The .* scale .* is 1672"),
+        ("run.gif", {"scale": 10**5}, ValueError, "at most 268,435,456 pixels.*4 images of 96"),
     ],
 )
 def test_what_cannot_be_is_refused(folder, out, arguments, error, message):

@@ -17,9 +17,19 @@ ROOT = Path(__file__).parent.parent
 
 # An arrow may point to an earlier floor, or within a package.
 FLOORS = [
-    {"_version", "registry", "metrics", "images", "latents", "animation", "svg", "terminal"}
-    | {"parser"},
-    {"losses", "penalties", "remedies", "ema", "models", "pipeline", "xla", "borders", "optimizers"}
+    {"_version", "registry", "metrics", "images", "latents", "svg", "terminal"} | {"parser"},
+    {
+        "animation",
+        "losses",
+        "penalties",
+        "remedies",
+        "ema",
+        "models",
+        "pipeline",
+        "xla",
+        "borders",
+        "optimizers",
+    }
     | {"resumption", "training"},
     {"data", "pair"},
     {"execution"},

@@ -98,6 +98,7 @@ def test_it_is_saved_with_its_classes(tiny_images, tmp_path):
         (np.full(32, CLASSES), f"labels from 0 to {CLASSES - 1}.*from 3 to 3"),
         (LABELS.astype("float32"), "Received: float32"),
         (LABELS[:8], "shape \\(8,\\)"),
+        (np.eye(CLASSES, dtype="int32")[LABELS], "of one-hot ones the argmax.*shape \\(32, 3\\)"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(tiny_images, labels, message):
@@ -110,6 +111,8 @@ def test_samples_are_asked_for_by_classes_that_exist():
         make().sample(2, labels=3)
     with pytest.raises(ValueError, match="an integer or 2 of them. .*shape \\(3,\\)"):
         make().sample(2, labels=[0, 1, 2])
+    with pytest.raises(ValueError, match="of one-hot labels the argmax.*shape \\(2, 3\\)"):
+        make().sample(2, labels=np.eye(CLASSES, dtype=int)[:2])
     plain = GAN(*models.build("dense", latent_dim=3, image_shape=(4, 4, 1)))
     with pytest.raises(ValueError, match="takes no labels"):
         plain.sample(2, labels=[0, 1])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fashion_gan import cli, data, evaluate
+from fashion_gan import cli, data, evaluate, own_images
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -122,3 +122,22 @@ def test_the_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "ModeCollapseMonitor" in (tmp_path / "api/callbacks/index.html").read_text()
+
+
+def test_what_a_newcomer_must_know_is_said(capsys):
+    readme = (ROOT / "README.md").read_text()
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    commands = " ".join(capsys.readouterr().out.split())
+    for extra in ("animation", "explore", "export", "sweep"):
+        assert f'".[{extra}]"' in readme and f": {extra})" in commands, extra
+    least = own_images.LEAST
+    assert f"fewer than {least} images" in (ROOT / "docs/own-images.md").read_text()
+    assert f"At least {least} images" in readme
+    for command, words in (
+        ("sample", "default RUN-samples.png"),
+        ("evaluate", "at least 129, or 65"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        assert words in " ".join(capsys.readouterr().out.split())

@@ -128,6 +128,23 @@ def test_other_counts_are_refused(fashion, evaluator):
         evaluate.Evaluator(fashion.validation_images, fashion.train_images, features.load())
 
 
+def test_fewer_images_than_features_are_refused_before_any_is_measured(fashion):
+    few = evaluate.Protocol(count=128, kernel_size=128)
+    with pytest.raises(ValueError, match="128 features need at least 129 images.* count=128"):
+        evaluate.fashion_mnist(few, split=fashion)
+    with pytest.raises(ValueError, match="64 features need at least 65 images.* count=37"):
+        evaluate.own_images(fashion, evaluate.Protocol(count=37, bins=0))
+
+
+def test_one_subset_of_all_images_has_no_deviation(fashion):
+    every = evaluate.Protocol(count=100, kernel_size=100, bins=0)
+    judge = evaluate.Evaluator(
+        fashion.test_images, fashion.train_images[:500], None, protocol=every
+    )
+    scores = judge(fashion.train_images[500:600])
+    assert "pixel_kernel_distance" in scores and "pixel_kernel_distance_sd" not in scores
+
+
 def test_the_classifier_is_the_one_that_was_measured(fashion, tmp_path):
     classifier = features.load()
     assert features.WEIGHTS.stat().st_size < 1e6

@@ -192,7 +192,14 @@ def test_sampling_repeats_with_its_seed_and_leaves_training_alone(make_gan):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"count": 0}, {"latents": np.zeros((2, 4))}, {"count": 2, "latents": np.zeros((2, 3))}],
+    [
+        {},
+        {"count": 0},
+        {"count": "4"},
+        {"count": 4.0},
+        {"latents": np.zeros((2, 4))},
+        {"count": 2, "latents": np.zeros((2, 3))},
+    ],
 )
 def test_sample_refuses_what_it_cannot_mean(make_gan, arguments):
     with pytest.raises(ValueError, match="Expected"):
@@ -293,6 +300,36 @@ def test_one_optimizer_for_both_networks_is_refused(make_gan):
     optimizer = keras.optimizers.Adam()
     with pytest.raises(ValueError, match="One optimiser cannot serve both"):
         make_gan(g_optimizer=optimizer, d_optimizer=optimizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("optimizer", "'optimizer'. A GAN has two: g_optimizer and d_optimizer."),
+        ("loss_fn", "'loss_fn'. Did you mean 'loss'?"),
+        ("metrics", "Received: 'metrics'."),
+    ],
+)
+def test_an_unknown_argument_of_compile_is_answered_with_a_hint(make_gan, name, hint):
+    with pytest.raises(TypeError, match="Expected arguments among .*'d_steps'") as error:
+        make_gan(**{name: "adam"})
+    assert str(error.value).endswith(hint)
+
+
+@pytest.mark.parametrize("weights", [{"sample_weight": np.ones(32)}, {"class_weight": {0: 2.0}}])
+def test_weights_that_no_step_would_heed_are_refused(make_gan, tiny_images, weights):
+    gan = make_gan()
+    with pytest.raises(ValueError, match="weighs all images alike. Received: sample_weight or"):
+        gan.fit(tiny_images, verbose=0, **weights)
+    assert gan.steps == 0
+
+
+@pytest.mark.parametrize("arguments", [{}, {"latent_dim": 3}])
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_networks_that_changed_places_are_told_so(arguments, num_classes):
+    pair = models.build("dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=num_classes)
+    with pytest.raises(ValueError, match=r"makes images \(4, 4, 1\). Exchange them"):
+        GAN(*reversed(pair), **arguments)
 
 
 def test_an_unknown_loss_is_answered_with_the_choices(make_gan):

@@ -108,7 +108,14 @@ def test_penalties_come_back_from_their_config(name):
 @pytest.mark.parametrize(
     ("identifier", "message"),
     [
-        ("r1", "penalty='r1'.*missing.*'weight'"),
+        (
+            "r1",
+            "penalty='r1'.*missing.*'weight'.* Give R1\\(weight=…\\), or {'name': 'r1', 'weight'",
+        ),
+        (
+            {"name": "dragan", "weigth": 1},
+            "Give DRAGAN\\(weight=…, lazy=…\\), or {'name': 'dragan'",
+        ),
         (3, "one of .*'dragan'.*Received: penalty=3"),
         ({"name": "wgan-gp", "weight": 1}, "one of .*'dragan'.*Did you mean 'wgan_gp'"),
         ({"name": "r1", "weight": -1}, "weight=-1"),

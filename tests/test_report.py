@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import cli, data
+from fashion_gan import cli, data, report
 
 COUNT = 300
 
@@ -83,6 +83,21 @@ def test_the_table_has_scores_and_shares_and_the_folder_pictures(real, tmp_path,
     np.testing.assert_array_equal(closest[:28], closest[29 : 29 + 28])
 
 
+def archive(path):
+    with path.open("wb") as file:
+        np.savez(file, images=np.zeros((300, 28, 28), "uint8"), y=np.zeros(300))
+
+
+def write(path, name, content=b"none"):
+    path.mkdir(exist_ok=True)
+    (path / name).write_bytes(content)
+
+
+def sizes(path):
+    for name, size in (("a.png", 4), ("b.png", 5)):
+        write(path, name, tf.io.encode_png(np.zeros((size, 4, 1), np.uint8)).numpy())
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -92,9 +107,17 @@ def test_the_table_has_scores_and_shares_and_the_folder_pictures(real, tmp_path,
             "needs 300 images. Received: 5",
         ),
         (lambda path: np.save(path, np.zeros((300, 28, 28))), "Expected uint8 images"),
+        (archive, "images.npy, an archive with images, y. Save the images alone by numpy.save"),
+        (
+            lambda path: (path / "a").mkdir(parents=True),
+            "Found none, but sub-folders: name one of them.",
+        ),
+        (lambda path: write(path, "a.png"), "a.png cannot be read as a PNG"),
+        (lambda path: write(path, "a.jpg"), "Found none."),
+        (sizes, "a.png of shape (4, 4, 1), and "),
         (lambda path: np.save(path, np.zeros((300, 32, 32), "uint8")), "Expected images of shape"),
     ],
-    ids=["nothing", "few", "floats", "size"],
+    ids=["nothing", "few", "floats", "archive", "folders", "broken", "jpg", "sizes", "size"],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(make, message, tmp_path, capsys):
     path = tmp_path / "images.npy"
@@ -103,3 +126,12 @@ def test_what_cannot_be_measured_is_refused_in_one_line(make, message, tmp_path,
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_no_two_columns_of_a_table_have_one_name():
+    scores = {"frechet_distance": 1.0, "precision": 1.0, "recall": 1.0, "coverage": 1.0}
+    pixels = {f"pixel_{name}": score for name, score in scores.items()}
+    for measured in (scores | pixels, pixels):
+        table, _ = report.tables({"scores": {"samples": measured}})
+        names = [column.header for column in table.columns]
+        assert len(set(names)) == len(names) and "pixel Fréchet" in names

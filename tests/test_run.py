@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -219,10 +220,25 @@ def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
         (["sample", "/nowhere"], "There is no run /nowhere, and no pretrained generator"),
         (["sample", "/nowhere", "--count", "0"], "expected at least 1, not 0"),
         (["sample", "/nowhere", "--count", "-3"], "expected at least 1, not -3"),
+        (["sample", "dense", "--count", "9" * 14], "Unable to allocate"),
+        (["sample", "dense", "--out", "o.jpg"], "in .png or .npy, or a folder without an ending"),
+        (["sample", "dense", "--out", "/proc/x/o.png"], "/proc/x cannot be opened or made (No suc"),
+        (["sample", "dense", "--out", "/proc/o.npy"], "/proc/o.npy cannot be opened or made (No s"),
+        (["export", "dense", "--out", __file__ + "/x"], "test_run.py cannot be opened or made (Fi"),
+        (["export", "dense", "--out", "m.h5"], "in .onnx or .tflite, or a folder without an"),
+        (["export", "dense", "--out", "m.onnx", "--format", "litert"], "m.onnx ends like onnx"),
+        (["evaluate", "dense", "--out", "r.json"], "Expected a folder without an ending. Received"),
+        (["evaluate", "dense", "--out", "/proc/x"], "/proc/x cannot be opened or made (No such"),
+        (["compare", "logs/a", "--out", "c.txt"], "ends in .html or .htm. Received: 'c.txt'"),
+        (["sweep", "r1=0,1", "--chart", "c.png"], "ends in .svg. Received: 'c.png'"),
+        (["benchmark", "--steps", "1", "--chart", "c.png"], "ends in .svg. Received: 'c.png'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_use_is_answered_in_one_line_and_status_2(arguments, message, capsys, tmp_path):
+def test_wrong_use_is_answered_in_one_line_and_status_2(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     try:
         status = main(arguments)
     except SystemExit as error:
@@ -285,3 +301,31 @@ def test_tensorflow_is_silent_unless_asked():
     assert quiet.stderr == ""
     assert "oneDNN" in loud.stderr
     assert quiet.stdout == loud.stdout
+
+
+@pytest.mark.filterwarnings("default:Not finite")
+def test_a_run_whose_only_epoch_diverges_fails_and_logs_nothing_of_it(tmp_path, capsys):
+    folder = tmp_path / "run"
+    flags = [*FLAGS, "--epochs", "1", "--g-learning-rate", "1e30", "--evaluate-every", "0"]
+    assert main(["train", "--run", str(folder), *flags]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("fashion-gan: error: Not finite: ")
+    assert "no step is left of epoch 1" in said
+    assert not (folder / "metrics.jsonl").read_text()
+    assert not (folder / "model.keras").exists()
+    assert [path.name for path in (folder / "samples").iterdir() if "0001" in path.name] == []
+
+
+@pytest.mark.parametrize(("steps", "words"), [(1, "1 step."), (2000, "2,000 steps.")])
+def test_one_step_is_no_steps(steps, words, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(run, "train", lambda *_, **__: SimpleNamespace(steps=steps))
+    assert main(["train", "--run", str(tmp_path)]) == 0
+    assert f"Trained for {words} The run is in" in capsys.readouterr().out
+
+
+def test_an_older_file_of_samples_is_replaced_and_a_dot_before_a_digit_is_no_ending(tmp_path):
+    (tmp_path / "a.NPY").write_text("older")
+    for out in ("a.NPY", "v0.5"):
+        assert main(["sample", "dense", "--count", "2", "--out", str(tmp_path / out)]) == 0
+    assert np.load(tmp_path / "a.NPY").shape == (2, 28, 28, 1)
+    assert len(list((tmp_path / "v0.5").iterdir())) == 2

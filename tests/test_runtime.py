@@ -1,11 +1,14 @@
 """How a run is spread over devices and workers, and what is said when it cannot be."""
 
+import builtins
 import json
+import os
+import sys
 
 import pytest
 import tensorflow as tf
 
-from fashion_gan import runtime
+from fashion_gan import __main__, runtime
 from fashion_gan.cli import main
 
 WORKERS = {"worker": ["a:1", "b:2"]}
@@ -100,3 +103,30 @@ def test_an_error_of_tensorflow_means_a_lost_worker_only_where_there_are_workers
         runtime.with_workers(),
     ):
         raise tf.errors.UnavailableError(None, None, "/job:worker/replica:0/task:1: gone")
+
+
+def test_an_interruption_while_modules_load_is_one_line_and_status_130(monkeypatch, capsys):
+    def load(name, *_):
+        raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "fashion_gan.cli")
+    monkeypatch.delattr("fashion_gan.cli")
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "__import__", load)
+        status = __main__.main()
+    assert status == 130
+    assert capsys.readouterr().err == "\nfashion-gan: interrupted.\n"
+
+
+@pytest.mark.parametrize(("error", "shown"), [(ImportError, "noise\n"), (KeyboardInterrupt, "")])
+def test_tensorflows_messages_are_shown_if_it_fails_and_not_if_it_is_interrupted(
+    monkeypatch, capfd, error, shown
+):
+    def load(name, *_):
+        os.write(2, b"noise\n")
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises(error):
+        patch.setattr(builtins, "__import__", load)
+        runtime.import_tensorflow_quietly()
+    assert capfd.readouterr().err == shown

@@ -3,12 +3,12 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
-from fashion_gan import flags
+from fashion_gan import flags, run_folder
 from fashion_gan.benchmark import VARIANTS, chart, compare, table
 from fashion_gan.parser import positive
 from fashion_gan.presets import PRESETS
+from fashion_gan.registry import ending
 from fashion_gan.terminal import show
 
 __all__ = ["add_flags", "run"]
@@ -59,8 +59,11 @@ def run(options: argparse.Namespace) -> None:
     """Measure, and print a table or JSON.
 
     Raises:
-        ValueError: as `compare` does; and after the report, if a variant failed.
+        ValueError: as `compare` does; for another chart than an SVG; and after the report, if a
+            variant failed.
     """
+    if options.chart:
+        ending(options.chart, (".svg",))
     settings = {"batch_size": options.batch_size} if options.batch_size else {}
     report = compare(
         options.preset or [flags.PRESET],
@@ -74,8 +77,6 @@ def run(options: argparse.Namespace) -> None:
         profile=options.profile,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    if options.chart:
-        Path(options.chart).write_text(chart(report))
     if options.json:
         print(json.dumps(report, indent=1))
     else:
@@ -83,5 +84,8 @@ def run(options: argparse.Namespace) -> None:
         best = report["machine"]["flops_per_second"] / 1e9
         print(f"floor: share of {best:.0f} GFLOP/s, the rate of the machine's best matrix product")
         print("start: from the command to the first result; MiB: peak memory, host + device")
+    if options.chart:
+        with run_folder.whole(options.chart) as partial:
+            partial.write_text(chart(report))
     if failed := [f"{r['preset']}, {r['variant']}" for r in report["results"] if "error" in r]:
         raise ValueError(f"{'; '.join(failed)} failed. The lines above, or --json, say why.")

@@ -11,7 +11,7 @@ from fashion_gan import flags, run_folder, sweep
 from fashion_gan.config import Config
 from fashion_gan.parser import positive
 from fashion_gan.presets import PRESETS
-from fashion_gan.registry import lookup
+from fashion_gan.registry import ending, lookup
 from fashion_gan.runtime import import_tensorflow_quietly
 from fashion_gan.terminal import show
 
@@ -69,6 +69,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Work on the sweep until it has enough, then say how sensitive training is."""
+    if options.chart:
+        ending(options.chart, (".svg",))
     space = dict(sweep.parse(text) for text in options.settings)
     if "seed" in space or "epochs" in space:
         raise ValueError("Give --seeds and --epochs; they are no settings to vary.")

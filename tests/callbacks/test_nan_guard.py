@@ -1,10 +1,13 @@
 """NaN: named, undone, and not for ever."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from fashion_gan.callbacks import NaNGuard
+from fashion_gan.callbacks import MetricsFile, NaNGuard
 
 
 class Poison(keras.callbacks.Callback):
@@ -121,3 +124,59 @@ def test_weights_that_are_bad_from_the_start_are_named(make_gan, tiny_images):
 def test_bad_arguments_are_named(arguments):
     with pytest.raises(ValueError, match=f"Received: {next(iter(arguments))}="):
         NaNGuard(**arguments)
+
+
+def poisoned(gan, images, file, *steps, **arguments):
+    """The error of a training whose weights are poisoned before given steps."""
+    guarded = [NaNGuard(), MetricsFile(file), Poison("generator", *steps)]
+    with pytest.warns(UserWarning), pytest.raises(FloatingPointError) as error:
+        gan.fit(images, batch_size=4, verbose=0, callbacks=guarded, **arguments)
+    assert finite(gan)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("steps_per_execution", [8, 100])
+def test_an_epoch_of_which_no_step_is_left_ends_training_and_is_not_logged(
+    make_gan, tiny_images, tmp_path, steps_per_execution
+):
+    gan = make_gan(steps_per_execution=steps_per_execution)
+    said = poisoned(gan, tiny_images, tmp_path / "metrics.jsonl", 8, epochs=2)
+    assert (
+        "d_loss and g_loss" in said and "between steps 8 and 16; no step is left of epoch 2" in said
+    )
+    assert gan.steps == 8
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["steps"] == 8
+
+
+def test_an_epoch_of_which_a_step_is_left_has_the_means_of_those_steps(
+    make_gan, tiny_images, tmp_path
+):
+    gan, file = make_gan(steps_per_execution=4), tmp_path / "metrics.jsonl"
+    with pytest.warns(UserWarning, match="between steps 4 and 8. Restored"):
+        gan.fit(
+            tiny_images,
+            batch_size=4,
+            verbose=0,
+            callbacks=[NaNGuard(every=1), MetricsFile(file), Poison("generator", 4)],
+        )
+    line = json.loads(file.read_text())
+    assert line["steps"] == 4 and 0.1 < line["d_loss"] < 10
+
+
+def test_what_a_resumed_epoch_did_before_it_was_interrupted_counts(make_gan, tiny_images):
+    gan = make_gan()
+    gan.fit(tiny_images[:16], batch_size=4, verbose=0)
+    means = [variable.numpy() for variable in gan.metrics_variables]
+    gan.resume_at(0, 4, means)
+    dataset = tf.data.Dataset.from_tensor_slices(tiny_images).batch(4)
+    with pytest.warns(UserWarning, match="between steps 4 and 5. Restored"):
+        logs = gan.fit(
+            dataset, verbose=0, callbacks=[NaNGuard(), Poison("generator", 4)], steps_per_epoch=5
+        )
+    assert gan.steps == 4
+    np.testing.assert_allclose(logs.history["d_loss"], means[0][0] / 4, rtol=1e-5)
+
+
+def test_means_of_no_step_are_not_a_number(make_gan):
+    assert all(np.isnan(mean) for mean in make_gan().get_metrics_result().values())
