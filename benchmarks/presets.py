@@ -44,9 +44,11 @@ def trained(name, seed, logs):
 def record(folder, seconds):
     """What is kept of a run: its scores by the full protocol, its config, and its cost."""
     scores = json.loads((folder / "scores.json").read_text())
+    device = folder / "device.json"  # of a run that benchmarks/elsewhere.py brought
     return {
         "config": json.loads((folder / "config.json").read_text()),
         "seconds": seconds,
+        "trained_on": json.loads(device.read_text()) if device.exists() else "CPU",
         "machine": machine(),
         **scores,
     }

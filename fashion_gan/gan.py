@@ -119,6 +119,7 @@ class GAN(Pair):
         networks = (self.generator, self.discriminator)
         self.loss_function = losses.get(loss)
         self.penalties = gradient_penalties.get_all(penalties)
+        self._in_passing = gradient_penalties.in_passing(self.penalties, self.discriminator)
         chosen = all_remedies.get_all(remedies)
         for old in self.remedies:
             self._tracker.untrack(old)
@@ -285,12 +286,19 @@ class GAN(Pair):
             fake = remedy.learned(fake, draws)
         real, fake = self._seen(real, index, "real"), self._seen(fake, index, "fake")
         with tf.GradientTape() as tape:
-            real_logits, fake_logits = self._discriminate(real, fake, training=True)
-            told = real_logits, fake_logits
+            logits, slopes = self._discriminate(real, fake, True, self._in_passing != [])
+            told = real_logits, fake_logits = logits
             for remedy, draws in self._remedy_draws(real, index, "told"):
                 told = remedy.told(*told, draws)
             loss = ops.mean(self.loss_function.discriminator(*told))
-            penalty = [ops.mean(self._penalty(p, real, fake, index)) for p in self.penalties]
+            penalty = [
+                ops.mean(
+                    p.weight * p.cost(slopes[p.at_fakes])
+                    if p in self._in_passing
+                    else self._penalty(p, real, fake, index)
+                )
+                for p in self.penalties
+            ]
             scaled = self.d_optimizer.scale_loss(replica_share(sum(penalty, start=loss)))
         sizes = update(self.discriminator, self.d_optimizer, tape, scaled, self.log_gradients)
         return {
@@ -337,7 +345,7 @@ class GAN(Pair):
         """The losses and accuracies on held-out images; nothing but the running means moves."""
         real = self._real_images(data)
         fake = self._fakes(real, -1 - self._means.batches, training=False)
-        real_logits, fake_logits = self._discriminate(real, fake, training=False)
+        (real_logits, fake_logits), _ = self._discriminate(real, fake, training=False)
         numbers = {
             "d_loss": ops.mean(self.loss_function.discriminator(real_logits, fake_logits)),
             "g_loss": ops.mean(self.loss_function.generator(real_logits, fake_logits)),
@@ -380,15 +388,6 @@ class GAN(Pair):
             (remedy, self._draws(size, index, f"{place} {position}"))
             for position, remedy in enumerate(self.remedies)
         ]
-
-    def _judge(self, images: Shown, training: bool = True) -> Any:
-        """The discriminator's logits `(batch, 1)`."""
-        return ops.cast(self._logits(with_labels(*images), training=training), self._float)
-
-    def _discriminate(self, real: Shown, fake: Shown, training: bool) -> tuple[Any, Any]:
-        """Logits of both halves, from one pass over the fakes and then the reals."""
-        fake_logits, real_logits = ops.split(self._judge(fake.followed_by(real), training), 2)
-        return real_logits, fake_logits
 
     def _accuracies(self, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
         boundary = self.loss_function.boundary(real_logits, fake_logits)

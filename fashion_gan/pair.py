@@ -10,7 +10,8 @@ import tensorflow as tf
 from keras import ops
 
 from fashion_gan import borders
-from fashion_gan.remedies import Draws
+from fashion_gan.penalties import steepness
+from fashion_gan.remedies import Draws, Shown
 
 __all__ = ["Pair", "with_labels"]
 
@@ -92,6 +93,20 @@ class Pair(keras.Model):
                 for draw in (tf.random.stateless_uniform, tf.random.stateless_normal)
             )
         )
+
+    def _judge(self, images: Shown, training: bool = True) -> Any:
+        """The discriminator's logits `(batch, 1)`."""
+        return ops.cast(self._logits(with_labels(*images), training=training), self._float)
+
+    def _discriminate(
+        self, real: Shown, fake: Shown, training: bool, steep: bool = False
+    ) -> tuple[list[Any], list[Any]]:
+        """Logits of the reals and of the fakes, from one pass; if `steep`, also squared slopes."""
+        both = fake.followed_by(real)
+        judge = lambda images: self._judge(both._replace(images=images), training)
+        logits, slopes = steepness(judge, both.images) if steep else (judge(both.images), None)
+        halves = [[] if part is None else ops.split(part, 2)[::-1] for part in (logits, slopes)]
+        return halves[0], halves[1]
 
     def sample(
         self,

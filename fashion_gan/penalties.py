@@ -10,7 +10,18 @@ from keras import ops
 
 from fashion_gan.registry import resolve, resolve_all
 
-__all__ = ["DRAGAN", "PENALTIES", "R1", "R2", "WGANGP", "GradientPenalty", "get", "get_all"]
+__all__ = [
+    "DRAGAN",
+    "PENALTIES",
+    "R1",
+    "R2",
+    "WGANGP",
+    "GradientPenalty",
+    "get",
+    "get_all",
+    "in_passing",
+    "steepness",
+]
 
 Draw = Callable[[Any], Any]
 
@@ -73,13 +84,18 @@ class GradientPenalty(ABC):
             fake: images.
             uniform: see `where`.
         """
-        images = self.where(real, fake, uniform)
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            total = ops.sum(ops.cast(logits(images), images.dtype))
-        slope = tape.gradient(total, images)
-        axes = tuple(range(1, len(images.shape)))
-        return self.weight * self.cost(ops.sum(ops.square(slope), axis=axes))
+        _, squared_slope = steepness(logits, self.where(real, fake, uniform))
+        return self.weight * self.cost(squared_slope)
+
+
+def steepness(logits: Callable[[Any], Any], images: Any) -> tuple[Any, Any]:
+    """The logits of images, and the squared norms of their gradients by the images: `(batch,)`."""
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        result = logits(images)
+        total = ops.sum(ops.cast(result, images.dtype))
+    slope = tape.gradient(total, images)
+    return result, ops.sum(ops.square(slope), axis=tuple(range(1, len(images.shape))))
 
 
 @keras.saving.register_keras_serializable("fashion_gan")
@@ -155,6 +171,20 @@ PENALTIES: dict[str, type[GradientPenalty]] = {
     "wgan_gp": WGANGP,
     "dragan": DRAGAN,
 }
+
+
+def in_passing(
+    penalties: list[GradientPenalty], discriminator: keras.Model
+) -> list[GradientPenalty]:
+    """Those that the pass behind the loss can measure, as it sees the same images in any case.
+
+    That saves them a pass of their own. Not if batch norm would mix reals and fakes in it, nor if
+    they are lazy.
+    """
+    norm = keras.layers.BatchNormalization
+    if any(isinstance(layer, norm) for layer in discriminator._flatten_layers()):
+        return []
+    return [p for p in penalties if p.lazy == 1 and type(p).where in (R1.where, R2.where)]
 
 
 def get(identifier: dict[str, Any] | GradientPenalty) -> GradientPenalty:

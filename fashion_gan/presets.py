@@ -26,22 +26,12 @@ _CONVOLUTIONAL = replace(
     r1=0.5,
     r2=0.5,
     ema_decay=0.9998,
-    g_learning_rate=2e-3,
-    d_learning_rate=2e-3,
-    decay_to=0.1,
+    g_learning_rate=5e-4,
+    d_learning_rate=1e-3,
     steps_per_execution=10,
 )
 
-_RESIDUAL = replace(
-    _CONVOLUTIONAL,
-    networks="resnet",
-    r1=1.0,
-    r2=1.0,
-    g_learning_rate=5e-4,
-    d_learning_rate=1e-3,
-    epochs=28,
-    decay_epochs=28,
-)
+_RESIDUAL = replace(_CONVOLUTIONAL, networks="resnet", r1=1.0, r2=1.0)
 
 PRESETS: dict[str, Config] = {
     "dense": _BOOK,
@@ -58,7 +48,7 @@ PRESETS: dict[str, Config] = {
         evaluate_every=5,
     ),
     "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
-    "dcgan_modern": replace(_CONVOLUTIONAL, networks="plain", epochs=50, decay_epochs=50),
+    "dcgan_modern": replace(_CONVOLUTIONAL, networks="plain", epochs=31),
     "lucic_ns": replace(
         _BOOK,
         networks="infogan",
@@ -71,8 +61,15 @@ PRESETS: dict[str, Config] = {
         batch_size=64,
         epochs=20,
     ),
-    "resnet": _RESIDUAL,
-    "resnet_conditional": replace(_RESIDUAL, conditional=True),
+    "resnet": replace(
+        _RESIDUAL,
+        width=64,
+        ema_decay=0.9999,
+        g_learning_rate=3e-4,
+        d_learning_rate=6e-4,
+        epochs=35,
+    ),
+    "resnet_conditional": replace(_RESIDUAL, conditional=True, width=32, epochs=15),
 }
 
 

@@ -27,7 +27,7 @@ def test_three_steps_end_without_nan_and_with_one_trace(tiny_images, loss, penal
     try:
         generator, discriminator = models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
         gan = GAN(generator, discriminator, seed=0)
-        weight = {"name": penalty, "weight": 0.5, "lazy": 2}
+        weight = {"name": penalty, "weight": 0.5, "lazy": 1 if penalty in ("r1", "r2") else 2}
         gan.compile(loss=loss, penalties=[weight], ema_decay=0.9, jit_compile=xla)
         traces, step = [], gan.train_step
         gan.train_step = lambda data: (traces.append(1), step(data))[1]
@@ -66,6 +66,47 @@ def test_the_penalty_pulls_at_the_discriminator_as_its_formula_says(tiny_images,
     assert logs["d_penalty"][0] == pytest.approx(lazy * 0.25 * (before**2).sum(), rel=1e-5)
     second = gans[1].fit(tiny_images[:8], batch_size=8, verbose=0).history["d_penalty"][0]
     assert (second == 0) == (lazy == 3), "a lazy penalty rests in the second step"
+
+
+class Counter(layers.Layer):
+    """Counts how often it is run through."""
+
+    runs = 0
+
+    def call(self, x):
+        self.runs += 1
+        return x
+
+
+class R1OfItsOwn(penalties.R1):
+    def where(self, real, fake, uniform):
+        return tf.identity(real)
+
+
+class R2OfItsOwn(penalties.R2):
+    def where(self, real, fake, uniform):
+        return tf.identity(fake)
+
+
+@pytest.mark.parametrize(("norm", "passes"), [(layers.LayerNormalization, 2), (None, 4)])
+def test_r1_and_r2_come_from_the_pass_behind_the_loss_and_are_the_same(tiny_images, norm, passes):
+    made = []
+    for both in ([penalties.R1(3.0), penalties.R2(2.0)], [R1OfItsOwn(3.0), R2OfItsOwn(2.0)]):
+        keras.utils.set_random_seed(1)
+        generator, _ = linear_pair()
+        hidden = [layers.Flatten(), layers.Dense(12, activation="tanh"), counter := Counter()]
+        hidden += [norm() if norm else layers.BatchNormalization(), models.MinibatchDeviation()]
+        discriminator = keras.Sequential([layers.Input((4, 4, 1)), *hidden, layers.Dense(1)])
+        gan = GAN(generator, discriminator, seed=0)
+        gan.compile("adam", "adam", penalties=both, run_eagerly=True)
+        counter.runs = 0
+        logs = gan.fit(tiny_images[:8], batch_size=8, verbose=0).history
+        made.append((logs["d_penalty"][0], discriminator.get_weights(), counter.runs))
+    (shared, weights, runs), (apart, same, more) = made
+    assert (runs, more) == (passes, 4), "two phases, and two penalties unless they share the first"
+    assert shared == pytest.approx(apart, rel=1e-6)
+    for a, b in zip(weights, same, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_a_relativistic_generator_sees_the_reals_of_its_step(tiny_images):
@@ -139,9 +180,9 @@ def test_gradient_norms_and_update_ratios_are_those_of_the_step(tiny_images, pol
 def test_the_convolutional_pairs_take_steps_in_half_precision_too(name, num_classes, policy):
     keras.config.set_dtype_policy(policy)
     try:
-        width = {"width": 4} if name == "resnet" else {}
+        size = {"width": 4, "g_blocks": 1, "d_blocks": 1} if name == "resnet" else {}
         pair = models.build(
-            name, latent_dim=3, image_shape=(8, 8, 1), num_classes=num_classes, **width
+            name, latent_dim=3, image_shape=(8, 8, 1), num_classes=num_classes, **size
         )
         gan = GAN(*pair, seed=0)
         weights = [{"name": penalty, "weight": 0.5} for penalty in ("r1", "r2")]

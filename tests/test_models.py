@@ -111,4 +111,4 @@ def test_the_plain_pair_has_kernels_that_make_no_checkerboards_and_no_norm():
             ):
                 assert size % stride == 0, layer.name
     assert any(isinstance(layer, models.MinibatchDeviation) for layer in pair[1].layers)
-    assert pair[0].layers[1].target_shape == (7, 7, 8)
+    assert pair[0].layers[2].target_shape == (7, 7, 8)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from fashion_gan.models.blocks import bend, residual
 from fashion_gan.models.minibatch import MinibatchDeviation
 from fashion_gan.models.sizes import quarter
 
@@ -16,7 +17,7 @@ def resnet(
     image_shape: tuple[int, int, int] = (28, 28, 1),
     width: int = 32,
     g_blocks: int = 4,
-    d_blocks: int = 1,
+    d_blocks: int = 2,
 ) -> tuple[keras.Model, keras.Model]:
     """A small pair after R3GAN.
 
@@ -59,9 +60,9 @@ def resnet(
         if level < halvings - 1:
             x = layers.UpSampling2D(interpolation="bilinear")(_widen(x, widths[level]))
         for _ in range(g_blocks):
-            x = _residual(x)
+            x = residual(x)
     x = layers.Conv2DTranspose(channels, 6, 2, padding="same", activation="tanh", dtype=head_dtype)(
-        _bend(x)
+        bend(x)
     )
     generator = keras.Model(latents, x, name="generator")
 
@@ -71,15 +72,11 @@ def resnet(
         if level:
             x = layers.AveragePooling2D(2)(_widen(x, widths[level]))
         for _ in range(d_blocks):
-            x = _residual(x)
+            x = residual(x)
     x = MinibatchDeviation()(x)
-    x = layers.DepthwiseConv2D(small[:2])(_bend(x))
+    x = layers.DepthwiseConv2D(small[:2])(bend(x))
     logits = layers.Dense(1, dtype=head_dtype)(layers.Flatten()(x))
     return generator, keras.Model(images, logits, name="discriminator")
-
-
-def _bend(x: Any) -> Any:
-    return layers.LeakyReLU(0.2)(x)
 
 
 def _widen(x: Any, width: int) -> Any:
@@ -87,11 +84,3 @@ def _widen(x: Any, width: int) -> Any:
     if x.shape[-1] == width:
         return x
     return layers.Conv2D(width, 1, use_bias=False)(x)
-
-
-def _residual(x: Any) -> Any:
-    """Two convolutions beside the identity; the second one is 0 at first."""
-    width = x.shape[-1]
-    y = layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal")(_bend(x))
-    y = layers.Conv2D(width, 3, padding="same", kernel_initializer="zeros")(_bend(y))
-    return layers.Add()([x, y])
