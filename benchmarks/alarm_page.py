@@ -93,8 +93,8 @@ NUMBERS = (
         "epochs, if the model logs `g_gradient_norm`",
         "discriminator won: right on more than {won:.0%} of both, and less than {gradient:.0%} of "
         "the gradient is left, or, if that is not known, the mean logits are more than {won_gap:g} "
-        "apart. Discriminator blind: both accuracies within {blind:g} of 0.5, or one within that "
-        "of 0 and the other of 1, and the logits less than {blind_gap:g} apart",
+        "apart. Discriminator blind: the mean of both accuracies within {blind:g} of 0.5, and the "
+        "logits less than {blind_gap:g} apart",
     ),
     ("`findings`", "how many findings stand that were warned of", "—"),
 )

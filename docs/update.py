@@ -103,6 +103,7 @@ def preset_table() -> str:
         "seeds",
         "minutes",
         "trained on",
+        "by its steps on two cores",
         "Fréchet distance",
         "the book's ÷ it",
         "in pixels",
@@ -123,6 +124,7 @@ def preset_table() -> str:
             len(records),
             f"{statistics.mean(times):.0f}" if times else "",
             records[0].get("trained_on", "CPU"),
+            _minutes_of_steps(name, records[0]),
             f"{statistics.mean(distances):.2f}{sd}",
             f"{reference / statistics.mean(distances):.1f}",
             f"{_mean(records, 'pixel_frechet_distance'):.2f}",
@@ -137,6 +139,17 @@ def preset_table() -> str:
 
 def _mean(records: list[dict[str, Any]], name: str) -> float:
     return statistics.mean(record["scores"]["samples"][name] for record in records)
+
+
+def _minutes_of_steps(preset: str, record: dict[str, Any]) -> str:
+    """How long its steps take by the benchmark: without callbacks, and with nothing beside them."""
+    report = json.loads((RESULTS / "benchmark-presets.json").read_text())
+    steps = {made["preset"]: made["ms_per_step"]["median"] for made in report["results"]}
+    if preset not in steps:
+        return ""
+    config = record["config"]
+    count = 55_000 // (config["batch_size"] * config["d_steps"]) * config["epochs"]
+    return f"{count * steps[preset] / 60_000:.0f}"
 
 
 def _agreement(records: list[dict[str, Any]]) -> str:

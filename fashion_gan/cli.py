@@ -5,6 +5,7 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +60,20 @@ def _train(options: argparse.Namespace) -> None:
         where = (options.run, options.data_dir, options.devices, options.resume)
         print("\n".join(run.summary(config, *where)))
         return
-    folder = options.run or run_folder.new_folder("logs", options.preset or flags.PRESET)
-    everywhere = " on all workers" if workers() else ""
-    options.on_interrupt = (
-        f"The run is kept; go on{everywhere} with: fashion-gan train --resume --run {folder}"
-    )
-    gan = run.train(
-        config,
-        folder,
-        data_dir=options.data_dir,
-        devices=options.devices,
-        resume=options.resume,
-        backup_seconds=options.backup_seconds,
-    )
+    new = run_folder.new_folder("logs", options.preset or flags.PRESET)
+    with nullcontext(options.run) if options.run else new as folder:
+        everywhere = " on all workers" if workers() else ""
+        options.on_interrupt = (
+            f"The run is kept; go on{everywhere} with: fashion-gan train --resume --run {folder}"
+        )
+        gan = run.train(
+            config,
+            folder,
+            data_dir=options.data_dir,
+            devices=options.devices,
+            resume=options.resume,
+            backup_seconds=options.backup_seconds,
+        )
     steps = "1 step" if gan.steps == 1 else f"{gan.steps:,} steps"
     print(f"Trained for {steps}. The run is in {folder}; look at it with:")
     print(f"  tensorboard --logdir {folder}")

@@ -37,6 +37,7 @@ PRESETS: dict[str, Config] = {
     "dense": _BOOK,
     "dense_modern": replace(
         _MODERN,
+        loss="binary_crossentropy",
         r1=0.5,
         r2=0.5,
         ema_decay=0.9999,

@@ -92,13 +92,13 @@ def train(
     with ExitStack() as held:
         if chief:
             run_folder.check_free(folder, config, resume)
-            folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(run_folder.occupied(folder))
         split = images_of(config, data_dir, folder)
         with strategy.scope():
             gan = _build(config, split)
         dataset, validation = _datasets(split, config, gan.value_range)
         if chief:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(run_folder.occupied(folder))
             run_folder.write(folder / run_folder.CONFIG, dataclasses.asdict(config))
             run_folder.write(folder / _VERSIONS, runtime.versions())
             if config.data:

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,22 @@ def read_config(folder: str | os.PathLike[str], default: Config | None = None) -
         raise ValueError(f"{path} is no config of a run: {error}") from error
 
 
-def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
-    """Make and return `parent/name`, or `parent/name-2` and so on if that is taken."""
+@contextmanager
+def new_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
+    """Make `parent/name`, or `parent/name-2` and so on if it is taken; drop it if still empty."""
     number = 1
     while True:
         folder = Path(parent) / (name if number == 1 else f"{name}-{number}")
         try:
             folder.mkdir(parents=True)
-            return folder
+            break
         except FileExistsError:
             number += 1
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # it holds a run
+            folder.rmdir()
 
 
 def check_free(folder: Path, config: Config, resume: bool) -> None:

@@ -1,7 +1,10 @@
 """The compiled loop of many steps: where it runs, and that it ends in the bits of Keras' loop."""
 
+import dataclasses
 import gc
+import json
 import os
+import sys
 import weakref
 from pathlib import Path
 
@@ -12,11 +15,14 @@ import tensorflow as tf
 from keras import layers
 
 from fashion_gan import GAN, models, penalties
+from fashion_gan.assembly import build
 from fashion_gan.callbacks import Backup
 from fashion_gan.data import make_dataset
 from fashion_gan.execution import Execution
 from fashion_gan.pipeline import Source
+from fashion_gan.presets import PRESETS
 
+ROOT = Path(__file__).parent.parent
 PIXELS = np.random.default_rng(5).integers(0, 256, (47, 4, 4, 1)).astype("uint8")
 """For 11 batches of 4, and 3 images that are left over."""
 
@@ -243,6 +249,29 @@ def test_an_execution_is_one_program_of_static_shapes_that_asks_the_host_for_not
     assert "<=" not in text, "no shape is dynamic"
     for word in ("infeed", "outfeed", "send(", "recv(", "callback"):
         assert word not in text, word
+
+
+def test_what_is_exported_to_other_runtimes_is_the_whole_state(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
+    import elsewhere
+
+    config = dataclasses.replace(PRESETS["dense_modern"], epochs=1)
+    elsewhere.export(config, tmp_path)
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    state, twins = elsewhere.saved(tmp_path, "state"), meta["twins"]
+    variables = elsewhere.everything(build(config))
+    assert sorted([*state, *map(int, twins)]) == list(range(len(variables)))
+    for i, variable in enumerate(variables):
+        np.testing.assert_array_equal(variable, state[twins.get(str(i), i)])
+    written = {meta["state"][i - len(meta["inputs"])] for i in meta["outputs"].values()}
+    rest = set(range(len(variables))) - written
+    assert {variables[i].name for i in rest} == {"learning_rate"}
+
+    moved = {i: np.asarray(variables[i]) + 1 for i in meta["networks"]}
+    elsewhere.save(tmp_path / "epoch-0001", moved)
+    back = elsewhere.everything(elsewhere.restored(tmp_path, tmp_path, "epoch-0001"))
+    for i, array in moved.items():
+        np.testing.assert_array_equal(back[i], array)
 
 
 def test_the_images_are_kept_once_for_all_who_train_on_them():

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -259,9 +260,19 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
     assert not (tmp_path / "x").exists()
 
 
-def test_default_run_folders_never_collide(tmp_path):
-    made = [run_folder.new_folder(tmp_path, "dense").name for _ in range(3)]
-    assert made == ["dense", "dense-2", "dense-3"]
+def test_default_run_folders_never_collide_and_stay_only_if_something_is_in_them(tmp_path):
+    with ExitStack() as held:
+        made = [held.enter_context(run_folder.new_folder(tmp_path, "dense")) for _ in range(3)]
+        assert [folder.name for folder in made] == ["dense", "dense-2", "dense-3"]
+        (made[1] / "config.json").touch()
+    assert [folder.exists() for folder in made] == [False, True, False]
+
+
+def test_a_training_that_cannot_begin_leaves_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "--loss", "hing"]) == 2
+    assert "Did you mean 'hinge'?" in capsys.readouterr().err
+    assert list(tmp_path.rglob("dense*")) == []
 
 
 def test_an_unfinished_run_says_how_to_finish_it(tmp_path):

@@ -182,6 +182,11 @@ def test_clusters_are_unbalanced_together_and_the_crowded_ones_are_named():
             "discriminator blind",
         ),
         (
+            {"d_accuracies": (0.504, 0.499), "logit_gap": 0.01},
+            {"d_accuracies": (0.526, 0.499), "logit_gap": 0.02},  # at rest under R1 and R2
+            "discriminator blind",
+        ),
+        (
             {"d_accuracies": (0.0, 1.0), "logit_gap": 0.05},
             {"d_accuracies": (0.0, 1.0), "logit_gap": 2.0},  # a relativistic loss shifts both
             "discriminator blind",
