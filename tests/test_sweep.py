@@ -277,7 +277,7 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
     assert main([*command[:-1], str(tmp_path / "bars.svg")]) == 2
     assert "is a file. Name a folder for the sweep." in capsys.readouterr().err
     assert main([*command, "--preset", "dense_modern"]) == 2
-    assert "Received: loss=relativistic r1=0.5" in capsys.readouterr().err
+    assert "Received: r1=0.5 r2=0.5" in capsys.readouterr().err
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert {row["value"] for row in report["sensitivity"]["g_learning_rate"]} == {"0.001", "0.01"}
