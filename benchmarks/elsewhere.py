@@ -267,8 +267,9 @@ def main():
     options = parser.parse_args()
     if options.command == "export":
         from fashion_gan.presets import PRESETS
+        from fashion_gan.registry import lookup
 
-        export(PRESETS[options.preset], options.folder)
+        export(lookup(PRESETS, options.preset, "preset"), options.folder)
         return
     out = options.out or options.folder / "out"
     if options.command == "train":
