@@ -46,10 +46,9 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
     )
     gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
     epoch = num_images // (config.batch_size * config.d_steps)
-    steps = config.decay_epochs * epoch
     gan.compile(
-        _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
-        _optimizer(config.d_optimizer, config.d_learning_rate, steps * config.d_steps, config),
+        _optimizer(config.g_optimizer, config.g_learning_rate, epoch, config),
+        _optimizer(config.d_optimizer, config.d_learning_rate, epoch * config.d_steps, config),
         config.loss,
         penalties=[
             {"name": name, "weight": getattr(config, name), "lazy": config.penalty_interval}
@@ -99,8 +98,9 @@ def _remedies(config: Config, epoch: int) -> list[Any]:
 
 
 def _optimizer(
-    name: str, learning_rate: float, decay_steps: int, config: Config
+    name: str, learning_rate: float, epoch: int, config: Config
 ) -> keras.optimizers.Optimizer:
+    """That of a name, whose epochs have so many updates."""
     optimizer = keras.optimizers.get(name)
     arguments = optimizer.get_config()
     betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
@@ -108,8 +108,12 @@ def _optimizer(
     arguments["learning_rate"] = learning_rate
     if config.weight_decay:
         arguments["weight_decay"] = config.weight_decay
-    if decay_steps:
+    if config.decay_epochs:
         arguments["learning_rate"] = keras.optimizers.schedules.CosineDecay(
-            learning_rate, decay_steps, config.decay_to
+            learning_rate,
+            config.decay_epochs * epoch,
+            config.decay_to,
+            warmup_target=learning_rate,
+            warmup_steps=config.decay_from * epoch,
         )
     return type(optimizer).from_config(arguments)

@@ -165,6 +165,12 @@ class Config:
     decay_epochs: int = _setting(
         0, "epochs in which both learning rates fall along a cosine, 0 for constant rates", 0
     )
+    decay_from: int = _setting(
+        0,
+        "epochs at the full learning rates before --decay-epochs begin",
+        0,
+        needs={"decay_epochs": ()},
+    )
     decay_to: float = _setting(
         0.0,
         "share of both learning rates that is left after --decay-epochs",

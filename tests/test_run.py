@@ -72,10 +72,17 @@ def test_learning_rates_fall_along_a_cosine_over_the_decay_epochs():
     nothing = np.zeros((1000, 28, 28, 1), np.uint8)
     split = data.Split(nothing, None, nothing, None, nothing, None)
     gan = assembly.build(dataclasses.replace(config, batch_size=50), split)
-    for optimizer, steps in ((gan.g_optimizer, 20), (gan.d_optimizer, 40)):
+    later = assembly.build(dataclasses.replace(config, batch_size=50, decay_from=3), split)
+    for optimizer, after, steps in (
+        (gan.g_optimizer, 0, 20),
+        (gan.d_optimizer, 0, 40),
+        (later.g_optimizer, 30, 20),
+        (later.d_optimizer, 60, 40),
+    ):
         schedule = optimizer._learning_rate
-        rates = [float(schedule(step)) for step in (0, steps // 2, steps, 10 * steps)]
-        np.testing.assert_allclose(rates, [1e-3, 7.5e-4, 5e-4, 5e-4], rtol=1e-5)
+        moments = (0, after, after + steps // 2, after + steps, 10 * steps)
+        rates = [float(schedule(step)) for step in moments]
+        np.testing.assert_allclose(rates, [1e-3, 1e-3, 7.5e-4, 5e-4, 5e-4], rtol=1e-5)
     assert (gan.g_optimizer.beta_1, gan.d_optimizer.name) == (0.1, "d_optimizer")
 
 
