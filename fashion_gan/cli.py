@@ -12,7 +12,7 @@ from typing import Any
 from fashion_gan import flags, run_folder, runs
 from fashion_gan._version import __version__
 from fashion_gan.benchmark import command
-from fashion_gan.parser import Parser, natural, positive, seconds
+from fashion_gan.parser import Parser, natural, port, positive, seconds
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import ending
 from fashion_gan.runtime import import_tensorflow_quietly, workers
@@ -335,7 +335,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     exploring.add_argument(
         "--port",
-        type=positive,
+        type=port,
         metavar="N",
         help="port to listen on (default: a free one from 7860)",
     )

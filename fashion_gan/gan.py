@@ -49,7 +49,7 @@ class GAN(Pair):
         num_classes: if both networks take labels `(batch,)` as their second input, the labels are
             from 0 to `num_classes - 1`; by default read off a `models.OneHot` or `Embedding` layer.
         value_range: `(low, high)` of the images; by default read off the generator's last
-            activation, (0, 1) for a sigmoid and (-1, 1) for a tanh.
+            activation, (0, 1) for a sigmoid and (-1, 1) for a tanh, as for their hard forms.
         seed: of the latents; by default drawn from Python's `random`, which
             `keras.utils.set_random_seed` seeds.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-__all__ = ["Parser", "natural", "positive", "seconds"]
+__all__ = ["Parser", "natural", "port", "positive", "seconds"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,6 +66,14 @@ def natural(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """The number of a port."""
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port, 1 to 65535, not {number}")
+    return number
+
+
 def seconds(text: str) -> float:
     """A time of 0 or more seconds."""
     number = float(text)
@@ -75,4 +83,4 @@ def seconds(text: str) -> float:
 
 
 positive.__name__ = "positive integer"  # argparse names the type of what it cannot read
-natural.__name__, seconds.__name__ = "integer", "number"
+natural.__name__, port.__name__, seconds.__name__ = "integer", "port", "number"

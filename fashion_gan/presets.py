@@ -49,7 +49,15 @@ PRESETS: dict[str, Config] = {
         evaluate_every=5,
     ),
     "dcgan": replace(_BOOK, networks="dcgan", latent_dim=100),
-    "dcgan_modern": replace(_CONVOLUTIONAL, networks="plain", epochs=31),
+    "dcgan_modern": replace(
+        _CONVOLUTIONAL,
+        networks="plain",
+        ema_decay=0.9995,
+        decay_from=19,
+        decay_epochs=8,
+        decay_to=0.05,
+        epochs=27,
+    ),
     "lucic_ns": replace(
         _BOOK,
         networks="infogan",

@@ -11,6 +11,15 @@ import pytest  # noqa: E402
 from fashion_gan import GAN, models  # noqa: E402
 
 
+def pytest_addoption(parser):
+    """One flag more."""
+    parser.addoption(
+        "--all-combinations",
+        action="store_true",
+        help="every loss with every penalty in every precision, with XLA and without",
+    )
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     keras.utils.set_random_seed(42)

@@ -79,16 +79,15 @@ def test_without_gradio_the_extra_is_named(explorer, monkeypatch):
         explore.page(explorer, "dense")
 
 
-def test_a_port_that_is_taken_or_cannot_be_is_named_with_what_to_do():
+def test_a_port_that_is_taken_is_named_with_what_to_do():
     pytest.importorskip("gradio")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "fashion_gan", "explore", "dense", "--no-browser"]
-        for wanted in (port, "99999"):
-            done = subprocess.run([*command, "--port", wanted], capture_output=True, text=True)
-            assert done.returncode == 2
-            assert f"Cannot listen on port {wanted} of 127.0.0.1." in done.stderr
-            assert "--port" in done.stderr and len(done.stderr.splitlines()) == 1
+        done = subprocess.run([*command, "--port", port], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"Cannot listen on port {port} of 127.0.0.1." in done.stderr
+    assert "--port" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no..host"])

@@ -71,8 +71,9 @@ def test_the_residual_pair_goes_down_to_a_small_image(shape, small):
     assert last.kernel_size == small[:2]
 
 
-def test_residual_branches_begin_as_nothing():
-    _, discriminator = models.build("resnet", width=4)
+@pytest.mark.parametrize("name", ["plain", "resnet"])
+def test_residual_branches_begin_as_nothing(name):
+    _, discriminator = models.build(name, width=4)
     images = np.random.default_rng(0).random((4, 28, 28, 1)).astype("float32")
     before = discriminator(images).numpy()
     first, second = [
@@ -111,4 +112,16 @@ def test_the_plain_pair_has_kernels_that_make_no_checkerboards_and_no_norm():
             ):
                 assert size % stride == 0, layer.name
     assert any(isinstance(layer, models.MinibatchDeviation) for layer in pair[1].layers)
-    assert pair[0].layers[2].target_shape == (7, 7, 8)
+    reshaped = next(layer for layer in pair[0].layers if isinstance(layer, layers.Reshape))
+    assert reshaped.target_shape == (7, 7, 8)
+
+
+def test_the_plain_generator_bends_its_latents_first_and_reaches_the_ends_of_its_range():
+    generator, discriminator = models.build("plain", width=4, mapping=3)
+    dense = [layer for layer in generator.layers if isinstance(layer, layers.Dense)]
+    assert [layer.units for layer in dense] == [256, 256, 256, 7 * 7 * 8]
+    assert GAN(generator, discriminator).value_range == (-1, 1)
+    last = generator.layers[-1]
+    last.kernel.assign(100 * last.kernel)
+    images = generator(np.random.default_rng(0).normal(size=(4, 64))).numpy()
+    assert (images.min(), images.max()) == (-1, 1), "a tanh only comes near"

@@ -224,6 +224,7 @@ def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
         (["compare", "a", ""], "argument RUN: expected a value, not an empty one"),
         (["train", "--data-dir", "/nowhere", "--dry-run"], "--data-dir: folder='/nowhere' is"),
         (["train", "--batch-size", "60000", "--dry-run"], "Received: batch_size=60000. Lower it."),
+        (["explore", "dense", "--port", "99999"], "--port: expected a port, 1 to 65535, not 99999"),
         (["sample", "dense", "--seed", "-1"], "argument --seed: expected at least 0, not -1"),
         (["sample", "/nowhere"], "There is no run /nowhere, and no pretrained generator"),
         (["sample", "/nowhere", "--count", "0"], "expected at least 1, not 0"),

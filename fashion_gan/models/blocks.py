@@ -4,12 +4,23 @@ from typing import Any
 
 from keras import layers
 
-__all__ = ["bend", "residual"]
+__all__ = ["bend", "mapped", "residual"]
 
 
 def bend(x: Any) -> Any:
     """The nonlinearity of both networks."""
     return layers.LeakyReLU(0.2)(x)
+
+
+def mapped(latents: Any, depth: int) -> Any:
+    """The outcome of so many dense layers of 256 units, which need not be normally distributed.
+
+    References:
+        Karras et al. 2018, https://arxiv.org/abs/1812.04948, section 2: the mapping network.
+    """
+    for _ in range(depth):
+        latents = bend(layers.Dense(256, kernel_initializer="he_normal")(latents))
+    return latents
 
 
 def residual(x: Any) -> Any:
