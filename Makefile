@@ -51,7 +51,7 @@ lint: setup
 types: setup
 	$(PYTHON) -m mypy
 tests: data
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 browser:  ## Debian's chromium, without which the tests of TensorBoard's page are skipped
 	@command -v chromium >/dev/null || { apt-get -q update && apt-get -q install -y chromium; } || \
 	  echo "There is no chromium, and it could not be installed: tests of web pages are skipped."

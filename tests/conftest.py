@@ -20,6 +20,14 @@ def pytest_addoption(parser):
     )
 
 
+LONG = ("test_replicas", "test_kill_a_worker", "test_kill_and_resume", "test_tensorboard_page")
+
+
+def pytest_collection_modifyitems(items):
+    """Files of a few long tests come first, or one process would wait for the other at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     keras.utils.set_random_seed(42)
