@@ -12,7 +12,7 @@ from typing import Any
 from fashion_gan import flags, run_folder, runs
 from fashion_gan._version import __version__
 from fashion_gan.benchmark import command
-from fashion_gan.parser import Parser, natural, port, positive, seconds
+from fashion_gan.parser import Parser, frames_per_second, natural, port, positive, seconds
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import ending
 from fashion_gan.runtime import import_tensorflow_quietly, workers
@@ -94,12 +94,15 @@ def _sample(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     if options.out:
         ending(options.out, (), folder=True)
-        Path(options.out).mkdir(parents=True, exist_ok=True)  # rather than fail at the end
     _run_module(options)
     from rich.console import Console
 
-    from fashion_gan import report
+    from fashion_gan import report, source
     from fashion_gan.evaluate import Protocol
+
+    source.check(options.source)
+    if options.out:
+        Path(options.out).mkdir(parents=True, exist_ok=True)  # rather than fail at the end
 
     progress = Console(stderr=True)
     with progress.status("reading the real images") as status:
@@ -258,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     film.add_argument(
         "--fps",
-        type=float,
+        type=frames_per_second,
         default=5.0,
         metavar="N",
         help="epochs in a second, 0.1 to 100 (default 5)",

@@ -1,12 +1,14 @@
 """How the commands read their arguments: one line about what is wrong, and a guess at the right."""
 
 import argparse
+import math
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-__all__ = ["Parser", "natural", "port", "positive", "seconds"]
+__all__ = ["Parser", "frames_per_second", "natural", "port", "positive", "seconds"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,37 +52,21 @@ class Parser(argparse.ArgumentParser):
                     yield from parser._flags()
 
 
-def positive(text: str) -> int:
-    """An integer of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, not {number}")
-    return number
+def _within(kind: type, name: str, least: float, most: float, wanted: str) -> Callable[[str], Any]:
+    """A reader of numbers within bounds; argparse gives its name for what is no number."""
+
+    def read(text: str) -> Any:
+        number = kind(text)
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"expected {wanted}, not {text}")
+        return number
+
+    read.__name__ = name
+    return read
 
 
-def natural(text: str) -> int:
-    """An integer of at least 0."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected at least 0, not {number}")
-    return number
-
-
-def port(text: str) -> int:
-    """The number of a port."""
-    number = int(text)
-    if not 1 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"expected a port, 1 to 65535, not {number}")
-    return number
-
-
-def seconds(text: str) -> float:
-    """A time of 0 or more seconds."""
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected 0 or more seconds, not {text}")
-    return number
-
-
-positive.__name__ = "positive integer"  # argparse names the type of what it cannot read
-natural.__name__, port.__name__, seconds.__name__ = "integer", "port", "number"
+positive = _within(int, "positive integer", 1, math.inf, "at least 1")
+natural = _within(int, "integer", 0, math.inf, "at least 0")
+port = _within(int, "port", 1, 65535, "a port, 1 to 65535")
+seconds = _within(float, "number", 0, sys.float_info.max, "0 or more seconds")
+frames_per_second = _within(float, "number", 0.1, 100, "0.1 to 100 frames a second")

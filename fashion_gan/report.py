@@ -20,7 +20,7 @@ from fashion_gan import (
     run_folder,
 )
 from fashion_gan.evaluate import Evaluator, Protocol
-from fashion_gan.source import config_of, gan_of, is_known
+from fashion_gan.source import check, config_of, gan_of, is_known
 
 __all__ = ["classes_picture", "closest_picture", "judge", "tables", "write"]
 
@@ -57,10 +57,9 @@ def judge(
         FileNotFoundError: if there is no such source.
         ValueError: if it holds other images than Fashion-MNIST's, or fewer than the protocol needs.
     """
+    check(str(source))
     path = Path(source)
     known = is_known(str(source))
-    if not known and not path.exists():
-        raise FileNotFoundError(f"There is no run and there are no images in {path}.")
     config = config_of(str(source))
     if config.data:
         evaluator = evaluate.own_images(run.images_of(config, folder=path), protocol)

@@ -6,7 +6,7 @@ from typing import Any
 from fashion_gan import pretrained, run, run_folder
 from fashion_gan.config import Config
 
-__all__ = ["config_of", "gan_of", "is_known"]
+__all__ = ["check", "config_of", "gan_of", "is_known"]
 
 
 def is_known(source: str) -> bool:
@@ -15,21 +15,24 @@ def is_known(source: str) -> bool:
     return source in pretrained.cards() or path.suffix == ".keras" or run_folder.is_run(path)
 
 
+def check(source: str) -> None:
+    """Raise FileNotFoundError unless there is something of that name, a generator or images."""
+    if source not in pretrained.cards() and not Path(source).exists():
+        names = ", ".join(pretrained.cards())
+        raise FileNotFoundError(
+            f"There is no {source}, and no pretrained generator of that name, of which there are: "
+            f"{names}. `fashion-gan runs` lists the runs."
+        )
+
+
 def gan_of(source: str) -> Any:
     """Its GAN.
 
     Raises:
         FileNotFoundError: if there is none.
     """
-    if source in pretrained.cards():
-        return pretrained.load_pretrained(source)
-    if not Path(source).exists():
-        names = ", ".join(pretrained.cards())
-        raise FileNotFoundError(
-            f"There is no run {source}, and no pretrained generator of that name, of which there "
-            f"are: {names}. `fashion-gan runs` lists the runs."
-        )
-    return run.load(source)
+    check(source)
+    return pretrained.load_pretrained(source) if source in pretrained.cards() else run.load(source)
 
 
 def config_of(source: str) -> Config:

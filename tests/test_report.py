@@ -101,7 +101,10 @@ def sizes(path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path, "There is no run and there are no images in"),
+        (
+            lambda path: path,
+            "images.npy, and no pretrained generator of that name, of which there are: ",
+        ),
         (
             lambda path: np.save(path, np.zeros((5, 28, 28), "uint8")),
             "needs 300 images. Received: 5",

@@ -226,9 +226,10 @@ def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
         (["train", "--batch-size", "60000", "--dry-run"], "Received: batch_size=60000. Lower it."),
         (["explore", "dense", "--port", "99999"], "--port: expected a port, 1 to 65535, not 99999"),
         (["sample", "dense", "--seed", "-1"], "argument --seed: expected at least 0, not -1"),
-        (["sample", "/nowhere"], "There is no run /nowhere, and no pretrained generator"),
+        (["sample", "/nowhere"], "There is no /nowhere, and no pretrained generator"),
         (["sample", "/nowhere", "--count", "0"], "expected at least 1, not 0"),
         (["sample", "/nowhere", "--count", "-3"], "expected at least 1, not -3"),
+        (["animate", "run", "--fps", "0"], "--fps: expected 0.1 to 100 frames a second, not 0"),
         (["sample", "dense", "--count", "9" * 14], "Unable to allocate"),
         (["sample", "dense", "--out", "o.jpg"], "in .png or .npy, or a folder without an ending"),
         (["sample", "dense", "--out", "/proc/x/o.png"], "/proc/x cannot be opened or made (No suc"),
@@ -236,6 +237,8 @@ def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
         (["export", "dense", "--out", __file__ + "/x"], "test_run.py cannot be opened or made (Fi"),
         (["export", "dense", "--out", "m.h5"], "in .onnx or .tflite, or a folder without an"),
         (["export", "dense", "--out", "m.onnx", "--format", "litert"], "m.onnx ends like onnx"),
+        (["evaluate", "/nowhere", "--out", "r"], "There is no /nowhere, and no pretrained"),
+        (["evaluate", "m.keras", "--out", "r"], "There is no m.keras, and no pretrained"),
         (["evaluate", "dense", "--out", "r.json"], "Expected a folder without an ending. Received"),
         (["evaluate", "dense", "--out", "/proc/x"], "/proc/x cannot be opened or made (No such"),
         (["compare", "logs/a", "--out", "c.txt"], "ends in .html or .htm. Received: 'c.txt'"),
@@ -257,6 +260,7 @@ def test_wrong_use_is_answered_in_one_line_and_status_2(
     assert len(lines) == 1
     assert lines[0].startswith("fashion-gan")
     assert message in lines[0]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
