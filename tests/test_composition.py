@@ -10,29 +10,23 @@ from keras import layers
 
 from fashion_gan import GAN, losses, models, penalties
 
-SETTINGS = [
-    (policy, xla)
-    for policy in ("float32", "mixed_float16", "mixed_bfloat16")
-    for xla in (False, True)
-]
+POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
 def pytest_generate_tests(metafunc):
-    """Each penalty meets each loss once and each policy with and without XLA once; or all meet."""
+    """Each penalty meets each loss; XLA meets each of them and each policy; or all meet all."""
     if metafunc.function is not test_three_steps_end_without_nan_and_with_one_trace:
         return
-    everything = metafunc.config.getoption("all_combinations")
-    metafunc.parametrize(
-        ("loss", "penalty", "policy", "xla"),
-        [
-            (loss, penalty, *setting)
-            for (i, loss), (j, penalty) in itertools.product(
-                enumerate(losses.LOSSES), enumerate(penalties.PENALTIES)
-            )
-            for k, setting in enumerate(SETTINGS)
-            if everything or (i + j) % len(SETTINGS) == k
-        ],
-    )
+    sets = [list(losses.LOSSES), list(penalties.PENALTIES), list(POLICIES), [False, True]]
+    if metafunc.config.getoption("all_combinations"):
+        met = list(itertools.product(*sets))
+    else:
+        met = [
+            (loss, penalty, POLICIES[(i + j) % len(POLICIES)], i % len(sets[1]) == j)
+            for i, loss in enumerate(sets[0])
+            for j, penalty in enumerate(sets[1])
+        ]
+    metafunc.parametrize(("loss", "penalty", "policy", "xla"), met)
 
 
 def test_three_steps_end_without_nan_and_with_one_trace(tiny_images, loss, penalty, policy, xla):
