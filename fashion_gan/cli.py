@@ -94,15 +94,17 @@ def _sample(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     if options.out:
         ending(options.out, (), folder=True)
+    # Made first, rather than to fail at the end.
+    with run_folder.made(options.out) if options.out else nullcontext():
+        _judge(options)
+
+
+def _judge(options: argparse.Namespace) -> None:
     _run_module(options)
     from rich.console import Console
 
-    from fashion_gan import report, source
+    from fashion_gan import report
     from fashion_gan.evaluate import Protocol
-
-    source.check(options.source)
-    if options.out:
-        Path(options.out).mkdir(parents=True, exist_ok=True)  # rather than fail at the end
 
     progress = Console(stderr=True)
     with progress.status("reading the real images") as status:

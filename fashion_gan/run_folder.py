@@ -27,6 +27,7 @@ __all__ = [
     "differences",
     "is_run",
     "is_running",
+    "made",
     "new_folder",
     "occupied",
     "read_config",
@@ -190,3 +191,18 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}")
     yield partial
     os.replace(partial, path)
+
+
+@contextmanager
+def made(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """A folder to write to in the end; if that fails and nothing is in it, it was never there."""
+    folder = Path(folder)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in new:
+                path.rmdir()
+        raise

@@ -238,7 +238,8 @@ def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
         (["export", "dense", "--out", "m.h5"], "in .onnx or .tflite, or a folder without an"),
         (["export", "dense", "--out", "m.onnx", "--format", "litert"], "m.onnx ends like onnx"),
         (["evaluate", "/nowhere", "--out", "r"], "There is no /nowhere, and no pretrained"),
-        (["evaluate", "m.keras", "--out", "r"], "There is no m.keras, and no pretrained"),
+        (["evaluate", "m.keras", "--out", "a/r"], "There is no m.keras, and no pretrained"),
+        (["evaluate", "dense", "--count", "5", "--out", "r"], "at least 129 images on each side"),
         (["evaluate", "dense", "--out", "r.json"], "Expected a folder without an ending. Received"),
         (["evaluate", "dense", "--out", "/proc/x"], "/proc/x cannot be opened or made (No such"),
         (["compare", "logs/a", "--out", "c.txt"], "ends in .html or .htm. Received: 'c.txt'"),
@@ -261,6 +262,17 @@ def test_wrong_use_is_answered_in_one_line_and_status_2(
     assert lines[0].startswith("fashion-gan")
     assert message in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_there_or_holds_something_outlives_a_failure(tmp_path):
+    (tmp_path / "old").mkdir()
+    for folder in ("old", "old/new", "old/full/of"):
+        with pytest.raises(ZeroDivisionError), run_folder.made(tmp_path / folder):
+            assert (tmp_path / folder).is_dir()
+            if "full" in folder:
+                (tmp_path / "old/full/file").touch()
+            1 / 0  # noqa: B018
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "full", "old"]
 
 
 def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
