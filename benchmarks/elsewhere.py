@@ -11,7 +11,7 @@ images.npz, shades.npy, orders.npz, state-0.npz, meta.json), which is all that `
 needs jax and numpy, and of jax some interfaces that may change (written for 0.11); as it goes, it
 writes the networks of every fifth epoch, and epochs.jsonl with the losses and seconds of each.
 `judge` compares the saved epochs with the validation images. The optimisers' moments stay where the
-training was.
+training was. Where files hold less, such as the average alone, `bring` scores what there is.
 """
 
 import argparse
@@ -212,16 +212,18 @@ def restored(folder, out, name):
 
 
 def judge(folder, out):
-    """Print how far samples of each saved epoch are from the validation images."""
+    """Print how far samples of each saved epoch are from the validation images; judged.jsonl."""
     from fashion_gan import evaluate
 
     protocol = evaluate.Protocol(count=5_000, bins=0)
     evaluator = evaluate.fashion_mnist(protocol, held_out="validation")
-    for name in sorted({path.stem.rpartition("-")[0] for path in out.glob("epoch-*.npz")}):
-        scores = evaluator.judge(restored(folder, out, name))
-        told = ("frechet_distance", "coverage", "class_total_variation", "class_agreement")
-        shown = [f"{key} {scores[key]:.4f}" for key in told if key in scores]
-        print(name, *shown, flush=True)
+    told = ("frechet_distance", "coverage", "class_total_variation", "class_agreement")
+    with (out / "judged.jsonl").open("w") as log:
+        for name in sorted({path.stem.rpartition("-")[0] for path in out.glob("epoch-*.npz")}):
+            scores = evaluator.judge(restored(folder, out, name))
+            line = {"epoch": int(name.split("-")[1])} | {k: scores[k] for k in told if k in scores}
+            log.write(json.dumps(line) + "\n")
+            print(" ".join(f"{k} {v:.4g}" for k, v in line.items()), flush=True)
 
 
 def bring(folder, out, epoch, run):
@@ -230,10 +232,13 @@ def bring(folder, out, epoch, run):
 
     lines = (out / "epochs.jsonl").read_text().splitlines()[: epoch or None]
     epochs = [json.loads(line) for line in lines]
-    gan = restored(folder, out, f"epoch-{len(epochs):04d}")
+    name = f"epoch-{len(epochs):04d}"
+    gan = restored(folder, out, name)
     config = json.loads((folder / "meta.json").read_text())["config"] | {"epochs": len(epochs)}
     evaluator = evaluate.fashion_mnist(evaluate.FULL)
-    scores = {"samples": evaluator.judge(gan), "raw": evaluator.judge(gan, raw=True)}
+    scores = {"samples": evaluator.judge(gan)}
+    if saved(out, name).keys() >= set(places(gan.generator.variables, everything(gan))):
+        scores["raw"] = evaluator.judge(gan, raw=True)
     run.mkdir(parents=True)
     run_folder.write(run / run_folder.CONFIG, config)
     run_folder.write(run / "versions.json", runtime.versions())

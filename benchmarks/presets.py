@@ -76,6 +76,8 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="default 42")
     parser.add_argument("--logs", type=Path, default=ROOT / "logs", help="folder of the runs")
     options = parser.parse_args()
+    from fashion_gan.presets import PRESETS
+
     for name in options.presets:
         made = {}
         for seed in options.seeds:
@@ -91,4 +93,5 @@ if __name__ == "__main__":
         draw(name, options.logs / f"{name}-{options.seeds[0]}")
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[name] = {**results.get(name, {}), **made}
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        ordered = {name: results[name] for name in PRESETS if name in results}
+        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")

@@ -48,9 +48,14 @@ def head(*cells: str) -> str:
     return row(*cells) + f"|{'---|' * len(cells)}\n"
 
 
+def lines(name: str) -> list[dict[str, Any]]:
+    """The lines of a file of results in JSON."""
+    return [json.loads(line) for line in (RESULTS / name).read_text().splitlines()]
+
+
 def logged_table() -> str:
     """The logged numbers of the dense preset after some of the epochs."""
-    epochs = [json.loads(line) for line in (RESULTS / "dense.jsonl").read_text().splitlines()]
+    epochs = lines("dense.jsonl")
     return head("after epoch", *map(str, EPOCHS)) + "".join(
         row(f"`{name}`", *(f"{epochs[epoch - 1][name]:.2f}" for epoch in EPOCHS)) for name in LOGGED
     )
@@ -158,16 +163,27 @@ def _agreement(records: list[dict[str, Any]]) -> str:
     return f"{100 * _mean(records, 'class_agreement'):.0f} %"
 
 
-def accelerator_sentence() -> str:
-    """What an epoch of `resnet` takes on an accelerator, and how that training ended."""
-    lines = (RESULTS / "resnet-accelerator.jsonl").read_text().splitlines()
-    epochs = [json.loads(line) for line in lines]
-    lost = next(epoch for epoch in epochs if epoch["d_loss"] < epochs[0]["d_loss"] / 2)
+def length_table() -> str:
+    """How good `resnet` is after some of the epochs on an accelerator, and what an epoch takes."""
+    epochs = lines("resnet-epochs.jsonl")
     seconds = statistics.median(epoch["seconds"] for epoch in epochs)
+    text = head("after epoch", "Fréchet distance", "coverage", "classes' total variation")
+    for judged in lines("resnet-judged.jsonl"):
+        numbers = ("frechet_distance", "coverage", "class_total_variation")
+        text += row(judged["epoch"], *(f"{judged[name]:.3f}" for name in numbers))
     return (
-        f"On one {epochs[0]['device']}, XLA took {epochs[0]['compilation']:.0f} s to compile "
-        f"`resnet`, and then {seconds:.1f} s an epoch, beside another such training. The "
-        f"discriminator's loss was {epochs[lost['epoch'] - 2]['d_loss']:.2f} in epoch "
+        f"{text}\nOn one {epochs[0]['device']}, beside other trainings, XLA took "
+        f"{epochs[0]['compilation']:.0f} s to compile it, and then {seconds:.1f} s an epoch.\n"
+    )
+
+
+def diverged_sentence() -> str:
+    """How a training ended whose rates were too high."""
+    epochs = lines("resnet-diverged.jsonl")
+    lost = next(epoch for epoch in epochs if epoch["d_loss"] < epochs[0]["d_loss"] / 2)
+    return (
+        f"Of {len(epochs)} epochs on one {epochs[0]['device']}, the discriminator's loss began at "
+        f"{epochs[0]['d_loss']:.2f}, was {epochs[lost['epoch'] - 2]['d_loss']:.2f} in epoch "
         f"{lost['epoch'] - 1}, {lost['d_loss']:.2f} in epoch {lost['epoch']}, and "
         f"{epochs[lost['epoch']]['d_loss']:.2f} in the next: it had won for good.\n"
     )
@@ -247,7 +263,8 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/evaluation.md": {"dense-seeds.json": seed_table, "evaluation-cost.json": cost_sentence},
     "docs/recipes.md": {
         "ablation.json": ablation_table,
-        "resnet-accelerator.jsonl": accelerator_sentence,
+        "resnet-judged.jsonl": length_table,
+        "resnet-diverged.jsonl": diverged_sentence,
     },
     "docs/limits.md": {"endurance.json": endurance_sentence},
     "docs/speed.md": speed_tables.TABLES,

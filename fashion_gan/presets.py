@@ -31,7 +31,7 @@ _CONVOLUTIONAL = replace(
     steps_per_execution=10,
 )
 
-_RESIDUAL = replace(_CONVOLUTIONAL, networks="resnet", r1=1.0, r2=1.0)
+_RESIDUAL = replace(_CONVOLUTIONAL, networks="resnet", r1=1.0, r2=1.0, ema_decay=0.9999)
 
 PRESETS: dict[str, Config] = {
     "dense": _BOOK,
@@ -72,13 +72,19 @@ PRESETS: dict[str, Config] = {
     ),
     "resnet": replace(
         _RESIDUAL,
-        width=64,
-        ema_decay=0.9999,
+        width=80,
+        g_learning_rate=2e-4,
+        d_learning_rate=4e-4,
+        epochs=30,
+    ),
+    "resnet_conditional": replace(
+        _RESIDUAL,
+        conditional=True,
+        width=48,
         g_learning_rate=3e-4,
         d_learning_rate=6e-4,
-        epochs=35,
+        epochs=20,
     ),
-    "resnet_conditional": replace(_RESIDUAL, conditional=True, width=32, epochs=15),
 }
 
 

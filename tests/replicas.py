@@ -1,10 +1,10 @@
 """Trains the same GANs on one replica and on two, and compares all that training leaves behind.
 
-    python tests/replicas.py devices    # two virtual devices of one process
-    python tests/replicas.py workers    # two processes that find each other by TF_CONFIG
+    python tests/replicas.py
 
-prints, as JSON, the greatest difference of each case, relative to the largest of its tensor, and
-which rows of the data each step and replica was given. Everything is computed in float64.
+prints, as JSON, of two virtual devices of one process and of two processes that find each other by
+TF_CONFIG, the greatest difference of each case, relative to the largest of its tensor, and which
+rows of the data each step and replica was given. Everything is computed in float64.
 """
 
 import argparse
@@ -145,22 +145,6 @@ def report(alone: dict, together: list[dict]) -> dict:
     }
 
 
-def on_devices(names: list[str]) -> dict:
-    """Each case on one and on two virtual devices of this process."""
-    import tensorflow as tf
-
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    from fashion_gan import runtime
-
-    return {
-        name: report(
-            train(runtime.strategy(), **CASES[name]), [train(runtime.strategy(2), **CASES[name])]
-        )
-        for name in names
-    }
-
-
 def free_addresses(count: int) -> list[str]:
     """Of this host, with ports that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -183,43 +167,45 @@ def start_workers(command: list[str], folders=(None, None), **options) -> list[s
     return processes
 
 
-def on_workers(names: list[str]) -> dict:
-    """Each case in this process and in two others."""
+def compare() -> dict[str, dict]:
+    """Each case on one and on two virtual devices of this process, and in two others."""
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     from fashion_gan import runtime
 
     with tempfile.TemporaryDirectory() as scratch:
-        command = [sys.executable, __file__, "worker", "--out", scratch, "--cases", *names]
-        processes = start_workers(command)
-        alone = {name: train(runtime.strategy(), **CASES[name]) for name in names}
+        processes = start_workers([sys.executable, __file__, "--work-in", scratch])
+        alone = {name: train(runtime.strategy(), **case) for name, case in CASES.items()}
+        devices = {name: [train(runtime.strategy(2), **case)] for name, case in CASES.items()}
         if any([process.wait() for process in processes]):
             raise SystemExit("a worker failed")
-        return {
-            name: report(
-                alone[name],
-                [dict(np.load(Path(scratch) / f"{name} {index}.npz")) for index in range(2)],
-            )
-            for name in names
+        workers = {
+            name: [dict(np.load(Path(scratch) / f"{name} {index}.npz")) for index in range(2)]
+            for name in CASES
         }
+    return {
+        how: {name: report(alone[name], together[name]) for name in CASES}
+        for how, together in (("devices", devices), ("workers", workers))
+    }
 
 
-def work(names: list[str], out: str) -> None:
+def work(out: str) -> None:
     """Each case as one of two workers."""
     from fashion_gan import runtime
 
     strategy = runtime.strategy()
     index = strategy.cluster_resolver.task_id
-    for name in names:
-        np.savez(Path(out) / f"{name} {index}.npz", **train(strategy, **CASES[name]))
+    for name, case in CASES.items():
+        np.savez(Path(out) / f"{name} {index}.npz", **train(strategy, **case))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("how", choices=("devices", "workers", "worker"))
-    parser.add_argument("--out", help="folder for a worker's results")
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--work-in", metavar="FOLDER", help="of a worker: where its results go")
     options = parser.parse_args()
-    if options.how == "worker":
-        work(options.cases, options.out)
+    if options.work_in:
+        work(options.work_in)
     else:
-        compare = on_devices if options.how == "devices" else on_workers
-        print(json.dumps(compare(options.cases)))
+        print(json.dumps(compare()))

@@ -11,27 +11,17 @@ SCRIPT = Path(__file__).with_name("replicas.py")
 BATCH, BATCHES, EPOCHS = 8, 10, 5
 
 
-def run(how):
-    result = subprocess.run([sys.executable, SCRIPT, how], capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def outcome():
+    """The cases of the script, on two virtual devices of one process and in two processes."""
+    result = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
 
-@pytest.fixture(scope="module")
-def on_devices():
-    """The cases of the script, on two virtual devices of one process."""
-    return run("devices")
-
-
-@pytest.fixture(scope="module")
-def on_workers():
-    """The cases of the script, in two processes."""
-    return run("workers")
-
-
-@pytest.fixture(params=["on_devices", "on_workers"])
-def cases(request):
-    return request.getfixturevalue(request.param)
+@pytest.fixture(params=["devices", "workers"])
+def cases(outcome, request):
+    return outcome[request.param]
 
 
 def test_two_replicas_end_in_the_weights_slots_and_logs_of_one(cases):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from fashion_gan.models.blocks import bend, residual
+from fashion_gan.models.blocks import bend, mapped, residual
 from fashion_gan.models.minibatch import MinibatchDeviation
 from fashion_gan.models.sizes import quarter
 
@@ -18,6 +18,7 @@ def resnet(
     width: int = 32,
     g_blocks: int = 4,
     d_blocks: int = 2,
+    mapping: int = 2,
 ) -> tuple[keras.Model, keras.Model]:
     """A small pair after R3GAN.
 
@@ -27,7 +28,9 @@ def resnet(
     full size would cost several times as much as all the others. Both halve or double the size,
     and the channels with it, until the smaller side is less than 8 or odd. Residual branches end
     in zeros at first, which takes the place of normalisation; sizes change by bilinear
-    interpolation and by means of 2 x 2. Both end in float32 under the mixed precision policies.
+    interpolation and by means of 2 x 2. The mapping and the output that is cut off at the limits
+    are those of `plain`; what is mapped becomes `width` channels of the smallest size, and these
+    as many as there are at that size. Both end in float32 under the mixed precision policies.
 
     Args:
         latent_dim: size of a latent vector.
@@ -36,6 +39,7 @@ def resnet(
         g_blocks: residual blocks of the generator at each size. They cost less than the
             discriminator's, which a step with penalties runs through several times as often.
         d_blocks: of the discriminator, likewise.
+        mapping: dense layers that a latent vector goes through first.
 
     Raises:
         ValueError: if the height or width of the images is no multiple of 4.
@@ -50,20 +54,21 @@ def resnet(
     while min(height, breadth) >> halvings >= 8 and not (height | breadth) >> halvings & 1:
         halvings += 1
     widths = [width * min(2**level, 4) for level in range(halvings)]
-    small = (height >> halvings, breadth >> halvings, widths[-1])
+    small = (height >> halvings, breadth >> halvings)
     head_dtype = keras.config.dtype_policy().variable_dtype
 
     latents = keras.Input((latent_dim,))
-    x = layers.Dense(small[0] * small[1] * small[2], kernel_initializer="he_normal")(latents)
-    x = layers.Reshape(small)(x)
+    x = mapped(latents, mapping)
+    x = layers.Dense(small[0] * small[1] * width, kernel_initializer="he_normal")(x)
+    x = _widen(layers.Reshape((*small, width))(x), widths[-1])
     for level in reversed(range(halvings)):
         if level < halvings - 1:
             x = layers.UpSampling2D(interpolation="bilinear")(_widen(x, widths[level]))
         for _ in range(g_blocks):
             x = residual(x)
-    x = layers.Conv2DTranspose(channels, 6, 2, padding="same", activation="tanh", dtype=head_dtype)(
-        bend(x)
-    )
+    x = layers.Conv2DTranspose(
+        channels, 6, 2, padding="same", activation="hard_tanh", dtype=head_dtype
+    )(bend(x))
     generator = keras.Model(latents, x, name="generator")
 
     images = keras.Input(image_shape)
@@ -74,7 +79,7 @@ def resnet(
         for _ in range(d_blocks):
             x = residual(x)
     x = MinibatchDeviation()(x)
-    x = layers.DepthwiseConv2D(small[:2])(bend(x))
+    x = layers.DepthwiseConv2D(small)(bend(x))
     logits = layers.Dense(1, dtype=head_dtype)(layers.Flatten()(x))
     return generator, keras.Model(images, logits, name="discriminator")
 
