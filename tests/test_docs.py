@@ -49,6 +49,18 @@ def test_the_python_of_a_page_runs_as_it_stands_there(name, tmp_path, monkeypatc
         assert names["images"].shape == (16, 28, 28, 1)
 
 
+def links(page):
+    targets = re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)", page.read_text())
+    return {one or other for one, other in targets if "://" not in one + other}
+
+
+def test_links_lead_somewhere_and_every_picture_is_shown():
+    pages = [ROOT / "README.md", *PAGES]
+    lead = {(page.parent / target).resolve() for page in pages for target in links(page)}
+    assert not [target for target in lead if not target.exists()]
+    assert set((ROOT / "docs/images").iterdir()) - lead == set()
+
+
 # Run before the first cell of the notebook: fewer images, and fewer samples to measure.
 FEWER = """
 import dataclasses
