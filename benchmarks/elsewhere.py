@@ -12,6 +12,9 @@ needs jax and numpy, and of jax some interfaces that may change (written for 0.1
 writes the networks of every fifth epoch, and epochs.jsonl with the losses and seconds of each.
 `judge` compares the saved epochs with the validation images. The optimisers' moments stay where the
 training was. Where files hold less, such as the average alone, `bring` scores what there is.
+
+docs/results/resnet-epochs.jsonl and resnet-judged.jsonl are epochs.jsonl of `export resnet FOLDER
+--epochs 60` and what `judge` wrote of its epochs 20, 30 and 60; `bring --epoch 30` made the run.
 """
 
 import argparse
@@ -257,6 +260,7 @@ def main():
     exporting = commands.add_parser("export", help="write what train needs; with TensorFlow")
     exporting.add_argument("preset", help="a name of fashion_gan.presets.PRESETS")
     exporting.add_argument("folder", type=Path, help="to be made")
+    exporting.add_argument("--epochs", type=int, help="to train; default the preset's")
     training = commands.add_parser("train", help="run it; with JAX")
     judging = commands.add_parser("judge", help="measure the saved epochs on validation images")
     bringing = commands.add_parser("bring", help="make a run of a saved epoch; with TensorFlow")
@@ -274,7 +278,9 @@ def main():
         from fashion_gan.presets import PRESETS
         from fashion_gan.registry import lookup
 
-        export(lookup(PRESETS, options.preset, "preset"), options.folder)
+        config = lookup(PRESETS, options.preset, "preset")
+        epochs = options.epochs or config.epochs
+        export(dataclasses.replace(config, epochs=epochs), options.folder)
         return
     out = options.out or options.folder / "out"
     if options.command == "train":

@@ -177,18 +177,6 @@ def length_table() -> str:
     )
 
 
-def diverged_sentence() -> str:
-    """How a training ended whose rates were too high."""
-    epochs = lines("resnet-diverged.jsonl")
-    lost = next(epoch for epoch in epochs if epoch["d_loss"] < epochs[0]["d_loss"] / 2)
-    return (
-        f"Of {len(epochs)} epochs on one {epochs[0]['device']}, the discriminator's loss began at "
-        f"{epochs[0]['d_loss']:.2f}, was {epochs[lost['epoch'] - 2]['d_loss']:.2f} in epoch "
-        f"{lost['epoch'] - 1}, {lost['d_loss']:.2f} in epoch {lost['epoch']}, and "
-        f"{epochs[lost['epoch']]['d_loss']:.2f} in the next: it had won for good.\n"
-    )
-
-
 def ablation_table() -> str:
     """What the book's dense pair reaches when one ingredient is taken away, the best first."""
     report = json.loads((RESULTS / "ablation.json").read_text())
@@ -264,7 +252,6 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/recipes.md": {
         "ablation.json": ablation_table,
         "resnet-judged.jsonl": length_table,
-        "resnet-diverged.jsonl": diverged_sentence,
     },
     "docs/limits.md": {"endurance.json": endurance_sentence},
     "docs/speed.md": speed_tables.TABLES,

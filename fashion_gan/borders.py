@@ -116,7 +116,10 @@ def labels_to_sample(labels: Any, count: int, num_classes: int | None) -> np.nda
     """Labels int32 `(count,)` for conditional networks; None for others."""
     if num_classes is None:
         if labels is not None:
-            raise ValueError("The generator takes no labels. Received: labels.")
+            raise ValueError(
+                "The generator takes no labels. Received: labels. Leave them out, or take a "
+                "conditional one, such as the pretrained resnet_conditional."
+            )
         return None
     if labels is None:
         return np.arange(count, dtype="int32") % num_classes
