@@ -1,6 +1,6 @@
 """Trains a preset where XLA runs and TensorFlow does not, such as a GPU that has JAX alone.
 
-    python benchmarks/elsewhere.py export resnet FOLDER      with TensorFlow, on any machine
+    python benchmarks/elsewhere.py export FOLDER --preset resnet     with TensorFlow, on any machine
     python benchmarks/elsewhere.py train FOLDER              with JAX, where the accelerator is
     python benchmarks/elsewhere.py bring FOLDER logs/resnet-42       with TensorFlow: a finished run
     python benchmarks/presets.py resnet                      measures and records that run
@@ -13,8 +13,16 @@ writes the networks of every fifth epoch, and epochs.jsonl with the losses and s
 `judge` compares the saved epochs with the validation images. The optimisers' moments stay where the
 training was. Where files hold less, such as the average alone, `bring` scores what there is.
 
-docs/results/resnet-epochs.jsonl and resnet-judged.jsonl are epochs.jsonl of `export resnet FOLDER
---epochs 60` and what `judge` wrote of its epochs 20, 30 and 60; `bring --epoch 30` made the run.
+docs/results/residual-trials.jsonl is the judged.jsonl of seven folders, one after the other:
+
+    export R  --preset resnet
+    export R1 --preset resnet --r1 1 --r2 1
+    export RQ --preset resnet --decay-epochs 0 --ema-decay 0.9999 --epochs 60
+    export RK --preset resnet --r1 1 --r2 1 --decay-epochs 0 --ema-decay 0.9999 --epochs 80
+    export C  --preset resnet_conditional
+    export CQ --preset resnet_conditional --r1 0.25 --r2 0.25
+    export CK --preset resnet_conditional --r1 0.25 --r2 0.25 --decay-epochs 0 \\
+              --ema-decay 0.9999 --epochs 60
 """
 
 import argparse
@@ -22,6 +30,7 @@ import dataclasses
 import gzip
 import json
 import re
+import statistics
 import time
 from pathlib import Path
 
@@ -218,6 +227,13 @@ def judge(folder, out):
     """Print how far samples of each saved epoch are from the validation images; judged.jsonl."""
     from fashion_gan import evaluate
 
+    epochs = [json.loads(line) for line in (out / "epochs.jsonl").read_text().splitlines()]
+    told_once = {
+        "config": json.loads((folder / "meta.json").read_text())["config"],
+        "device": epochs[0]["device"],
+        "compilation": epochs[0]["compilation"],
+        "seconds": statistics.median(epoch["seconds"] for epoch in epochs),
+    }
     protocol = evaluate.Protocol(count=5_000, bins=0)
     evaluator = evaluate.fashion_mnist(protocol, held_out="validation")
     told = ("frechet_distance", "coverage", "class_total_variation", "class_agreement")
@@ -225,7 +241,7 @@ def judge(folder, out):
         for name in sorted({path.stem.rpartition("-")[0] for path in out.glob("epoch-*.npz")}):
             scores = evaluator.judge(restored(folder, out, name))
             line = {"epoch": int(name.split("-")[1])} | {k: scores[k] for k in told if k in scores}
-            log.write(json.dumps(line) + "\n")
+            log.write(json.dumps(line | told_once) + "\n")
             print(" ".join(f"{k} {v:.4g}" for k, v in line.items()), flush=True)
 
 
@@ -240,7 +256,8 @@ def bring(folder, out, epoch, run):
     config = json.loads((folder / "meta.json").read_text())["config"] | {"epochs": len(epochs)}
     evaluator = evaluate.fashion_mnist(evaluate.FULL)
     scores = {"samples": evaluator.judge(gan)}
-    if saved(out, name).keys() >= set(places(gan.generator.variables, everything(gan))):
+    momentary = set(places(gan.generator.variables, everything(gan)))
+    if gan.average is not None and saved(out, name).keys() >= momentary:
         scores["raw"] = evaluator.judge(gan, raw=True)
     run.mkdir(parents=True)
     run_folder.write(run / run_folder.CONFIG, config)
@@ -258,9 +275,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     exporting = commands.add_parser("export", help="write what train needs; with TensorFlow")
-    exporting.add_argument("preset", help="a name of fashion_gan.presets.PRESETS")
     exporting.add_argument("folder", type=Path, help="to be made")
-    exporting.add_argument("--epochs", type=int, help="to train; default the preset's")
+    exporting.add_argument(
+        "settings", nargs=argparse.REMAINDER, help="--preset and others, as for fashion-gan train"
+    )
     training = commands.add_parser("train", help="run it; with JAX")
     judging = commands.add_parser("judge", help="measure the saved epochs on validation images")
     bringing = commands.add_parser("bring", help="make a run of a saved epoch; with TensorFlow")
@@ -275,12 +293,14 @@ def main():
     bringing.add_argument("--epoch", type=int, help="a saved one; default the last")
     options = parser.parse_args()
     if options.command == "export":
-        from fashion_gan.presets import PRESETS
-        from fashion_gan.registry import lookup
+        from fashion_gan import flags
+        from fashion_gan.parser import Parser
 
-        config = lookup(PRESETS, options.preset, "preset")
-        epochs = options.epochs or config.epochs
-        export(dataclasses.replace(config, epochs=epochs), options.folder)
+        settings = Parser(prog="elsewhere.py export FOLDER")
+        settings.add_argument("--preset", help="settings to begin with")
+        settings.set_defaults(resume=False)
+        flags.add_settings(settings)
+        export(flags.config_of(settings.parse_args(options.settings)), options.folder)
         return
     out = options.out or options.folder / "out"
     if options.command == "train":

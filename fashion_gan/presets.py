@@ -31,7 +31,16 @@ _CONVOLUTIONAL = replace(
     steps_per_execution=10,
 )
 
-_RESIDUAL = replace(_CONVOLUTIONAL, networks="resnet", r1=1.0, r2=1.0, ema_decay=0.9999)
+_RESIDUAL = replace(
+    _CONVOLUTIONAL,
+    networks="resnet",
+    g_learning_rate=2e-4,
+    d_learning_rate=4e-4,
+    decay_from=13,
+    decay_epochs=13,
+    decay_to=0.05,
+    epochs=26,
+)
 
 PRESETS: dict[str, Config] = {
     "dense": _BOOK,
@@ -70,21 +79,8 @@ PRESETS: dict[str, Config] = {
         batch_size=64,
         epochs=20,
     ),
-    "resnet": replace(
-        _RESIDUAL,
-        width=80,
-        g_learning_rate=2e-4,
-        d_learning_rate=4e-4,
-        epochs=30,
-    ),
-    "resnet_conditional": replace(
-        _RESIDUAL,
-        conditional=True,
-        width=48,
-        g_learning_rate=3e-4,
-        d_learning_rate=6e-4,
-        epochs=20,
-    ),
+    "resnet": replace(_RESIDUAL, width=80, r1=0.25, r2=0.25),
+    "resnet_conditional": replace(_RESIDUAL, conditional=True, width=72, r1=1.0, r2=1.0),
 }
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -41,6 +42,27 @@ def test_what_is_packed_is_the_sampling_generator(make_gan, tmp_path, monkeypatc
     loaded = pretrained.load_pretrained("mine", tmp_path)
     np.testing.assert_allclose(loaded.sample(5, seed=1), gan.sample(5, seed=1), atol=2e-3)
     assert np.abs(loaded.sample(5, seed=1) - gan.sample(5, seed=1, raw=True)).max() > 5e-3
+
+
+def test_weights_are_rounded_as_by_bfloat16_and_take_less_room(tmp_path):
+    run, gan = tmp_path / "run", assembly.build(Config())
+    run.mkdir()
+    gan.save(run / "model.keras")
+    run_folder.write(run / "config.json", {})
+    run_folder.write(run / "scores.json", {})
+    pretrained.pack(run, "mine", tmp_path)
+    packed = pretrained.load_pretrained("mine", tmp_path).generator.get_weights()
+    for before, after in zip(gan.generator.get_weights(), packed, strict=True):
+        expected = before.astype(ml_dtypes.bfloat16).astype("float32")
+        np.testing.assert_allclose(
+            after, expected, rtol=0, atol=2**-25
+        )  # half of the smallest step
+    assert (tmp_path / "mine.npz").stat().st_size < 2 * gan.generator.count_params() * 0.9
+
+
+def test_four_generators_take_less_than_12_megabytes():
+    names = ("dense_modern", "dcgan_modern", "resnet", "resnet_conditional")
+    assert sum((pretrained.FOLDER / f"{name}.npz").stat().st_size for name in names) < 12_000_000
 
 
 def test_another_file_is_not_taken_for_it(tmp_path):
