@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from fashion_gan import GAN, models, penalties
+from fashion_gan import GAN, evaluate, models, penalties, run
 from fashion_gan.assembly import build
 from fashion_gan.callbacks import Backup
 from fashion_gan.data import make_dataset
@@ -251,14 +251,22 @@ def test_an_execution_is_one_program_of_static_shapes_that_asks_the_host_for_not
         assert word not in text, word
 
 
-def test_what_is_exported_to_other_runtimes_is_the_whole_state(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
-    import elsewhere
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The module of benchmarks/, a config that it exported, and the folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
+        import elsewhere
+    config = dataclasses.replace(PRESETS["dense_modern"], epochs=2)
+    folder = tmp_path_factory.mktemp("exported")
+    elsewhere.export(config, folder)
+    return elsewhere, config, folder
 
-    config = dataclasses.replace(PRESETS["dense_modern"], epochs=1)
-    elsewhere.export(config, tmp_path)
-    meta = json.loads((tmp_path / "meta.json").read_text())
-    state, twins = elsewhere.saved(tmp_path, "state"), meta["twins"]
+
+def test_what_is_exported_to_other_runtimes_is_the_whole_state(exported, tmp_path):
+    elsewhere, config, folder = exported
+    meta = json.loads((folder / "meta.json").read_text())
+    state, twins = elsewhere.saved(folder, "state"), meta["twins"]
     variables = elsewhere.everything(build(config))
     assert sorted([*state, *map(int, twins)]) == list(range(len(variables)))
     for i, variable in enumerate(variables):
@@ -269,9 +277,39 @@ def test_what_is_exported_to_other_runtimes_is_the_whole_state(tmp_path, monkeyp
 
     moved = {i: np.asarray(variables[i]) + 1 for i in meta["networks"]}
     elsewhere.save(tmp_path / "epoch-0001", moved)
-    back = elsewhere.everything(elsewhere.restored(tmp_path, tmp_path, "epoch-0001"))
+    back = elsewhere.everything(elsewhere.restored(folder, tmp_path, "epoch-0001"))
     for i, array in moved.items():
         np.testing.assert_array_equal(back[i], array)
+
+
+def test_what_was_trained_elsewhere_comes_back_as_a_run_with_scores_of_what_came(
+    exported, tmp_path, monkeypatch
+):
+    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    monkeypatch.setattr(evaluate, "FULL", small)
+    elsewhere, config, exports = exported
+    gan = build(config)
+    variables = elsewhere.everything(gan)
+    average, generator = (
+        {i: np.asarray(variables[i]) for i in elsewhere.places(network.variables, variables)}
+        for network in (gan.average, gan.generator)
+    )
+    average = {i: array * 1.5 for i, array in average.items()}
+    losses = {"epoch": 1, "seconds": 2.0, "compilation": 3.0, "device": "another"}
+    (tmp_path / "epochs.jsonl").write_text(2 * (json.dumps(losses) + "\n"))
+    for epoch, came in enumerate((average, average | generator), start=1):
+        elsewhere.save(tmp_path / f"epoch-{epoch:04d}", came)
+        folder = tmp_path / f"run-{epoch}"
+        elsewhere.bring(exports, tmp_path, epoch, folder)
+        scores = json.loads((folder / "scores.json").read_text())["scores"]
+        assert set(scores) == ({"samples"} if epoch == 1 else {"samples", "raw"})
+        assert json.loads((folder / "config.json").read_text())["epochs"] == epoch
+        assert json.loads((folder / "seconds.json").read_text()) == 3 + 2 * epoch
+        back = run.load(folder)
+        for network, sent in ((back.average, average), (back.generator, generator)):
+            for array, weight in zip(sent.values(), network.get_weights(), strict=True):
+                np.testing.assert_array_equal(weight, array)
+    assert scores["samples"]["frechet_distance"] != scores["raw"]["frechet_distance"]
 
 
 def test_the_images_are_kept_once_for_all_who_train_on_them():

@@ -9,7 +9,7 @@ SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 
 def test_a_run_killed_at_a_random_moment_ends_in_the_same_bits():
     result = subprocess.run(
-        [sys.executable, SCRIPT, "--kills", "1", "--epochs", "6"], capture_output=True, text=True
+        [sys.executable, SCRIPT, "--kills", "1", "--epochs", "4"], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("1 kills, and the same bits\n")

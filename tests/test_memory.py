@@ -19,7 +19,7 @@ gan.compile()
 images = np.random.default_rng(0).random((64, 8, 8, 1), dtype="float32")
 with tempfile.TemporaryDirectory() as folder:
     grid = callbacks.ImageGrid(folder, count=16)
-    gan.fit(images, batch_size=8, epochs=200, callbacks=[grid, Memory()], verbose=0)
+    gan.fit(images, batch_size=64, epochs=200, callbacks=[grid, Memory()], verbose=0)
 """
 
 

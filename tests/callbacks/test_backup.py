@@ -82,6 +82,20 @@ def uninterrupted(tmp_path_factory):
     return train(tmp_path_factory.mktemp("uninterrupted"))
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folder of a run that was stopped after 25 batches, with a backup of each."""
+    folder = tmp_path_factory.mktemp("stopped")
+    train(folder, stop_at=25)
+    return folder
+
+
+@pytest.fixture
+def run(stopped, tmp_path):
+    """A copy of that folder, to be damaged."""
+    return shutil.copytree(stopped, tmp_path / "run")
+
+
 @pytest.mark.parametrize("seconds", [-1.0, 1e9], ids=["each batch", "each epoch"])
 def test_a_run_stopped_five_times_ends_in_the_same_bits(tmp_path, uninterrupted, seconds):
     for stop_at, seed in ((1, 5), (7, 5), (11, 5), (25, 5), (43, 7)):
@@ -99,57 +113,51 @@ def test_a_partial_last_execution_is_resumed_exactly(tmp_path):
     assert wanted[0][0][1] == EPOCHS * BATCHES
 
 
-def test_a_resumed_epoch_begun_with_other_executions_is_refused(tmp_path):
-    train(tmp_path, stop_at=4)
-    with pytest.raises(ValueError, match="4 batches .* no multiple of steps_per_execution=3"):
-        train(tmp_path, steps_per_execution=3)
+def test_a_resumed_epoch_begun_with_other_executions_is_refused(run):
+    with pytest.raises(ValueError, match="3 batches .* no multiple of steps_per_execution=2"):
+        train(run, steps_per_execution=2)
 
 
-def test_the_result_depends_on_the_backup_being_read(tmp_path, uninterrupted):
-    train(tmp_path, stop_at=25)
-    shutil.rmtree(tmp_path / "backup")
-    result = train(tmp_path, seed=99)
+def test_the_result_depends_on_the_backup_being_read(run, uninterrupted):
+    shutil.rmtree(run / "backup")
+    result = train(run, seed=99)
     assert not np.array_equal(result[0][1], uninterrupted[0][1])
 
 
 @pytest.mark.parametrize("size", [0, 1, 0.5, -1])
 def test_a_truncated_backup_falls_back_to_the_one_before_and_costs_nothing(
-    tmp_path, uninterrupted, size
+    run, uninterrupted, size
 ):
-    train(tmp_path, stop_at=25)
-    newest = max((tmp_path / "backup").iterdir())
+    newest = max((run / "backup").iterdir())
     file = newest / "state.weights.h5"
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * size) if size == 0.5 else size])
     with pytest.warns(UserWarning, match=f"{newest.name} is broken .*SHA-256.* before it"):
-        result = train(tmp_path, seed=99)
+        result = train(run, seed=99)
     assert_same(result, uninterrupted)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"epoch": 1}'])
-def test_a_torn_position_falls_back_likewise(tmp_path, uninterrupted, content):
-    train(tmp_path, stop_at=25)
-    (max((tmp_path / "backup").iterdir()) / "position.json").write_text(content)
+def test_a_torn_position_falls_back_likewise(run, uninterrupted, content):
+    (max((run / "backup").iterdir()) / "position.json").write_text(content)
     with pytest.warns(UserWarning, match="is broken"):
-        assert_same(train(tmp_path, seed=99), uninterrupted)
+        assert_same(train(run, seed=99), uninterrupted)
 
 
-def test_without_any_sound_backup_training_does_not_begin_anew_in_silence(tmp_path):
-    train(tmp_path, stop_at=25)
-    for file in (tmp_path / "backup").glob("*/position.json"):
+def test_without_any_sound_backup_training_does_not_begin_anew_in_silence(run):
+    for file in (run / "backup").glob("*/position.json"):
         file.write_text("")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match="No backup in .* can be read. Delete the folder"):
-            train(tmp_path)
+            train(run)
 
 
 @pytest.mark.parametrize("call", ["write_text", "rename", "mkdir"])
 def test_a_disk_that_fails_ends_the_run_with_the_backup_before_intact(
-    tmp_path, uninterrupted, monkeypatch, call
+    run, uninterrupted, monkeypatch, call
 ):
-    train(tmp_path, stop_at=20)
-    before = sorted(p.name for p in (tmp_path / "backup").iterdir())
+    before = sorted(p.name for p in (run / "backup").iterdir())
 
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
@@ -161,11 +169,11 @@ def test_a_disk_that_fails_ends_the_run_with_the_backup_before_intact(
             gan.fit(
                 data.make_dataset(IMAGES, batch_size=4, seed=1),
                 epochs=EPOCHS,
-                callbacks=[Backup(tmp_path / "backup", -1.0)],
+                callbacks=[Backup(run / "backup", -1.0)],
                 verbose=0,
             )
-    assert sorted(p.name for p in (tmp_path / "backup").iterdir()) == before
-    assert_same(train(tmp_path, seed=99), uninterrupted)
+    assert sorted(p.name for p in (run / "backup").iterdir()) == before
+    assert_same(train(run, seed=99), uninterrupted)
 
 
 def test_two_backups_are_kept(tmp_path):
