@@ -19,7 +19,8 @@ help:  ## this list
 setup: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(BASE_PYTHON) -m venv .venv
-	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# What is imported is compiled then; compiling all of it here would take a minute.
+	$(PYTHON) -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
 
 data: setup  ## Fashion-MNIST: found or downloaded, or else unpacked from Debian's package into .data/

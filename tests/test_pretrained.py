@@ -54,9 +54,8 @@ def test_weights_are_rounded_as_by_bfloat16_and_take_less_room(tmp_path):
     packed = pretrained.load_pretrained("mine", tmp_path).generator.get_weights()
     for before, after in zip(gan.generator.get_weights(), packed, strict=True):
         expected = before.astype(ml_dtypes.bfloat16).astype("float32")
-        np.testing.assert_allclose(
-            after, expected, rtol=0, atol=2**-25
-        )  # half of the smallest step
+        half_of_the_smallest_step = 2**-25
+        np.testing.assert_allclose(after, expected, rtol=0, atol=half_of_the_smallest_step)
     assert (tmp_path / "mine.npz").stat().st_size < 2 * gan.generator.count_params() * 0.9
 
 
