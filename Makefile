@@ -19,8 +19,8 @@ help:  ## this list
 setup: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(BASE_PYTHON) -m venv .venv
-	@# What is imported is compiled then; compiling all of it here would take a minute.
 	$(PYTHON) -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	-$(PYTHON) -m compileall -qq -j 0 .venv/lib  # on all cores; pip takes one
 	@touch $@
 
 data: setup  ## Fashion-MNIST: found or downloaded, or else unpacked from Debian's package into .data/
