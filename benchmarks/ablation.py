@@ -20,6 +20,8 @@ from pathlib import Path
 
 from processes import ask, machine
 
+from fashion_gan.files import write_json
+
 RESULTS = Path(__file__).parent.parent / "docs/results/ablation.json"
 EPOCHS = 100
 VARIANTS = {
@@ -76,4 +78,4 @@ if __name__ == "__main__":
             flush=True,
         )
         report["variants"] = {name: made[name] for name in VARIANTS if name in made}
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(options.out, report)

@@ -21,6 +21,7 @@ from snapshots import build
 
 from fashion_gan import data, features, metrics, runtime
 from fashion_gan.callbacks import ModeCollapseMonitor
+from fashion_gan.files import write_json
 
 RESULTS = Path(__file__).parent.parent / "docs/results/alarm-dense.json"
 SEED, EPOCHS, PATIENCE = 42, 50, 2
@@ -88,4 +89,4 @@ if __name__ == "__main__":
     again = parser.parse_args().judge
     results = json.loads(RESULTS.read_text()) if again else train()
     results |= {mode: judge(results["epochs"], mode) for mode in LIMITS}
-    RESULTS.write_text(json.dumps(results) + "\n")
+    write_json(RESULTS, results, indent=None)

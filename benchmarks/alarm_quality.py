@@ -14,7 +14,6 @@ makes docs/alarm.md. Rerun it when the classifier changes.
 import argparse
 import dataclasses
 import itertools
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from alarm_cases import Case
 from snapshots import FOLDER, Snapshots
 
 from fashion_gan import data, features, images, metrics, run, runtime
+from fashion_gan.files import write_json
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results/alarm.json"
@@ -202,7 +202,7 @@ def main(trainings: list[str]) -> None:
         "grey": len(found) - len(cases),
         **modes,
     }
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    write_json(RESULTS, results)
     write_thresholds(modes)
     for mode in FITTED:
         print(mode, modes[mode]["thresholds"], modes[mode]["reported"])

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from processes import ask, machine
 
+from fashion_gan.files import write_json
+
 RESULTS = Path(__file__).parent.parent / "docs/results/convolutions.json"
 VARIANTS = {
     "as it is": {},
@@ -185,4 +187,4 @@ if __name__ == "__main__":
         print(json.dumps(check_products() if "check" in request else measure(**request)))
     else:
         report = run_all(options.only or list(VARIANTS), options.rounds, options.steps)
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(options.out, report)

@@ -37,6 +37,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fashion_gan.files import atomic_write, write_json
+
 ROOT = Path(__file__).parent.parent
 PART = 12 << 20  # bytes of state in a file, so that the files can be sent about
 
@@ -114,7 +116,7 @@ def export(config, folder):
     np.savez_compressed(folder / "orders.npz", orders=np.stack(orders))
     state = {i: v.numpy() for i, v in enumerate(variables) if i not in meta["twins"]}
     save(folder / "state", state)
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+    write_json(folder / "meta.json", meta)
 
 
 def compiled(program):
@@ -261,13 +263,13 @@ def bring(folder, out, epoch, run):
     if gan.average is not None and saved(out, name).keys() >= momentary:
         scores["raw"] = evaluator.judge(gan, raw=True)
     run.mkdir(parents=True)
-    run_folder.write(run / run_folder.CONFIG, config)
-    run_folder.write(run / "versions.json", runtime.versions())
-    run_folder.write(run / run_folder.SCORES, evaluator.record(scores))
+    write_json(run / run_folder.CONFIG, config)
+    write_json(run / "versions.json", runtime.versions())
+    write_json(run / run_folder.SCORES, evaluator.record(scores))
     seconds = epochs[0]["compilation"] + sum(epoch["seconds"] for epoch in epochs)
-    run_folder.write(run / "seconds.json", seconds)
-    run_folder.write(run / "device.json", epochs[0]["device"])
-    with run_folder.whole(run / run_folder.MODEL) as partial:
+    write_json(run / "seconds.json", seconds)
+    write_json(run / "device.json", epochs[0]["device"])
+    with atomic_write(run / run_folder.MODEL) as partial:
         gan.save(partial)
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 
 from processes import machine
 
+from fashion_gan.files import unique_dir, write_json
+
 RESULTS = Path(__file__).parent.parent / "docs/results/endurance.json"
 WORKERS = 5
 NAME = "short"
@@ -39,11 +41,10 @@ def make_images(folder):
 
 def train_some(images, parent, seeds, jit_compile="auto"):
     """A training for each seed, in a new folder below `parent`; yields the folders."""
-    from fashion_gan import run, run_folder
+    from fashion_gan import run
     from fashion_gan.config import Config
 
     for seed in seeds:
-        folder = run_folder.new_folder(parent, NAME)
         config = Config(
             data=str(images),
             seed=seed,
@@ -53,8 +54,9 @@ def train_some(images, parent, seeds, jit_compile="auto"):
             alarm="off",
             jit_compile=jit_compile,
         )
-        run.train(config, folder, verbose=0, final=False)
-        yield folder
+        with unique_dir(parent, NAME) as folder:
+            run.train(config, folder, verbose=0, final=False)
+            yield folder
 
 
 def in_one_process(count, jit_compile):
@@ -169,4 +171,4 @@ if __name__ == "__main__":
         }
         print(json.dumps(result, indent=1))
         if (options.runs, options.folders) == (300, 50):
-            RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+            write_json(RESULTS, result)

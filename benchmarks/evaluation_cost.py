@@ -13,6 +13,8 @@ from typing import Any
 
 from processes import machine
 
+from fashion_gan.files import write_json
+
 RESULT = Path(__file__).parent.parent / "docs/results/evaluation-cost.json"
 EPOCHS = 9
 
@@ -74,7 +76,7 @@ def main() -> None:
         "real_side_seconds": real_side,
         "protocol_seconds": protocol,
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(RESULT, result)
     print(json.dumps(result, indent=1))
 
 

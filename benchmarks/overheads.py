@@ -19,6 +19,8 @@ from pathlib import Path
 
 from processes import ask, machine
 
+from fashion_gan.files import write_json
+
 RESULTS = Path(__file__).parent.parent / "docs/results/overheads.json"
 TURNS = 9  # of each variant in a process
 EPOCHS = 12  # of a run that is ended after half of them
@@ -161,4 +163,4 @@ if __name__ == "__main__":
         else:
             print(json.dumps(measure_epochs(**request)))
     else:
-        options.out.write_text(json.dumps(run_all(options.rounds), indent=1) + "\n")
+        write_json(options.out, run_all(options.rounds))

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from processes import ask, machine
 
+from fashion_gan.files import write_json
+
 DOCS = Path(__file__).parent.parent / "docs"
 RESULTS = DOCS / "results/precision.json"
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -131,5 +133,5 @@ if __name__ == "__main__":
         print(json.dumps(measure(*json.loads(options.child))))
     else:
         if not options.table:
-            RESULTS.write_text(json.dumps(run_all(), indent=1) + "\n")
+            write_json(RESULTS, run_all())
         (DOCS / "precision.md").write_text(table(json.loads(RESULTS.read_text())))

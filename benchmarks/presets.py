@@ -17,6 +17,8 @@ from pathlib import Path
 
 from processes import machine
 
+from fashion_gan.files import write_json
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results/presets.json"
 IMAGES = ROOT / "docs/images"
@@ -37,7 +39,7 @@ def trained(name, seed, logs):
             run.train(config, folder, resume=True, verbose=2)
         finally:
             if (folder / "config.json").exists():
-                clock.write_text(json.dumps(before + time.perf_counter() - start))
+                write_json(clock, before + time.perf_counter() - start)
     return folder, json.loads(clock.read_text()) if clock.exists() else None
 
 
@@ -94,4 +96,4 @@ if __name__ == "__main__":
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[name] = {**results.get(name, {}), **made}
         ordered = {name: results[name] for name in PRESETS if name in results}
-        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
+        write_json(RESULTS, ordered)

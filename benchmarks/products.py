@@ -15,6 +15,8 @@ from pathlib import Path
 
 from processes import ask, machine
 
+from fashion_gan.files import write_json
+
 RESULTS = Path(__file__).parent.parent / "docs/results/products.json"
 BATCH, STEPS = 32, 100
 FLAGS = {
@@ -116,4 +118,4 @@ if __name__ == "__main__":
             said = f"[{turn + 1}/{options.rounds}] {name}: {measured['ms']:.3f} ms"
             print(said, file=sys.stderr, flush=True)
     report = {"machine": machine(), "flops": measured["flops"], "flags": FLAGS, "ms": times}
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_json(options.out, report)

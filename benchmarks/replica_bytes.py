@@ -20,6 +20,8 @@ import sys
 import time
 from pathlib import Path
 
+from fashion_gan.files import write_json
+
 DOCS = Path(__file__).parent.parent / "docs"
 RESULTS, PAGE = DOCS / "results/replica-bytes.json", DOCS / "many-devices.md"
 START, END = "<!-- from docs/results/replica-bytes.json -->\n", "<!-- end -->"
@@ -201,5 +203,5 @@ if __name__ == "__main__":
         print(json.dumps(train(options.child[0], int(options.child[1]))))
     else:
         if not options.table:
-            RESULTS.write_text(json.dumps(run_all(), indent=1) + "\n")
+            write_json(RESULTS, run_all())
         PAGE.write_text(page())

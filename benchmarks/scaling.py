@@ -17,6 +17,8 @@ from pathlib import Path
 
 from processes import ask, machine
 
+from fashion_gan.files import write_json
+
 DOCS = Path(__file__).parent.parent / "docs"
 SECONDS = 2.0
 BASE = {"pair": "dense", "batch_size": 32, "size": 28, "width": 1.0, "replicas": 1, "xla": "auto"}
@@ -235,7 +237,7 @@ if __name__ == "__main__":
     if not options.chart:
         report = run_all(options.only or list(SWEEPS), options.rounds)
         results.parent.mkdir(parents=True, exist_ok=True)
-        results.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(results, report)
     report = json.loads(results.read_text())
     if set(report["results"]) == set(SWEEPS):
         (options.out / "images").mkdir(exist_ok=True)

@@ -11,13 +11,13 @@ so they can be rerun with another classifier, without training.
 import argparse
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from fashion_gan import GAN, assembly, data, models
+from fashion_gan.files import atomic_write
 from fashion_gan.presets import PRESETS
 
 FOLDER = Path(__file__).parent.parent / "logs/snapshots"
@@ -60,10 +60,8 @@ class Recorder(keras.callbacks.Callback):
             self.arrays[f"{len(self.entries):03d}_{index:02d}"] = weight
         self.entries.append({"epoch": epoch, "steps": self.model.steps, "logs": numbers})
         text = json.dumps({**self.head, "latent_dim": self.model.latent_dim, "at": self.entries})
-        partial = self.path.with_name(f".{self.path.name}")
-        with partial.open("wb") as file:
-            np.savez(file, about=np.array(text), **self.arrays)
-        os.replace(partial, self.path)
+        with atomic_write(self.path) as partial:
+            np.savez(partial, about=np.array(text), **self.arrays)
 
 
 class Snapshots:

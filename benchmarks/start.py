@@ -7,7 +7,6 @@ execution; they take turns. Writes docs/results/start.json.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ import time
 from pathlib import Path
 
 from processes import machine
+
+from fashion_gan.files import write_json
 
 RESULTS = Path(__file__).parent.parent / "docs/results/start.json"
 COMMANDS = {
@@ -64,4 +65,4 @@ if __name__ == "__main__":
             subprocess.run(command, check=True, capture_output=True)
             seconds[name].append(time.perf_counter() - start)
             print(f"{name}: {seconds[name][-1]:.2f} s", file=sys.stderr, flush=True)
-    options.out.write_text(json.dumps({"machine": machine(), "seconds": seconds}, indent=1) + "\n")
+    write_json(options.out, {"machine": machine(), "seconds": seconds})

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from fashion_gan import run_folder
 from fashion_gan.evaluate import Evaluator
+from fashion_gan.files import write_json
 from fashion_gan.training import is_chief
 
 __all__ = ["MetricEvaluation", "slug"]
@@ -80,7 +80,7 @@ class MetricEvaluation(keras.callbacks.Callback):
             scores["raw"] = self.final.judge(self.model, raw=True)
         self.final_record = self.final.record(scores)
         if self.final_file is not None:
-            run_folder.write(self.final_file, self.final_record)
+            write_json(self.final_file, self.final_record)
 
 
 def _numbers(name: str, value: Any) -> dict[str, float]:

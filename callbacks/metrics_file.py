@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from fashion_gan.files import atomic_write
 from fashion_gan.training import is_chief
 
 __all__ = ["MetricsFile"]
@@ -21,7 +22,7 @@ class MetricsFile(keras.callbacks.Callback):
     writes.
 
     Args:
-        path: of the file; its folder must exist.
+        path: of the file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -37,9 +38,8 @@ class MetricsFile(keras.callbacks.Callback):
         """Keep the lines of the epochs before the first one of this run."""
         if not self._begun and is_chief(self.model.distribute_strategy):
             lines = self.path.read_text().splitlines()[:epoch] if self.path.exists() else []
-            partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-            partial.write_text("".join(line + "\n" for line in lines))
-            os.replace(partial, self.path)
+            with atomic_write(self.path) as partial:
+                partial.write_text("".join(line + "\n" for line in lines))
             self._begun = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fashion_gan.files import atomic_write, write_json
 from fashion_gan.images import to_uint8, with_channels
 from fashion_gan.metrics import (
     LABELLED,
@@ -176,9 +177,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         for old in sorted(self._memories, key=int)[:-_STATES]:
             del self._memories[old]
         if self.state_file is not None and is_chief(self.model.distribute_strategy):
-            partial = self.state_file.with_name(f".{self.state_file.name}")
-            partial.write_text(json.dumps(self._memories))
-            os.replace(partial, self.state_file)
+            write_json(self.state_file, self._memories, indent=None)
 
     def _evaluate(self, epochs: int, logs: dict[str, Any]) -> None:
         self.signs = self._memory.complete(self._measured(), logs, self.count, self.window)
@@ -227,10 +226,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
     def _keep(self) -> None:
         self._healthy = [variable.numpy() for variable in self._variables()]
         if self._healthy_file is not None and is_chief(self.model.distribute_strategy):
-            partial = self._healthy_file.with_name(f".{self._healthy_file.name}")
-            with partial.open("wb") as file:
-                np.savez(file, *self._healthy)
-            os.replace(partial, self._healthy_file)
+            with atomic_write(self._healthy_file) as partial:
+                np.savez(partial, *self._healthy)
 
     def _restore(self) -> None:
         """Go back and on with other latents; stop where that is impossible or was done enough."""

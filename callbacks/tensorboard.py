@@ -13,6 +13,7 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.plugins.hparams import summary_v2 as hparams_v2
 
+from fashion_gan.files import atomic_write
 from fashion_gan.training import is_chief
 
 __all__ = ["TensorBoard"]
@@ -138,8 +139,6 @@ def _rewind(path: Path, epoch: int, steps: int) -> None:
     except tf.errors.DataLossError:  # the last record was cut off when the process was killed
         dropped += 1
     if dropped:
-        partial = path.with_name(f".partial-{path.name}")
-        with tf.io.TFRecordWriter(str(partial)) as writer:
+        with atomic_write(path) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
             for record in kept:
                 writer.write(record)
-        os.replace(partial, path)

@@ -22,6 +22,8 @@ from typing import Any
 
 import speed_tables
 
+from fashion_gan.files import write_json
+
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
 EPOCHS = (1, 5, 10, 20, 30, 40, 50)
@@ -325,7 +327,7 @@ def take(runs: list[Path]) -> None:
         )
         for run in runs
     }
-    (RESULTS / "dense-seeds.json").write_text(json.dumps(records, indent=1) + "\n")
+    write_json(RESULTS / "dense-seeds.json", records)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fashion_gan.files import atomic_write
 from fashion_gan.registry import ending
 
 __all__ = ["animate"]
@@ -61,9 +62,7 @@ def animate(
         with Image.open(file) as image:
             size = (image.width * scale, image.height * scale)
             frames.append(image.resize(size, Image.Resampling.NEAREST))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{os.getpid()}-{out.name}")
-    try:
+    with atomic_write(out) as partial:
         frames[0].save(
             partial,
             save_all=True,
@@ -71,9 +70,6 @@ def animate(
             duration=[1000 / frames_per_second] * (len(frames) - 1) + [2000],
             loop=0,
         )
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
     return len(frames)
 
 

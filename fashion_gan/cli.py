@@ -9,9 +9,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from fashion_gan import flags, run_folder, runs
+from fashion_gan import flags, runs
 from fashion_gan._version import __version__
 from fashion_gan.benchmark import command
+from fashion_gan.files import atomic_write, create_dir_or_undo, unique_dir
 from fashion_gan.parser import Parser, frames_per_second, natural, port, positive, seconds
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import ending
@@ -60,7 +61,7 @@ def _train(options: argparse.Namespace) -> None:
         where = (options.run, options.data_dir, options.devices, options.resume)
         print("\n".join(run.summary(config, *where)))
         return
-    new = run_folder.new_folder("logs", options.preset or flags.PRESET)
+    new = unique_dir("logs", options.preset or flags.PRESET)
     with nullcontext(options.run) if options.run else new as folder:
         everywhere = " on all workers" if workers() else ""
         options.on_interrupt = (
@@ -95,7 +96,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.out:
         ending(options.out, (), folder=True)
     # Made first, rather than to fail at the end.
-    with run_folder.made(options.out) if options.out else nullcontext():
+    with create_dir_or_undo(options.out) if options.out else nullcontext():
         _judge(options)
 
 
@@ -180,7 +181,7 @@ def _compare(options: argparse.Namespace) -> None:
     else:
         show(*runs.tables(compared, compared=True))
     if options.out:
-        with run_folder.whole(options.out) as partial:
+        with atomic_write(options.out) as partial:
             partial.write_text(runs.page(compared), encoding="utf-8")
         print(f"Settings, scores, curves and grids side by side: {options.out}", file=sys.stderr)
 

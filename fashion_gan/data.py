@@ -9,7 +9,6 @@ import math
 import os
 import socket
 import struct
-import tempfile
 import threading
 import zlib
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fashion_gan.files import atomic_write
 from fashion_gan.pipeline import make_dataset
 
 __all__ = ["CLASS_NAMES", "Split", "find", "load", "make_dataset", "read_idx"]
@@ -181,18 +181,16 @@ def _download(place: Path) -> None:
     """Downloads what `place` lacks; each file is moved to its name once its content is verified."""
     import keras
 
-    place.mkdir(parents=True, exist_ok=True)
-    private = tempfile.TemporaryDirectory(prefix=".download-", dir=place.resolve())
-    with _DOWNLOADING, private as folder:
+    with _DOWNLOADING:
         timeout = socket.getdefaulttimeout()
         socket.setdefaulttimeout(_TIMEOUT)  # get_file has no timeout of its own
         try:
             for name in _missing(place):
                 url = f"{_BASE_URL}/{name}.gz"
-                file = keras.utils.get_file(f"{name}.gz", url, cache_subdir=folder)
-                if fault := _differs(name, _content(file)):
-                    raise ValueError(f"{name}.gz {fault}")
-                os.replace(file, place / f"{name}.gz")
+                with atomic_write(place.resolve() / f"{name}.gz") as partial:
+                    keras.utils.get_file(partial.name, url, cache_subdir=partial.parent)
+                    if fault := _differs(name, _content(partial)):
+                        raise ValueError(f"{name}.gz {fault}")
         finally:
             socket.setdefaulttimeout(timeout)
 

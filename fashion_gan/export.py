@@ -4,14 +4,14 @@ import contextlib
 import importlib.util
 import io
 import os
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from fashion_gan import run_folder, runtime
+from fashion_gan import runtime
+from fashion_gan.files import atomic_write, write_json
 from fashion_gan.gan import GAN
 from fashion_gan.registry import ending, lookup
 
@@ -72,18 +72,13 @@ def export(
     if gan.num_classes is not None:
         signature = [[*signature, keras.InputSpec(shape=(None,), dtype="int32", name="labels")]]
     with (
-        run_folder.whole(out) as partial,
+        atomic_write(out) as partial,
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # Keras and tf2onnx use what NumPy will not have for long
-        shutil.rmtree(partial, ignore_errors=True)
-        # Keras takes the format of a file by its ending as well.
-        written = partial.with_name(f"{partial.name}{suffix}") if suffix else partial
-        generator.export(written, format=keras_format, input_signature=signature, verbose=False)
-        if written != partial:
-            os.replace(written, partial)
-    run_folder.write(
+        generator.export(partial, format=keras_format, input_signature=signature, verbose=False)
+    write_json(
         card,
         {
             "inputs": {

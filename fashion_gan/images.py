@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fashion_gan.files import atomic_write
+
 __all__ = ["read_arrays", "read_images", "tile", "to_uint8", "with_channels", "write_png"]
 
 
@@ -174,9 +176,9 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
-    """Write a uint8 `(h, w, 1)` or `(h, w, 3)` as PNG into an existing folder.
+    """Writes a uint8 `(height, width, 1)` or `(height, width, 3)` image as a PNG file.
 
-    The file appears complete or not at all: it is renamed into place, over an older one.
+    The file appears complete or not at all. An older one is replaced.
 
     Raises:
         TypeError: if `image` is not uint8.
@@ -193,10 +195,5 @@ def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
             "Expected an image of shape (height, width, 1) or (height, width, 3). "
             f"Received: image.shape={image.shape}."
         )
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with atomic_write(path) as partial:
         partial.write_bytes(tf.io.encode_png(image).numpy())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

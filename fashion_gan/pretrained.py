@@ -15,6 +15,7 @@ import numpy as np
 
 from fashion_gan import assembly, run, run_folder
 from fashion_gan.config import Config
+from fashion_gan.files import atomic_write
 from fashion_gan.gan import GAN
 from fashion_gan.registry import lookup
 
@@ -74,14 +75,16 @@ def pack(folder: str | os.PathLike[str], name: str, into: str | os.PathLike[str]
     weights: dict[str, Any] = {
         f"{i:02d}": _rounded(w) for i, w in enumerate(generator.get_weights())
     }
-    np.savez_compressed(path, **weights)
+    with atomic_write(path) as partial:
+        np.savez_compressed(partial, **weights)
     card = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "config": dataclasses.asdict(run_folder.read_config(folder)),
         "record": json.loads((Path(folder) / "scores.json").read_text()),
     }
     content = json.dumps({**cards(into), name: card}, indent=1, sort_keys=True)
-    (into / _CARDS).write_text(content + "\n")
+    with atomic_write(into / _CARDS) as partial:
+        partial.write_text(content + "\n")
 
 
 def _rounded(weights: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fashion_gan import metrics
+from fashion_gan.files import atomic_write
 from fashion_gan.metrics import PCA, Bins, Manifold
 
 __all__ = ["RealSide", "cache_folder", "components", "measure", "pixels", "remembered"]
@@ -94,11 +95,8 @@ def remembered(
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         side = make()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with partial.open("wb") as file:
-            np.savez(file, **dict(_flat(side)))
-        os.replace(partial, path)
+        with atomic_write(path) as partial:
+            np.savez(partial, **dict(_flat(side)))
     except OSError:
         pass
     return side

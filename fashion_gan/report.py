@@ -20,6 +20,7 @@ from fashion_gan import (
     run_folder,
 )
 from fashion_gan.evaluate import Evaluator, Protocol
+from fashion_gan.files import write_json
 from fashion_gan.source import check, config_of, gan_of, is_known
 
 __all__ = ["classes_picture", "closest_picture", "judge", "tables", "write"]
@@ -133,7 +134,7 @@ def write(
     """Write `scores.json`, `classes.png` and `closest.png` into a folder, made when needed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    run_folder.write(folder / run_folder.SCORES, result)
+    write_json(folder / run_folder.SCORES, result)
     if evaluator.class_names is not None:
         images.write_png(folder / "classes.png", classes_picture(samples, evaluator))
     images.write_png(folder / "closest.png", closest_picture(samples, evaluator))

@@ -26,6 +26,7 @@ from fashion_gan.callbacks import (
     TensorBoard,
 )
 from fashion_gan.config import Config
+from fashion_gan.files import atomic_write, write_json
 from fashion_gan.gan import GAN
 from fashion_gan.registry import ending
 from fashion_gan.training import check_agreement, is_chief
@@ -99,10 +100,10 @@ def train(
         if chief:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(run_folder.occupied(folder))
-            run_folder.write(folder / run_folder.CONFIG, dataclasses.asdict(config))
-            run_folder.write(folder / _VERSIONS, runtime.versions())
+            write_json(folder / run_folder.CONFIG, dataclasses.asdict(config))
+            write_json(folder / _VERSIONS, runtime.versions())
             if config.data:
-                run_folder.write(folder / _DATA, _fingerprint(split))
+                write_json(folder / _DATA, _fingerprint(split))
             if verbose:
                 print(gan.xla, flush=True)
         gan.fit(
@@ -129,7 +130,7 @@ def train(
             ],
         )
         if chief:
-            with run_folder.whole(folder / run_folder.MODEL) as partial:
+            with atomic_write(folder / run_folder.MODEL) as partial:
                 gan.save(partial)
         check_agreement(strategy, "the steps they made", gan.steps)  # the others wait for the chief
         return gan
@@ -203,8 +204,8 @@ def sample(
         by_class = gan.num_classes if labels is None else None
         images.write_png(out, images.tile(pictures, by_class, invert=pictures.shape[-1] == 1))
     elif kind == ".npy":
-        with run_folder.whole(out) as partial, partial.open("wb") as file:
-            np.save(file, pictures)
+        with atomic_write(out) as partial:
+            np.save(partial, pictures)
     else:
         out.mkdir(exist_ok=True)
         for index, picture in enumerate(pictures):

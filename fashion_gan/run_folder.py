@@ -5,9 +5,8 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from fashion_gan.config import Config
 
@@ -27,12 +26,8 @@ __all__ = [
     "differences",
     "is_run",
     "is_running",
-    "made",
-    "new_folder",
     "occupied",
     "read_config",
-    "whole",
-    "write",
 ]
 
 CONFIG, MODEL, METRICS = "config.json", "model.keras", "metrics.jsonl"
@@ -59,24 +54,6 @@ def read_config(folder: str | os.PathLike[str], default: Config | None = None) -
         return Config.from_dict(dict(json.loads(path.read_text())))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is no config of a run: {error}") from error
-
-
-@contextmanager
-def new_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
-    """Make `parent/name`, or `parent/name-2` and so on if it is taken; drop it if still empty."""
-    number = 1
-    while True:
-        folder = Path(parent) / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-            break
-        except FileExistsError:
-            number += 1
-    try:
-        yield folder
-    finally:
-        with suppress(OSError):  # it holds a run
-            folder.rmdir()
 
 
 def check_free(folder: Path, config: Config, resume: bool) -> None:
@@ -175,34 +152,3 @@ def is_running(folder: str | os.PathLike[str]) -> bool:
         except OSError:
             return False
     return False
-
-
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON so that the file is never half written."""
-    with whole(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n")
-
-
-@contextmanager
-def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` once it is written."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    yield partial
-    os.replace(partial, path)
-
-
-@contextmanager
-def made(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """A folder to write to in the end; if that fails and nothing is in it, it was never there."""
-    folder = Path(folder)
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            for path in new:
-                path.rmdir()
-        raise

@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fashion_gan.files import is_partial
+
 __all__ = ["in_words", "show", "show_warning"]
 
 _WIDTH = 200  # of a pipe or file, in characters
@@ -24,13 +26,12 @@ def in_words(error: Exception, out: str | None = None) -> str:
 
     Args:
         error: to be told of.
-        out: what was to be written, if anything; a file that was to be renamed to it, once it were
-            whole, is told of by this name.
+        out: Path that was to be written, if any. It replaces a temporary path in the message.
     """
     if not isinstance(error, OSError) or error.filename is None:
         return " ".join(str(error).split())
     place = Path(str(error.filename2 or error.filename))
-    if out and place.name.startswith("."):
+    if out and is_partial(place):
         place = Path(out)
     return f"{place} cannot be opened or made ({error.strerror}). Name another place."
 

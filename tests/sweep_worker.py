@@ -11,6 +11,7 @@ import time
 
 from fashion_gan import run_folder, sweep
 from fashion_gan.config import Config
+from fashion_gan.files import write_json
 
 SPACE = {"r1": [0.0, 1.0, 2.0], "loss": ["hinge", "minimax"]}
 SEEDS = (1, 2)
@@ -27,7 +28,7 @@ def train(config, folder, watch, seconds=0.0):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / run_folder.METRICS
     done = len(path.read_text().splitlines()) if path.exists() else 0
-    run_folder.write(folder / run_folder.CONFIG, dataclasses.asdict(config))
+    write_json(folder / run_folder.CONFIG, dataclasses.asdict(config))
     for epoch in range(done + 1, config.epochs + 1):
         time.sleep(seconds)
         logs = {"epoch": epoch, "frechet_distance": distance(config, epoch)}
@@ -37,7 +38,7 @@ def train(config, folder, watch, seconds=0.0):
             break
     (folder / run_folder.MODEL).touch()
     lost = config.r1 == 0 and config.loss == "hinge"
-    run_folder.write(folder / run_folder.MONITOR, {"4": {"said": ["vanished: Bag"] * lost}})
+    write_json(folder / run_folder.MONITOR, {"4": {"said": ["vanished: Bag"] * lost}})
 
 
 if __name__ == "__main__":

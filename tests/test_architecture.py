@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 # An arrow may point to an earlier floor, or within a package.
 FLOORS = [
+    {"files"},
     {"_version", "registry", "metrics", "images", "latents", "svg", "terminal"} | {"parser"},
     {
         "animation",
@@ -113,6 +114,12 @@ def test_packages_and_folders_agree_and_callbacks_is_one_folder():
     assert packages == folders | {"fashion_gan.callbacks"}
     assert (ROOT / "fashion_gan/callbacks").resolve() == ROOT / "callbacks"
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_only_files_replaces_a_path():
+    assert [str(p) for p in MODULES if "os.replace" in (ROOT / p).read_text()] == [
+        "fashion_gan/files.py"
+    ]
 
 
 def test_no_file_outgrows_one_idea():

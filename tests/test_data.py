@@ -253,7 +253,7 @@ def test_downloads_at_the_same_time_do_not_harm_each_other(server, home):
 
     def meanwhile():  # another process, seen from here: its files appear, its folder is at work
         store(home, server.files)
-        (home / ".download-other").mkdir()
+        (home / ".partial-other").mkdir()
         return body
 
     server.answers[path] = (status, length, meanwhile)
@@ -264,7 +264,7 @@ def test_downloads_at_the_same_time_do_not_harm_each_other(server, home):
         thread.join()
     assert found == [home] * 4
     assert sorted(p.name for p in home.iterdir()) == sorted(
-        [".download-other", *(f"{name}.gz" for name in NAMES)]
+        [".partial-other", *(f"{name}.gz" for name in NAMES)]
     )
     for name in NAMES:
         assert gzip.decompress((home / f"{name}.gz").read_bytes()) == server.files[name]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import images
 from fashion_gan.images import tile, to_uint8, with_channels, write_png
 
 
@@ -165,29 +164,6 @@ def test_a_png_holds_the_pixels_and_replaces_an_older_one(tmp_path, channels):
     assert data.startswith(b"\x89PNG")
     np.testing.assert_array_equal(tf.io.decode_png(data).numpy(), picture)
     assert os.listdir(tmp_path) == ["picture.png"]
-
-
-@pytest.mark.parametrize("fails", ["write_bytes", "replace"])
-def test_a_png_that_fails_halfway_leaves_the_older_one_and_no_litter(tmp_path, monkeypatch, fails):
-    path = tmp_path / "picture.png"
-    path.write_text("older")
-
-    def full(*args):
-        raise OSError("disk full")
-
-    def half(self, data):
-        with open(self, "wb") as file:
-            file.write(data[:8])
-        full()
-
-    if fails == "replace":
-        monkeypatch.setattr(images.os, "replace", full)
-    else:
-        monkeypatch.setattr(images.Path, "write_bytes", half)
-    with pytest.raises(OSError, match="disk full"):
-        write_png(path, some_images(7, 5, 1))
-    assert os.listdir(tmp_path) == ["picture.png"]
-    assert path.read_text() == "older"
 
 
 def test_only_pictures_of_bytes_are_written(tmp_path):

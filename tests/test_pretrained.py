@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import fashion_gan
-from fashion_gan import assembly, cli, features, pretrained, run_folder
+from fashion_gan import assembly, cli, features, pretrained
 from fashion_gan.config import Config
+from fashion_gan.files import write_json
 
 
 @pytest.mark.parametrize("name", pretrained.cards())
@@ -36,8 +37,8 @@ def test_what_is_packed_is_the_sampling_generator(make_gan, tmp_path, monkeypatc
     gan.fit(np.random.default_rng(0).random((64, 28, 28, 1)), batch_size=32, verbose=0)
     (tmp_path / "run").mkdir()
     gan.save(tmp_path / "run/model.keras")
-    run_folder.write(tmp_path / "run/config.json", {"ema_decay": 0.5, "epochs": 1})
-    run_folder.write(tmp_path / "run/scores.json", {"scores": {}})
+    write_json(tmp_path / "run/config.json", {"ema_decay": 0.5, "epochs": 1})
+    write_json(tmp_path / "run/scores.json", {"scores": {}})
     pretrained.pack(tmp_path / "run", "mine", tmp_path)
     loaded = pretrained.load_pretrained("mine", tmp_path)
     np.testing.assert_allclose(loaded.sample(5, seed=1), gan.sample(5, seed=1), atol=2e-3)
@@ -48,8 +49,8 @@ def test_weights_are_rounded_as_by_bfloat16_and_take_less_room(tmp_path):
     run, gan = tmp_path / "run", assembly.build(Config())
     run.mkdir()
     gan.save(run / "model.keras")
-    run_folder.write(run / "config.json", {})
-    run_folder.write(run / "scores.json", {})
+    write_json(run / "config.json", {})
+    write_json(run / "scores.json", {})
     pretrained.pack(run, "mine", tmp_path)
     packed = pretrained.load_pretrained("mine", tmp_path).generator.get_weights()
     for before, after in zip(gan.generator.get_weights(), packed, strict=True):

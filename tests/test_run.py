@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -264,17 +263,6 @@ def test_wrong_use_is_answered_in_one_line_and_status_2(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_was_there_or_holds_something_outlives_a_failure(tmp_path):
-    (tmp_path / "old").mkdir()
-    for folder in ("old", "old/new", "old/full/of"):
-        with pytest.raises(ZeroDivisionError), run_folder.made(tmp_path / folder):
-            assert (tmp_path / folder).is_dir()
-            if "full" in folder:
-                (tmp_path / "old/full/file").touch()
-            1 / 0  # noqa: B018
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "full", "old"]
-
-
 def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
     assert main(["train", "--dry-run", "--run", str(tmp_path / "x"), "--epochs", "7"]) == 0
     out = capsys.readouterr().out
@@ -282,14 +270,6 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
     assert "7 epochs of 1,718 steps" in out
     assert "XLA is on: on the CPU" in out
     assert not (tmp_path / "x").exists()
-
-
-def test_default_run_folders_never_collide_and_stay_only_if_something_is_in_them(tmp_path):
-    with ExitStack() as held:
-        made = [held.enter_context(run_folder.new_folder(tmp_path, "dense")) for _ in range(3)]
-        assert [folder.name for folder in made] == ["dense", "dense-2", "dense-3"]
-        (made[1] / "config.json").touch()
-    assert [folder.exists() for folder in made] == [False, True, False]
 
 
 def test_a_training_that_cannot_begin_leaves_no_folder(tmp_path, monkeypatch, capsys):

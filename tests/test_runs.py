@@ -13,6 +13,7 @@ import pytest
 from fashion_gan import presets, run_folder, runs, svg
 from fashion_gan.cli import main
 from fashion_gan.config import Config
+from fashion_gan.files import write_json
 from fashion_gan.presets import PRESETS
 
 CALM = {"50": {"said": []}}
@@ -22,13 +23,13 @@ LOST = {"49": {"said": []}, "50": {"said": ["vanished: Bag", "vanished: Coat"]}}
 def make_run(folder, config=PRESETS["dense"], epochs=50, monitor=CALM, model=True, count=None):
     """A run folder as `run.train` leaves it, without the training."""
     folder.mkdir(parents=True)
-    run_folder.write(folder / "config.json", dataclasses.asdict(config))
+    write_json(folder / "config.json", dataclasses.asdict(config))
     lines = [
         {"epoch": e, "d_loss": 1 / e, "frechet_distance": 100.0 - e, "missing_classes": 3.0}
         for e in range(1, epochs + 1)
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    run_folder.write(folder / "monitor.json", monitor)
+    write_json(folder / "monitor.json", monitor)
     if model:
         (folder / "model.keras").write_bytes(b"")
     if count:
@@ -36,7 +37,7 @@ def make_run(folder, config=PRESETS["dense"], epochs=50, monitor=CALM, model=Tru
         scores = {"frechet_distance": 7.5, "coverage": 0.75, "class_shares": shares}
         scores["missing_classes"] = ["Bag"]
         record = {"protocol": {"count": count}, "scores": {"samples": scores, "raw": {}}}
-        run_folder.write(folder / "scores.json", record)
+        write_json(folder / "scores.json", record)
     return folder
 
 

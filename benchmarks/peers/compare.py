@@ -22,6 +22,8 @@ import numpy as np
 from check import child, differences, lacking
 from one import LEFT_OUT, PEERS
 
+from fashion_gan.files import write_json
+
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 PAIRS = ("dense", "dcgan")
@@ -79,7 +81,7 @@ if __name__ == "__main__":
         report = json.loads(options.out.read_text()) if options.out.exists() else {}
 
         def keep(results, pair=pair, report=report):
-            options.out.write_text(json.dumps({**report, pair: results}, indent=1) + "\n")
+            write_json(options.out, {**report, pair: results})
 
         settings = (options.rounds, options.seconds, options.check_steps)
         run_pair(pair, names, *settings, keep)

@@ -4,8 +4,9 @@ import argparse
 import json
 import sys
 
-from fashion_gan import flags, run_folder
+from fashion_gan import flags
 from fashion_gan.benchmark import VARIANTS, chart, compare, table
+from fashion_gan.files import atomic_write
 from fashion_gan.parser import positive
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import ending
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"floor: share of {best:.0f} GFLOP/s, the rate of the machine's best matrix product")
         print("start: from the command to the first result; MiB: peak memory, host + device")
     if options.chart:
-        with run_folder.whole(options.chart) as partial:
+        with atomic_write(options.chart) as partial:
             partial.write_text(chart(report))
     if failed := [f"{r['preset']}, {r['variant']}" for r in report["results"] if "error" in r]:
         raise ValueError(f"{'; '.join(failed)} failed. The lines above, or --json, say why.")

@@ -7,8 +7,9 @@ import sys
 import warnings
 from pathlib import Path
 
-from fashion_gan import flags, run_folder, sweep
+from fashion_gan import flags, sweep
 from fashion_gan.config import Config
+from fashion_gan.files import atomic_write
 from fashion_gan.parser import positive
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import ending, lookup
@@ -121,7 +122,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         show(sweep.table(found))
     if options.chart:
-        with run_folder.whole(Path(options.chart)) as partial:
+        with atomic_write(options.chart) as partial:
             partial.write_text(sweep.chart(found))
         print(f"The distances as bars: {options.chart}", file=sys.stderr)
 
