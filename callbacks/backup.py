@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from fashion_gan.files import flush
 from fashion_gan.training import check_agreement, is_chief
 
 __all__ = ["Backup"]
@@ -130,10 +131,10 @@ class Backup(keras.callbacks.Callback):
             }
             (partial / _POSITION).write_text(json.dumps(position))
             for path in (partial / _STATE, partial / _POSITION, partial):
-                _flush(path)
+                flush(path)
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
-            _flush(self.folder)
+            flush(self.folder)
             for old in self._backups()[2:]:
                 shutil.rmtree(old, ignore_errors=True)
         except (OSError, RuntimeError) as error:  # h5py raises either on a full disk
@@ -181,11 +182,3 @@ class Backup(keras.callbacks.Callback):
     def _backups(self) -> list[Path]:
         """The newest first."""
         return sorted(self.folder.glob("epoch_*_batch_*"), reverse=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_write", "create_dir_or_undo", "is_partial", "unique_dir", "write_json"]
+__all__ = ["atomic_write", "create_dir_or_undo", "flush", "is_partial", "unique_dir", "write_json"]
 
 _PREFIX = ".partial-"
 
@@ -39,13 +39,36 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial = scratch / f"partial{path.suffix.lower()}"
         yield partial
         if partial.is_file():
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
+            flush(partial)
         os.replace(partial, path)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     scratch.rmdir()
+
+
+def flush(path: Path) -> None:
+    """Flushes a file or the entries of a folder to the disk.
+
+    A folder that cannot be opened or flushed is left to the system: Windows opens no folder, and
+    some network disks flush none.
+
+    Args:
+        path: File or folder to flush.
+
+    Raises:
+        OSError: If a file cannot be flushed.
+    """
+    if not path.is_dir():
+        with path.open("rb+") as file:  # Windows flushes only what is open for writing
+            os.fsync(file.fileno())
+        return
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def is_partial(path: Path) -> bool:

@@ -1,10 +1,12 @@
 """Backups: training that was stopped anywhere ends as if it had not been."""
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -226,3 +228,49 @@ def test_keras_own_backup_and_restore_resumes_exactly_too(tmp_path, uninterrupte
     part(36, seed=6)
     for a, b in zip(part(None, seed=7), uninterrupted[0], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_backup_is_saved_when_folders_cannot_be_flushed(tmp_path, monkeypatch, uninterrupted):
+    # As on Windows, which opens no folder and flushes only what is open for writing.
+    flushed, open_path, fsync = set(), os.open, os.fsync
+
+    def open_files_only(path, *args, **kwargs):
+        if os.path.isdir(path) and not kwargs:  # shutil.rmtree gives dir_fd, but not on Windows
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_path(path, *args, **kwargs)
+
+    def fsync_writable_only(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(9, "Bad file descriptor")
+        flushed.add(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "open", open_files_only)
+    monkeypatch.setattr(os, "fsync", fsync_writable_only)
+    train(tmp_path, stop_at=7)
+    assert flushed >= {"state.weights.h5", "position.json"}
+    assert_same(train(tmp_path, seed=99), uninterrupted)
+
+
+def test_backup_is_not_saved_when_a_file_cannot_be_flushed(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    gan = make_gan()
+    with pytest.raises(OSError, match="could not be saved .*Input/output error"):
+        gan.fit(IMAGES, verbose=0, callbacks=[Backup(tmp_path, -1.0)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_backup_flushes_its_folder_where_that_is_possible(tmp_path, monkeypatch):
+    flushed, fsync = [], os.fsync
+
+    def note(descriptor):
+        flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    make_gan().fit(IMAGES, verbose=0, callbacks=[Backup(tmp_path)])
+    assert flushed[-1] == str(tmp_path)
+    assert flushed[-2] == str(tmp_path / ".partial")
