@@ -4,7 +4,8 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any
+
+from PIL import Image
 
 from fashion_gan.files import atomic_write
 from fashion_gan.registry import ending
@@ -35,7 +36,6 @@ def animate(
 
     Raises:
         FileNotFoundError: if there are fewer than two such images.
-        ImportError: without Pillow, which the extra `animation` brings.
         ValueError: for another ending, numbers out of range, or more than 2**28 pixels in
             all frames together.
     """
@@ -52,11 +52,7 @@ def animate(
         raise FileNotFoundError(
             f"A film needs at least two of epoch_0000.png, … in {folder}. Found {len(files)}."
         )
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError('Films need Pillow: pip install "fashion-gan[animation]".') from error
-    _check_pixels(files, scale, Image)
+    _check_pixels(files, scale)
     frames = []
     for file in files:
         with Image.open(file) as image:
@@ -73,11 +69,11 @@ def animate(
     return len(frames)
 
 
-def _check_pixels(files: list[Path], scale: int, pillow: Any) -> None:
+def _check_pixels(files: list[Path], scale: int) -> None:
     """Refuse a film that would fill the memory; only the heads of the images are read."""
     pixels = 0
     for file in files:
-        with pillow.open(file) as image:
+        with Image.open(file) as image:
             pixels += image.width * image.height
     if pixels * scale**2 > _PIXELS:
         raise ValueError(

@@ -250,12 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a new folder of PNG; "
         "an older file is replaced (default RUN-samples.png)",
     )
-    film = _command(
-        commands,
-        "animate",
-        _animate,
-        "make a film of a run's grids, epoch by epoch (extra: animation)",
-    )
+    film = _command(commands, "animate", _animate, "make a film of a run's grids, epoch by epoch")
     film.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
     film.add_argument(
         "--out",

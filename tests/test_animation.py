@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fashion_gan.animation import animate
 from fashion_gan.images import write_png
-
-image = pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def folder(tmp_path):
 def test_it_has_a_frame_for_each_epoch_in_order(folder, suffix):
     out = folder / f"films/run.{suffix}"
     assert animate(folder, out, frames_per_second=4, scale=3) == 4
-    with image.open(out) as film:
+    with Image.open(out) as film:
         shades, times = [], []
         for frame in range(film.n_frames):
             film.seek(frame)

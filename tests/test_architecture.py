@@ -1,7 +1,9 @@
 """The house: which module may import which, what is public, what is packaged."""
 
 import ast
+import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,20 @@ def test_packages_and_folders_agree_and_callbacks_is_one_folder():
     assert packages == folders | {"fashion_gan.callbacks"}
     assert (ROOT / "fashion_gan/callbacks").resolve() == ROOT / "callbacks"
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_every_extra_adds_a_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [re.match(r"[\w-]+", requirement)[0] for requirement in project["dependencies"]]
+    required = {
+        re.match(r"[\w-]+", requirement)[0].lower()
+        for name in names
+        for requirement in [name, *(metadata.requires(name) or [])]
+        if "extra ==" not in requirement
+    }
+    assert "pillow" in required
+    for extra, requirements in project["optional-dependencies"].items():
+        assert {re.match(r"[\w-]+(\[.*\])?", r)[0] for r in requirements} - required, extra
 
 
 def test_only_files_replaces_a_path():

@@ -141,7 +141,7 @@ def test_what_a_newcomer_must_know_is_said(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     commands = " ".join(capsys.readouterr().out.split())
-    for extra in ("animation", "explore", "export", "sweep"):
+    for extra in ("explore", "export", "sweep"):
         assert f'".[{extra}]"' in readme and f": {extra})" in commands, extra
     least = own_images.LEAST
     assert f"fewer than {least} images" in (ROOT / "docs/own-images.md").read_text()

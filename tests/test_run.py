@@ -106,7 +106,6 @@ def test_weight_decay_shrinks_weights_without_a_gradient():
 
 
 def test_a_film_of_a_run(folder, tmp_path, capsys):
-    pytest.importorskip("PIL")
     out = tmp_path / "film.gif"
     assert main(["animate", str(folder), "--out", str(out), "--fps", "2"]) == 0
     assert "epochs" in capsys.readouterr().out and out.exists()
