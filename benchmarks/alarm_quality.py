@@ -6,7 +6,7 @@
     python benchmarks/alarm_quality.py                 # about 5 minutes of one core
     python benchmarks/alarm_quality.py logs/dense logs/snapshots/*.npz   # or these trainings
 
-Thresholds are chosen on one half of the cases and written into fashion_gan/metrics/diagnosis.py;
+Thresholds are chosen on one half of the cases and written to fashion_gan/metrics/thresholds.json;
 the other half says how good they are. Writes docs/results/alarm.json, from which alarm_page.py
 makes docs/alarm.md. Rerun it when the classifier changes.
 """
@@ -14,7 +14,6 @@ makes docs/alarm.md. Rerun it when the classifier changes.
 import argparse
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from fashion_gan.files import write_json
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results/alarm.json"
-CODE = ROOT / "fashion_gan/metrics/diagnosis.py"
+THRESHOLDS = ROOT / "fashion_gan/metrics/thresholds.json"
 REFERENCES, LABELLING = 5_000, 10_000
 FALSE_ALARMS = 0.02
 GRIDS = {
@@ -159,15 +158,10 @@ def judge(
 
 
 def write_thresholds(modes: dict) -> None:
-    """Put the chosen thresholds into the code."""
-    text = CODE.read_text()
-    for mode, constant in (("labelled", "LABELLED"), ("unlabelled", "UNLABELLED")):
-        chosen = dict(modes[mode]["thresholds"])
-        if mode == "unlabelled":
-            chosen["dominant"] = 1.0
-        listed = ", ".join(f"{name}={value}" for name, value in chosen.items())
-        text = re.sub(rf"^{constant} = .*$", f"{constant} = Thresholds({listed})", text, flags=re.M)
-    CODE.write_text(text)
+    """Writes the chosen thresholds to the file that the library reads."""
+    chosen = {mode: dict(modes[mode]["thresholds"]) for mode in FITTED}
+    chosen["unlabelled"]["dominant"] = 1.0
+    write_json(THRESHOLDS, chosen)
 
 
 def main(trainings: list[str]) -> None:

@@ -22,7 +22,11 @@ main(["--version"])
 def main(folder: str) -> None:
     (wheel,) = Path(folder).glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    wanted = {"fashion_gan/py.typed", "fashion_gan/callbacks/image_grid.py"}
+    wanted = {
+        "fashion_gan/py.typed",
+        "fashion_gan/callbacks/image_grid.py",
+        "fashion_gan/metrics/thresholds.json",
+    }
     if not wanted <= set(names):
         raise SystemExit(f"{wheel} lacks {sorted(wanted - set(names))}.")
     if strays := [name for name in names if not name.startswith("fashion_gan")]:

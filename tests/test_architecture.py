@@ -118,6 +118,18 @@ def test_packages_and_folders_agree_and_callbacks_is_one_folder():
     assert not list((ROOT / "tests").rglob("__init__.py"))
 
 
+def test_every_data_file_is_packaged():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (patterns,) = project["tool"]["setuptools"]["package-data"].values()
+    packaged = {path for pattern in patterns for path in (ROOT / "fashion_gan").glob(pattern)}
+    files = {
+        path
+        for path in (ROOT / "fashion_gan").rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert files == packaged
+
+
 def test_every_extra_adds_a_package():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = [re.match(r"[\w-]+", requirement)[0] for requirement in project["dependencies"]]

@@ -1,14 +1,16 @@
 """From signs to findings: what is wrong with a training, in plain words, and what helps."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from fashion_gan.metrics.reference import Signs
 
-__all__ = ["LABELLED", "UNLABELLED", "Finding", "Thresholds", "diagnose"]
+__all__ = ["LABELLED", "UNLABELLED", "Finding", "Thresholds", "diagnose", "read_thresholds"]
 
 _LISTED = 10  # classes in a text; all are in `Finding.classes`
 _BALANCE = "lower learning rates, R1 and R2 penalties or an EMA of the generator"
@@ -64,9 +66,42 @@ class Thresholds:
     blind_gap: float = 0.1
 
 
-# Both lines are written by benchmarks/alarm_quality.py.
-LABELLED = Thresholds(vanished=0.38, vanished_nearby=0.72, dominant=0.11, diversity=0.45)
-UNLABELLED = Thresholds(vanished=0.26, imbalance=0.08, diversity=0.35, dominant=1.0)
+def read_thresholds(path: Path) -> dict[str, Thresholds]:
+    """Reads the thresholds with and without labels from a JSON file.
+
+    Args:
+        path: File `{"labelled": {"vanished": 0.38, …}, "unlabelled": {…}}`, which
+            `benchmarks/alarm_quality.py` writes. A threshold that it leaves out has its default.
+
+    Returns:
+        Thresholds by mode, `"labelled"` and `"unlabelled"`.
+
+    Raises:
+        ValueError: If the file holds anything else.
+    """
+    known = {field.name for field in dataclasses.fields(Thresholds)}
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict) or content.keys() != {"labelled", "unlabelled"}:
+            raise ValueError(json.dumps(content))
+        for mode, values in content.items():
+            if not isinstance(values, dict):
+                raise ValueError(f"{mode} thresholds {values!r}")
+            if unknown := values.keys() - known:
+                raise ValueError(f"{mode} thresholds {sorted(unknown)}")
+            for name, value in values.items():
+                if type(value) not in (int, float) or not 0 <= value < float("inf"):
+                    raise ValueError(f"{mode} threshold {name}={value!r}")
+    except ValueError as error:
+        raise ValueError(
+            f'Expected {path} to hold finite thresholds of at least 0 for "labelled" and '
+            f'"unlabelled". Received: {error}. Install the package again.'
+        ) from error
+    return {mode: Thresholds(**values) for mode, values in content.items()}
+
+
+_FITTED = read_thresholds(Path(__file__).parent / "thresholds.json")
+LABELLED, UNLABELLED = _FITTED["labelled"], _FITTED["unlabelled"]
 
 
 @dataclass(frozen=True)

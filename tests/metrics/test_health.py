@@ -1,6 +1,7 @@
 """Signs of health, and what is found by them: every number on a case with a known answer."""
 
 import dataclasses
+import importlib
 import importlib.util
 import json
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fashion_gan import metrics
 from fashion_gan.metrics import (
     LABELLED,
     UNLABELLED,
@@ -24,6 +26,7 @@ from fashion_gan.metrics import (
     sampling_noise,
     spread,
 )
+from fashion_gan.metrics.diagnosis import read_thresholds
 
 ROOT = Path(__file__).parent.parent.parent
 LIMITS = Thresholds()
@@ -336,6 +339,48 @@ def test_the_thresholds_are_those_that_were_fitted_and_measured(mode, limits):
     assert results["reported"]["false_alarms"] <= 0.02
     assert results["reported"]["detection"] >= {"labelled": 0.95, "unlabelled": 0.84}[mode]
     assert results["reported"]["collapsed"] + results["reported"]["healthy"] >= 100
+
+
+def test_read_thresholds_fills_in_the_defaults(tmp_path):
+    path = tmp_path / "thresholds.json"
+    path.write_text('{"labelled": {"vanished": 0.5, "dominant": 1}, "unlabelled": {}}')
+    limits = read_thresholds(path)
+    assert limits == {"labelled": Thresholds(vanished=0.5, dominant=1), "unlabelled": Thresholds()}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "Received: []. Install"),
+        ('{"labelled": {}}', 'Received: {"labelled": {}}. Install'),
+        ('{"labelled": {}, "unlabelled": {}, "other": {}}', '"other": {}}. Install'),
+        ('{"labelled": [], "unlabelled": {}}', "labelled thresholds []"),
+        ('{"labelled": {"vanish": 1}, "unlabelled": {}}', "labelled thresholds ['vanish']"),
+        ('{"labelled": {}, "unlabelled": {"won": "1"}}', "unlabelled threshold won='1'"),
+        ('{"labelled": {}, "unlabelled": {"won": true}}', "unlabelled threshold won=True"),
+        ('{"labelled": {}, "unlabelled": {"won": NaN}}', "unlabelled threshold won=nan"),
+        ('{"labelled": {}, "unlabelled": {"won": Infinity}}', "unlabelled threshold won=inf"),
+        ('{"labelled": {}, "unlabelled": {"won": -1}}', "unlabelled threshold won=-1"),
+    ],
+)
+def test_read_thresholds_raises_when_the_file_holds_anything_else(tmp_path, content, message):
+    path = tmp_path / "thresholds.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"Expected .*json to hold .* Install") as caught:
+        read_thresholds(path)
+    assert message in str(caught.value)
+
+
+def test_the_benchmark_writes_the_thresholds_that_the_library_reads(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    quality = importlib.import_module("alarm_quality")
+    assert Path(metrics.__file__).parent / "thresholds.json" == quality.THRESHOLDS
+    committed = quality.THRESHOLDS.read_text()
+    monkeypatch.setattr(quality, "THRESHOLDS", tmp_path / "thresholds.json")
+    quality.write_thresholds(json.loads((ROOT / "docs/results/alarm.json").read_text()))
+    assert quality.THRESHOLDS.read_text() == committed
+    assert read_thresholds(quality.THRESHOLDS) == {"labelled": LABELLED, "unlabelled": UNLABELLED}
 
 
 def test_the_page_is_made_from_the_committed_results():
