@@ -15,7 +15,10 @@ __all__ = ["build", "check_names"]
 
 
 def build(config: Config, split: data.Split | None = None) -> GAN:
-    """The compiled GAN of a config, with fresh weights; sets seeds and precision.
+    """Builds and compiles the GAN of a config.
+
+    The seed of the config determines its weights. The random generators of Python, NumPy and
+    TensorFlow and the global dtype policy stay as they are.
 
     Args:
         config: what to build.
@@ -35,7 +38,32 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
             "sub-folder for each class, or add labels to the file."
         )
     check_names(config)
-    runtime.prepare(config.seed, config.precision)
+    with runtime.build_scope(config.seed, config.precision):
+        return _compiled(config, shape, num_images, names)
+
+
+def check_names(config: Config) -> None:
+    """Raise ValueError, which names the setting, unless a config's names stand for something."""
+    lookup(models.MODELS, config.networks, "networks")
+    lookup(LOSSES, config.loss, "loss")
+    for setting in ("g_optimizer", "d_optimizer"):
+        name = getattr(config, setting)
+        try:
+            keras.optimizers.get(name)
+        except (KeyError, TypeError, ValueError) as error:  # the first two for its base classes
+            known = {kind.lower() for kind in dir(keras.optimizers)} - {name}
+            raise ValueError(
+                "Expected the name of an optimiser of Keras, such as adam. "
+                f"Received: {setting}={name!r}.{suggestion(name, known)}"
+            ) from error
+
+
+def _compiled(
+    config: Config,
+    shape: tuple[int, ...],
+    num_images: int,
+    names: tuple[str, ...] | None,
+) -> GAN:
     generator, discriminator = models.build(
         config.networks,
         latent_dim=config.latent_dim,
@@ -63,22 +91,6 @@ def build(config: Config, split: data.Split | None = None) -> GAN:
         steps_per_execution=config.steps_per_execution,
     )
     return gan
-
-
-def check_names(config: Config) -> None:
-    """Raise ValueError, which names the setting, unless a config's names stand for something."""
-    lookup(models.MODELS, config.networks, "networks")
-    lookup(LOSSES, config.loss, "loss")
-    for setting in ("g_optimizer", "d_optimizer"):
-        name = getattr(config, setting)
-        try:
-            keras.optimizers.get(name)
-        except (KeyError, TypeError, ValueError) as error:  # the first two for its base classes
-            known = {kind.lower() for kind in dir(keras.optimizers)} - {name}
-            raise ValueError(
-                "Expected the name of an optimiser of Keras, such as adam. "
-                f"Received: {setting}={name!r}.{suggestion(name, known)}"
-            ) from error
 
 
 def _remedies(config: Config, epoch: int) -> list[Any]:

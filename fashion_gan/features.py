@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fashion_gan.runtime import build_scope
+
 __all__ = ["Classifier", "build", "load", "train"]
 
 WEIGHTS = Path(__file__).parent / "weights/classifier.npz"
@@ -116,7 +118,8 @@ def load(path: str | Path = WEIGHTS, sha256: str | None = SHA256) -> Classifier:
             f"{path} has SHA-256 {found}, expected {sha256}: its scores could not be compared with "
             "others'. Install the package again."
         )
-    network = build()
+    with build_scope(precision="float32"):
+        network = build()
     with np.load(path, allow_pickle=False) as file:
         network.set_weights([file[f"{i:02d}"] for i in range(len(file.files))])
     return Classifier(network, found)

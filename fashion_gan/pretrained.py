@@ -34,8 +34,7 @@ def cards(folder: str | os.PathLike[str] = FOLDER) -> dict[str, dict[str, Any]]:
 def load_pretrained(name: str, folder: str | os.PathLike[str] = FOLDER) -> GAN:
     """A GAN whose generator is trained; `gan.sample(64)` draws, without a download.
 
-    Its discriminator is not: this is for sampling, not for training on. Seeds and dtype policy are
-    set to those of its config.
+    Its discriminator is not: this is for sampling, not for training on.
 
     Args:
         name: one of `cards()`.

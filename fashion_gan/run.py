@@ -64,6 +64,9 @@ def train(
     `monitor.json` and `backup` to resume from, and at last `projector`, `scores.json` and
     `model.keras`. Of several workers, the chief writes it; all need it on a shared disk to resume.
 
+    This seeds Python, NumPy and TensorFlow and sets the global dtype policy as the config says. No
+    other function of the package does.
+
     Args:
         config: what to train.
         folder: of the run; made when needed.
@@ -94,6 +97,7 @@ def train(
         if chief:
             run_folder.check_free(folder, config, resume)
         split = images_of(config, data_dir, folder)
+        runtime.prepare(config.seed, config.precision)
         with strategy.scope():
             gan = _build(config, split)
         dataset, validation = _datasets(split, config, gan.value_range)
@@ -159,7 +163,8 @@ def load(run: str | os.PathLike[str]) -> GAN:
         )
         raise FileNotFoundError(f"There is no trained model {path}.{hint}")
     try:
-        gan = keras.saving.load_model(path)
+        with runtime.build_scope():
+            gan = keras.saving.load_model(path)
     except Exception as error:  # Keras, zipfile and HDF5 know a dozen kinds of damage
         raise ValueError(f"{path} cannot be loaded: {error}") from error
     if not isinstance(gan, GAN):

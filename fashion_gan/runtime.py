@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import platform
+import random
 import re
 import sys
 import tempfile
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 __all__ = [
+    "build_scope",
     "import_tensorflow_quietly",
     "prepare",
     "strategy",
@@ -51,16 +53,43 @@ def import_tensorflow_quietly() -> None:
 
 
 def prepare(seed: int, precision: str) -> None:
-    """Seed Python, NumPy and TensorFlow, and set the precision of the networks to be built.
+    """Seeds Python, NumPy and TensorFlow, and sets the global dtype policy, for a whole process.
+
+    Only what trains in a process of its own calls this. `build_scope` is for all else.
 
     Args:
-        seed: of all random numbers.
-        precision: a name of Keras' dtype policies, e.g. `"mixed_bfloat16"`.
+        seed: Seed of all random numbers.
+        precision: Name of a Keras dtype policy, such as `"mixed_bfloat16"`.
     """
     import keras
 
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(precision)
+
+
+@contextmanager
+def build_scope(seed: int | None = None, precision: str | None = None) -> Iterator[None]:
+    """Leaves Python's random generator and the global dtype policy as they were before the block.
+
+    Keras draws the seeds of initializers and dropout from Python's `random` when it builds or loads
+    a network.
+
+    Args:
+        seed: Seed of Python's generator within the block. Defaults to its present state.
+        precision: Name of the dtype policy within the block. Defaults to the global one.
+    """
+    import keras
+
+    state, policy = random.getstate(), keras.config.dtype_policy()
+    try:
+        if seed is not None:
+            random.seed(seed)
+        if precision is not None:
+            keras.config.set_dtype_policy(precision)
+        yield
+    finally:
+        random.setstate(state)
+        keras.config.set_dtype_policy(policy)
 
 
 def strategy(devices: int | None = None) -> "tf.distribute.Strategy":

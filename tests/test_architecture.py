@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 
 # An arrow may point to an earlier floor, or within a package.
 FLOORS = [
-    {"files"},
-    {"_version", "registry", "metrics", "images", "latents", "svg", "terminal"} | {"parser"},
+    {"files", "_version"},
+    {"registry", "metrics", "images", "latents", "svg", "terminal"} | {"parser", "runtime"},
     {
         "animation",
         "losses",
@@ -37,7 +37,7 @@ FLOORS = [
     {"data", "pair"},
     {"execution"},
     {"gan", "config", "features", "own_images"},
-    {"presets", "runtime", "real_side", "run_folder"},
+    {"presets", "real_side", "run_folder"},
     {"evaluate", "assembly", "flags", "runs"},
     {"callbacks"},
     {"run"},

@@ -69,6 +69,7 @@ def measure(
     config = chosen.config(preset, steps_per_execution)
     kind = _use(device, chosen.devices)
     fashion = data.load(data_dir)
+    runtime.prepare(config.seed, config.precision)
     with runtime.strategy(chosen.devices).scope():
         gan = assembly.build(config)
     dataset = data.make_dataset(

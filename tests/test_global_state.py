@@ -1,0 +1,115 @@
+"""Global state: only a training seeds the process and sets its dtype policy."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import fashion_gan
+from fashion_gan import assembly, cli, evaluate, features, models, report, run
+from fashion_gan.config import Config
+
+SMALL = {"batch_size": 5000, "evaluate_every": 0, "alarm": "off", "jit_compile": "off"}
+
+
+def judge():
+    protocol = evaluate.Protocol(count=150, kernel_subsets=2, kernel_size=50, bins=0)
+    report.judge("dense", protocol, yardsticks=True)
+
+
+CALLS = {
+    "build": lambda: assembly.build(
+        Config(networks="dcgan", dropout=0.3, ema_decay=0.9, precision="mixed_float16", seed=7)
+    ),
+    "check": lambda: run.check([Config(seed=1), Config(conditional=True)]),
+    "dry run": lambda: cli.main(["train", "--dry-run", "--precision", "mixed_bfloat16"]),
+    "evaluate": judge,
+    "features": lambda: features.load.__wrapped__(),
+    "load": lambda: run.load("gan.keras"),
+    "pretrained": lambda: fashion_gan.load_pretrained("dense").sample(2),
+    "sample": lambda: cli.main(["sample", "dense", "--count", "2", "--out", "a.png"]),
+}
+
+
+@pytest.fixture
+def global_policy():
+    """A policy that no config has, set for the time of a test."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield "mixed_bfloat16"
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_call_leaves_random_generators_and_dtype_policy_as_they_were(
+    call, global_policy, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    features.load.cache_clear()
+    assembly.build(Config()).save("gan.keras")
+    keras.utils.set_random_seed(3)
+    wanted = float(tf.random.uniform([]))
+    keras.utils.set_random_seed(3)
+    python, numpy = random.getstate(), np.random.get_state()
+    call()
+    assert random.getstate() == python
+    np.testing.assert_equal(np.random.get_state(), numpy)
+    assert float(tf.random.uniform([])) == wanted
+    assert keras.config.dtype_policy().name == global_policy
+
+
+def test_build_leaves_them_as_they_were_when_it_raises(global_policy, monkeypatch):
+    def fail(*_, **__):
+        assert keras.config.dtype_policy().name == "float32"
+        random.random()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(models, "build", fail)
+    python = random.getstate()
+    with pytest.raises(ZeroDivisionError):
+        assembly.build(Config())
+    assert random.getstate() == python
+    assert keras.config.dtype_policy().name == global_policy
+
+
+def test_build_has_the_weights_of_its_seed_and_the_precision_of_its_config(global_policy):
+    random.seed(1)
+    gan = assembly.build(Config(seed=8, precision="mixed_float16"))
+    keras.utils.set_random_seed(8)
+    for network, expected in zip(
+        (gan.generator, gan.discriminator), models.build("dense"), strict=True
+    ):
+        assert network.layers[0].compute_dtype == "float16"
+        for a, b in zip(network.get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_train_begins_with_the_weights_of_its_seed_and_seeds_the_process(tmp_path, monkeypatch):
+    before = []
+
+    def note_and_build(*arguments):
+        before.append((random.getstate(), np.random.get_state(), float(tf.random.uniform([]))))
+        before.append(keras.config.dtype_policy().name)
+        gan = assembly.build(*arguments)
+        networks = (gan.generator, gan.discriminator)
+        before.append([weight for net in networks for weight in net.get_weights()])
+        return gan
+
+    monkeypatch.setattr(run, "build", note_and_build)
+    keras.utils.set_random_seed(1)
+    config = Config(epochs=1, seed=8, precision="mixed_bfloat16", **SMALL)
+    try:
+        run.train(config, tmp_path / "run", verbose=0)
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(8)
+    expected = random.getstate(), np.random.get_state(), float(tf.random.uniform([]))
+    np.testing.assert_equal(before[0], expected)
+    assert before[1] == "mixed_bfloat16"
+    keras.utils.set_random_seed(8)
+    generator, discriminator = models.build("dense")
+    weights = [*generator.get_weights(), *discriminator.get_weights()]
+    for a, b in zip(weights, before[2], strict=True):
+        np.testing.assert_array_equal(a, b)
