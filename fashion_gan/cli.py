@@ -247,8 +247,8 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument(
         "--out",
         metavar="PATH",
-        help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a new folder of PNG; "
-        "an older file is replaced (default RUN-samples.png)",
+        help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a folder of PNG; "
+        "older samples are replaced, a folder may hold nothing else (default RUN-samples.png)",
     )
     film = _command(commands, "animate", _animate, "make a film of a run's grids, epoch by epoch")
     film.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")

@@ -1,14 +1,24 @@
 """Pictures: image arrays to bytes, many images to one grid, a grid to a PNG file."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fashion_gan.files import atomic_write
+from fashion_gan.files import atomic_write, is_partial
 
-__all__ = ["read_arrays", "read_images", "tile", "to_uint8", "with_channels", "write_png"]
+__all__ = [
+    "numbered_pngs",
+    "read_arrays",
+    "read_images",
+    "tile",
+    "to_uint8",
+    "with_channels",
+    "write_png",
+    "write_pngs",
+]
 
 
 def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -> NDArray[np.uint8]:
@@ -197,3 +207,51 @@ def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
         )
     with atomic_write(path) as partial:
         partial.write_bytes(tf.io.encode_png(image).numpy())
+
+
+def write_pngs(folder: str | os.PathLike[str], images: NDArray[np.uint8]) -> None:
+    """Writes one PNG file for each image, `00000.png`, `00001.png` and so on.
+
+    Images of an earlier call are replaced, and those with higher numbers removed, so that the
+    folder holds these images alone.
+
+    Args:
+        folder: Folder to write to. It is created if it does not exist.
+        images: uint8 images of shape `(n, height, width, channels)` with 1 or 3 channels.
+
+    Raises:
+        FileExistsError: If `folder` is a file, or holds anything but such images.
+    """
+    folder = Path(folder)
+    older = numbered_pngs(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{index:05d}.png" for index in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        write_png(path, image)
+    for path in set(older) - set(paths):
+        path.unlink()
+
+
+def numbered_pngs(folder: str | os.PathLike[str]) -> list[Path]:
+    """Returns the images that `write_pngs` wrote to a folder, or none if it does not exist.
+
+    Raises:
+        FileExistsError: If `folder` is a file, or holds anything but such images.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        return []
+    if not folder.is_dir():
+        raise FileExistsError(
+            f"Expected the name of a folder. Received: {folder}, which is a file. Name a folder, "
+            "or a file that ends in .png or .npy."
+        )
+    paths = sorted(path for path in folder.iterdir() if not is_partial(path))
+    for path in paths:
+        if not (re.fullmatch(r"(\d{5}|[1-9]\d{5,})\.png", path.name) and path.is_file()):
+            raise FileExistsError(
+                "Expected a new folder, or one that holds only images of an earlier sample, "
+                f"00000.png and so on. Received: {folder}, which holds {path.name}. Name another "
+                "folder."
+            )
+    return paths

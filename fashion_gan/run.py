@@ -188,18 +188,20 @@ def sample(
         count: number of images.
         seed: of the latents.
         out: `FILE.png` for a grid; `FILE.npy` for uint8 `(count, height, width, channels)`; a name
-            without an ending for a folder of PNG files, one an image. An older file is replaced.
+            without an ending for a folder of PNG files, `00000.png` and so on, one for each image.
+            An older file is replaced. In a folder, the images of an earlier sample are replaced,
+            and those beyond `count` are removed.
         labels: see `GAN.sample`.
         raw: see `GAN.sample`.
 
     Raises:
-        FileExistsError: if the folder exists and holds something.
+        FileExistsError: If the folder is a file, or holds anything but images of earlier samples.
         ValueError: for another ending.
     """
     out = Path(out)
     kind = ending(out, (".png", ".npy"), folder=True)
-    if not kind and out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(f"{out} is there, and no empty folder. Name a new one.")
+    if not kind:
+        images.numbered_pngs(out)
     pictures = images.to_uint8(
         gan.sample(count, labels=labels, seed=seed, raw=raw), gan.value_range
     )
@@ -212,9 +214,7 @@ def sample(
         with atomic_write(out) as partial:
             np.save(partial, pictures)
     else:
-        out.mkdir(exist_ok=True)
-        for index, picture in enumerate(pictures):
-            images.write_png(out / f"{index:05d}.png", picture)
+        images.write_pngs(out, pictures)
 
 
 def summary(

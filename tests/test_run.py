@@ -189,7 +189,51 @@ def test_samples_are_written_as_grid_array_and_folder(folder, tmp_path):
         np.testing.assert_array_equal(png, image)
     grid = tf.io.decode_png((tmp_path / "a.png").read_bytes()).numpy()
     np.testing.assert_array_equal(grid[:28, :28], 255 - array[0])
-    assert main(["sample", str(folder), "--out", str(tmp_path / "a")]) == 2
+
+
+def sample_to_folder(out, count, seed):
+    return main(["sample", "dense", "--count", count, "--seed", seed, "--out", str(out)])
+
+
+def test_sample_replaces_the_images_of_an_earlier_sample_in_a_folder(tmp_path, capsys):
+    for name, count, seed in (("a", "12", "1"), ("a", "3", "2"), ("b", "3", "2")):
+        assert sample_to_folder(tmp_path / name, count, seed) == 0
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "ab"
+    )
+    assert sorted(first) == ["00000.png", "00001.png", "00002.png"]
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "name", ["photo.png", "0000.png", "000012.png", "00003.jpg", "00003.png/x", ".hidden"]
+)
+def test_sample_writes_nothing_when_the_folder_holds_anything_else(tmp_path, capsys, name):
+    out = tmp_path / "out"
+    assert sample_to_folder(out, "2", "1") == 0
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("mine")
+    before = {path: path.is_file() and path.read_bytes() for path in out.rglob("*")}
+    assert sample_to_folder(out, "1", "2") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    other = name.split("/")[0]
+    assert f"Received: {out}, which holds {other}. Name another folder." in line
+    assert {path: path.is_file() and path.read_bytes() for path in out.rglob("*")} == before
+
+
+def test_sample_ignores_what_an_interrupted_write_left_in_the_folder(tmp_path):
+    (tmp_path / ".partial-x").mkdir()
+    (tmp_path / ".partial-x/partial.png").touch()
+    (tmp_path / "100000.png").touch()
+    assert sample_to_folder(tmp_path, "1", "1") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-x", "00000.png"]
+
+
+def test_sample_writes_no_folder_over_a_file(tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert sample_to_folder(tmp_path / "out", "1", "1") == 2
+    assert "Received: " in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
