@@ -11,7 +11,7 @@ export FASHION_MNIST_DIR
 # Where the system has no package lists, `apt-get update` makes some here, without root.
 APT_OWN = apt-get -q -o Dir::State::lists=$(CURDIR)/.data/apt/lists -o Dir::Cache=$(CURDIR)/.data/apt
 
-.PHONY: help setup data data-check data-debian train test lint types tests browser wheel docs tensorboard versions fuzz clean
+.PHONY: help setup data data-check data-debian train test test-all lint types tests tests-slow browser wheel docs tensorboard versions fuzz clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -ts:
@@ -44,7 +44,8 @@ tensorboard: setup  ## the runs below logs/, in a browser
 docs: setup  ## the pages of docs/ as a site, in site/
 	$(PYTHON) -m mkdocs build --strict
 
-test: lint types tests wheel  ## every check
+test: lint types tests  ## every check but the slow tests and the wheel
+test-all: test tests-slow wheel  ## every check
 
 lint: setup
 	$(PYTHON) -m ruff format --check .
@@ -52,7 +53,9 @@ lint: setup
 types: setup
 	$(PYTHON) -m mypy
 tests: data
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+tests-slow: data
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 browser:  ## Debian's chromium, without which the tests of TensorBoard's page are skipped
 	@command -v chromium >/dev/null || { apt-get -q update && apt-get -q install -y chromium; } || \
 	  echo "There is no chromium, and it could not be installed: tests of web pages are skipped."

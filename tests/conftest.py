@@ -21,10 +21,15 @@ def pytest_addoption(parser):
 
 
 LONG = ("test_replicas", "test_kill_a_worker", "test_kill_and_resume", "test_tensorboard_page")
+SLOW = (*LONG, "test_replica_bytes", "test_peers", "test_sweep", "test_explore", "test_memory")
+"""Files that start workers, kill processes, drive a browser or compare with other libraries."""
 
 
 def pytest_collection_modifyitems(items):
-    """Files of a few long tests come first, or one process would wait for the other at the end."""
+    """Marks slow files; those of a few long tests come first, so that no process waits for them."""
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 
