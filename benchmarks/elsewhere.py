@@ -60,9 +60,9 @@ def places(variables, among):
 
 def twins(gan, among):
     """Which variables of the average begin as copies of which of the generator."""
-    if gan.average is None:
+    if gan.ema_generator is None:
         return {}
-    pairs = [places(network.variables, among) for network in (gan.average, gan.generator)]
+    pairs = [places(network.variables, among) for network in (gan.ema_generator, gan.generator)]
     return dict(zip(*pairs, strict=True))
 
 
@@ -88,7 +88,7 @@ def export(config, folder):
         "indices": tf.zeros((steps, source.batch_size), tf.int32),
         "steps": tf.constant(steps),
     }
-    loop = gan._execution.loop
+    loop = gan._executor.loop
     concrete = loop.get_concrete_function(**arguments)
     lowered = loop.experimental_get_compiler_ir(**arguments)
     text = lowered(stage="hlo")
@@ -260,8 +260,8 @@ def bring(folder, out, epoch, run):
     evaluator = evaluate.fashion_mnist(evaluate.FULL)
     scores = {"samples": evaluator.judge(gan)}
     momentary = set(places(gan.generator.variables, everything(gan)))
-    if gan.average is not None and saved(out, name).keys() >= momentary:
-        scores["raw"] = evaluator.judge(gan, raw=True)
+    if gan.ema_generator is not None and saved(out, name).keys() >= momentary:
+        scores["raw"] = evaluator.judge(gan, use_ema=False)
     run.mkdir(parents=True)
     write_json(run / run_folder.CONFIG, config)
     write_json(run / "versions.json", runtime.versions())

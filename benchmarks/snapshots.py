@@ -55,7 +55,7 @@ class Recorder(keras.callbacks.Callback):
 
     def _keep(self, epoch: int, logs: dict) -> None:
         numbers = {name: float(value) for name, value in logs.items()}
-        generator = self.model.average or self.model.generator
+        generator = self.model.sampling_network()
         for index, weight in enumerate(generator.get_weights()):
             self.arrays[f"{len(self.entries):03d}_{index:02d}"] = weight
         self.entries.append({"epoch": epoch, "steps": self.model.steps, "logs": numbers})

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from fashion_gan.files import flush
-from fashion_gan.training import check_agreement, is_chief
+from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
 
 __all__ = ["Backup"]
 
@@ -59,6 +59,7 @@ class Backup(keras.callbacks.Callback):
         self._signal: int | None = None
         self._chief = True
         self._patience = 0
+        self._restored: tuple[int, int] | None = None
         self._saved_at = 0.0
         self._handlers: dict[int, Any] = {}
 
@@ -82,6 +83,8 @@ class Backup(keras.callbacks.Callback):
         steps = self.params.get("steps")
         if steps is not None and batch + 1 >= steps:
             return  # the epoch ends here
+        if self.model.is_skipping:
+            return  # the state is that of a later batch
         if self._signal is not None or time.monotonic() - self._saved_at > self.seconds:
             self._save(self._epoch, batch + 1)
             self._obey()
@@ -115,7 +118,7 @@ class Backup(keras.callbacks.Callback):
         self._handlers.clear()
 
     def _save(self, epoch: int, batch: int) -> None:
-        if not self._chief:
+        if not self._chief or (epoch, batch) == self._restored:
             return
         final = self.folder / f"epoch_{epoch:06d}_batch_{batch:08d}"
         partial = self.folder / ".partial"
@@ -148,14 +151,15 @@ class Backup(keras.callbacks.Callback):
 
     def _restore(self) -> None:
         backup, position = self._newest()
-        check_agreement(
+        assert_equal_on_workers(
             self.model.distribute_strategy,
             f"the newest backup in {self.folder}, which must be one folder on a shared disk",
             backup and (backup.name, position["sha256"]),
         )
         if backup is not None:
             self.model.load_weights(backup / _STATE)
-            self.model.resume_at(position["epoch"], position["batch"], position["metrics"])
+            self._restored = position["epoch"], position["batch"]
+            self.model.resume_at(*self._restored, position["metrics"])
 
     def _newest(self) -> tuple[Path | None, dict[str, Any]]:
         """The newest sound backup and its position; `None` if there are no backups."""

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashion_gan.images import tile, to_uint8, with_channels, write_png
-from fashion_gan.training import is_chief
+from fashion_gan.training.distribute import is_chief
 
 __all__ = ["FeatureProjector"]
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from fashion_gan.images import tile, to_uint8, with_channels, write_png
-from fashion_gan.training import is_chief
+from fashion_gan.training.distribute import is_chief
 
 __all__ = ["ImageGrid"]
 

@@ -9,7 +9,7 @@ import keras
 
 from fashion_gan.evaluate import Evaluator
 from fashion_gan.files import write_json
-from fashion_gan.training import is_chief
+from fashion_gan.training.distribute import is_chief
 
 __all__ = ["MetricEvaluation", "slug"]
 
@@ -76,8 +76,8 @@ class MetricEvaluation(keras.callbacks.Callback):
                 flush=True,
             )
         scores = {"samples": self.final.judge(self.model)}
-        if self.model.average is not None:
-            scores["raw"] = self.final.judge(self.model, raw=True)
+        if self.model.ema_generator is not None:
+            scores["raw"] = self.final.judge(self.model, use_ema=False)
         self.final_record = self.final.record(scores)
         if self.final_file is not None:
             write_json(self.final_file, self.final_record)

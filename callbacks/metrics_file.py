@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from fashion_gan.files import atomic_write
-from fashion_gan.training import is_chief
+from fashion_gan.training.distribute import is_chief
 
 __all__ = ["MetricsFile"]
 

@@ -25,7 +25,7 @@ from fashion_gan.metrics import (
     diagnose,
 )
 from fashion_gan.registry import lookup
-from fashion_gan.training import is_chief
+from fashion_gan.training.distribute import is_chief
 
 from .metric_evaluation import slug
 

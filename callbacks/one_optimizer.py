@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from fashion_gan.optimizers import OptimizerPair
 from fashion_gan.registry import lookup
+from fashion_gan.training.optimizers import OptimizerPair
 
 __all__ = ["OneOptimizer"]
 

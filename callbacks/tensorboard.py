@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.plugins.hparams import summary_v2 as hparams_v2
 
 from fashion_gan.files import atomic_write
-from fashion_gan.training import is_chief
+from fashion_gan.training.distribute import is_chief
 
 __all__ = ["TensorBoard"]
 

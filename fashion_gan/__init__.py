@@ -10,6 +10,7 @@ from fashion_gan._version import __version__
 
 if TYPE_CHECKING:
     from fashion_gan import (
+        augmentations,
         callbacks,
         data,
         evaluate,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         metrics,
         models,
         penalties,
-        remedies,
+        replay,
     )
     from fashion_gan.config import Config
     from fashion_gan.gan import GAN
@@ -31,6 +32,7 @@ __all__ = [
     "GAN",
     "Config",
     "__version__",
+    "augmentations",
     "callbacks",
     "data",
     "evaluate",
@@ -43,7 +45,7 @@ __all__ = [
     "metrics",
     "models",
     "penalties",
-    "remedies",
+    "replay",
 ]
 
 _HOMES = {

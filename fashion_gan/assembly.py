@@ -77,13 +77,14 @@ def _compiled(
     gan.compile(
         _optimizer(config.g_optimizer, config.g_learning_rate, epoch, config),
         _optimizer(config.d_optimizer, config.d_learning_rate, epoch * config.d_steps, config),
-        config.loss,
+        {"name": config.loss, "label_flip_rate": config.label_flips},
         penalties=[
-            {"name": name, "weight": getattr(config, name), "lazy": config.penalty_interval}
+            {"name": name, "weight": getattr(config, name), "interval": config.penalty_interval}
             for name in PENALTIES
             if getattr(config, name)
         ],
-        remedies=_remedies(config, epoch),
+        augmentations=_augmentations(config, epoch),
+        replay=config.replay or None,
         ema_decay=config.ema_decay or None,
         d_steps=config.d_steps,
         log_gradients=config.log_gradients,
@@ -93,20 +94,16 @@ def _compiled(
     return gan
 
 
-def _remedies(config: Config, epoch: int) -> list[Any]:
-    """Those of a config whose epochs have so many steps."""
-    made: list[Any] = []
-    if config.replay:
-        made.append({"name": "replay", "capacity": config.replay})
-    if config.label_flips:
-        made.append({"name": "label_flips", "share": config.label_flips})
+def _augmentations(config: Config, steps_per_epoch: int) -> list[Any]:
+    """Builds the augmentations of `config`; `steps_per_epoch` converts epochs to steps."""
+    identifiers: list[Any] = []
     if config.instance_noise:
-        fading = {"deviation": config.instance_noise, "steps": config.noise_epochs * epoch}
-        made.append({"name": "instance_noise", **fading})
+        fading = {"stddev": config.instance_noise, "steps": config.noise_epochs * steps_per_epoch}
+        identifiers.append({"name": "instance_noise", **fading})
     for name in ("translation", "cutout", "brightness", "contrast"):
         if strength := getattr(config, name):
-            made.append({"name": name, "strength": strength})
-    return made
+            identifiers.append({"name": name, "strength": strength})
+    return identifiers
 
 
 def _optimizer(

@@ -88,7 +88,7 @@ def _sample(options: argparse.Namespace) -> None:
 
     gan = gan_of(options.run)
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
-    run.sample(gan, options.count, options.seed, out, labels=options.label, raw=options.raw)
+    run.sample(gan, options.count, options.seed, out, labels=options.label, use_ema=options.use_ema)
     print(f"{options.count} images: {out}")
 
 
@@ -114,7 +114,7 @@ def _judge(options: argparse.Namespace) -> None:
             Protocol(options.count, options.seed, kernel_size=min(1_000, options.count)),
             held_out=options.held_out,
             yardsticks=options.yardsticks,
-            raw=options.raw,
+            use_ema=options.use_ema,
             data_dir=options.data_dir,
             announce=status.update,
         )
@@ -145,7 +145,7 @@ def _export(options: argparse.Namespace) -> None:
     from fashion_gan.export import export
     from fashion_gan.source import gan_of
 
-    card = export(gan_of(options.run), options.out, options.format, raw=options.raw)
+    card = export(gan_of(options.run), options.out, options.format, use_ema=options.use_ema)
     print(f"The generator: {options.out}. Its inputs and the range of its images: {card}")
 
 
@@ -153,7 +153,7 @@ def _explore(options: argparse.Namespace) -> None:
     _run_module(options)
     from fashion_gan import explore
 
-    explorer = explore.open_source(options.run, options.data_dir, raw=options.raw)
+    explorer = explore.open_source(options.run, options.data_dir, use_ema=options.use_ema)
     explore.serve(explorer, options.run, options.host, options.port, browser=not options.no_browser)
 
 
@@ -243,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument(
         "--label", type=natural, metavar="N", help="class, by number (conditional networks)"
     )
-    flags.add_raw(sample)
+    flags.add_no_ema(sample)
     sample.add_argument(
         "--out",
         metavar="PATH",
@@ -292,7 +292,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--yardsticks", action="store_true", help="score real and damaged images as well"
     )
-    flags.add_raw(evaluate)
+    flags.add_no_ema(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print JSON in place of a table")
     evaluate.add_argument(
         "--out",
@@ -317,7 +317,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument(
         "--format", metavar="NAME", help="saved_model, onnx or litert (default: by PATH)"
     )
-    flags.add_raw(exporting)
+    flags.add_no_ema(exporting)
     exploring = _command(
         commands, "explore", _explore, "open a page to play with a generator (extra: explore)"
     )
@@ -328,7 +328,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="folder of a run, .keras file, or a pretrained name (default resnet)",
     )
-    flags.add_raw(exploring)
+    flags.add_no_ema(exploring)
     exploring.add_argument(
         "--host",
         default="127.0.0.1",

@@ -117,12 +117,12 @@ class Evaluator:
                 f"Received: count={protocol.count}."
             )
 
-    def sample(self, gan: Any, raw: bool = False) -> np.ndarray:
+    def sample(self, gan: Any, use_ema: bool = True) -> np.ndarray:
         """`protocol.count` uint8 images of a GAN, by the protocol's seed, as its `sample` says."""
-        samples = gan.sample(self.protocol.count, seed=self.protocol.seed, raw=raw)
+        samples = gan.sample(self.protocol.count, seed=self.protocol.seed, use_ema=use_ema)
         return pictures.with_channels(pictures.to_uint8(samples, gan.value_range))
 
-    def judge(self, gan: Any, raw: bool = False) -> dict[str, Any]:
+    def judge(self, gan: Any, use_ema: bool = True) -> dict[str, Any]:
         """The numbers of a GAN's samples, as its `sample` says.
 
         Those of conditional networks are of each class in turn, and `class_agreement` is the share
@@ -130,7 +130,7 @@ class Evaluator:
         """
         classes = gan.num_classes
         asked = None if classes is None else np.arange(self.protocol.count) % classes
-        return self(self.sample(gan, raw), asked)
+        return self(self.sample(gan, use_ema), asked)
 
     def __call__(self, images: np.ndarray, asked: np.ndarray | None = None) -> dict[str, Any]:
         """The numbers of `protocol.count` uint8 images; `missing_classes` is a list of names.

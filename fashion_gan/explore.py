@@ -45,14 +45,14 @@ class Explorer:
         directions: `(latent_dim, latent_dim)`, `latents.directions` of its generator.
         train_images: uint8 `(n, height, width, channels)` that it was trained on, or None.
         class_names: of a conditional GAN; else empty.
-        raw: let the generator that is being trained draw, even if there is an average.
+        use_ema: whether the averaged generator draws, if there is one.
     """
 
     gan: GAN
     directions: np.ndarray
     train_images: np.ndarray | None = None
     class_names: Sequence[str] = ()
-    raw: bool = False
+    use_ema: bool = True
 
     def one(
         self, seed: int, label: int | None, threshold: float, moves: Sequence[float] = ()
@@ -85,7 +85,7 @@ class Explorer:
         return latents.truncate(count, self.gan.latent_dim, threshold, seed)
 
     def _draw(self, points: np.ndarray, label: int | None) -> np.ndarray:
-        made = self.gan.sample(latents=points, labels=label, raw=self.raw)
+        made = self.gan.sample(latents=points, labels=label, use_ema=self.use_ema)
         return images.with_channels(images.to_uint8(made, self.gan.value_range))
 
     def _nearest(self, image: np.ndarray) -> list[tuple[np.ndarray, str]]:
@@ -114,7 +114,7 @@ def _shown(pictures: np.ndarray, columns: int, width: int) -> np.ndarray:
 
 
 def open_source(
-    source: str, data_dir: str | os.PathLike[str] | None = None, *, raw: bool = False
+    source: str, data_dir: str | os.PathLike[str] | None = None, *, use_ema: bool = True
 ) -> Explorer:
     """The explorer of a run folder, a `.keras` file or a pretrained name.
 
@@ -139,11 +139,11 @@ def open_source(
 
     def draw(points: np.ndarray) -> np.ndarray:
         labels = None if gan.num_classes is None else 0
-        return gan.sample(latents=points, labels=labels, raw=raw)
+        return gan.sample(latents=points, labels=labels, use_ema=use_ema)
 
     directions = latents.directions(draw, gan.latent_dim)
     train_images = None if split is None else split.train_images
-    return Explorer(gan, directions, train_images, names, raw)
+    return Explorer(gan, directions, train_images, names, use_ema)
 
 
 def page(explorer: Explorer, title: str) -> Any:

@@ -6,9 +6,6 @@ import io
 import os
 import warnings
 from pathlib import Path
-from typing import Any
-
-import keras
 
 from fashion_gan import runtime
 from fashion_gan.files import atomic_write, write_json
@@ -25,7 +22,7 @@ _PACKAGES = {"onnx": ("onnx", "tf2onnx")}
 
 
 def export(
-    gan: GAN, out: str | os.PathLike[str], format: str | None = None, *, raw: bool = False
+    gan: GAN, out: str | os.PathLike[str], format: str | None = None, *, use_ema: bool = True
 ) -> Path:
     """Write the generator that draws the samples, for batches of any size.
 
@@ -39,7 +36,7 @@ def export(
         out: folder of a SavedModel, or file; it must not exist.
         format: a name of `FORMATS`; by default `"onnx"` for `.onnx`, `"litert"` for `.tflite`, and
             else `"saved_model"`.
-        raw: the generator that is trained, even if there is an average of it.
+        use_ema: whether to export the averaged generator, if there is one.
 
     Returns:
         The path of the JSON file.
@@ -65,19 +62,16 @@ def export(
             f"The format {format!r} needs {' and '.join(missing)}: "
             'pip install "fashion-gan[export]".'
         )
-    generator = gan.generator if raw or gan.average is None else gan.average
-    signature: Any = [
-        keras.InputSpec(shape=(None, gan.latent_dim), dtype="float32", name="latents")
-    ]
-    if gan.num_classes is not None:
-        signature = [[*signature, keras.InputSpec(shape=(None,), dtype="int32", name="labels")]]
+    generator = gan.sampling_network(use_ema)
     with (
         atomic_write(out) as partial,
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # Keras and tf2onnx use what NumPy will not have for long
-        generator.export(partial, format=keras_format, input_signature=signature, verbose=False)
+        generator.export(
+            partial, format=keras_format, input_signature=gan.export_signature(), verbose=False
+        )
     write_json(
         card,
         {
@@ -88,7 +82,7 @@ def export(
             "output": ["batch", *gan.image_shape],
             "value_range": list(gan.value_range),
             "num_classes": gan.num_classes,
-            "averaged": generator is gan.average,
+            "averaged": generator is gan.ema_generator,
             "made_with": runtime.versions(),
         },
     )

@@ -9,7 +9,7 @@ from fashion_gan.config import Config
 from fashion_gan.presets import PRESETS
 from fashion_gan.registry import lookup
 
-__all__ = ["PRESET", "add_data_dir", "add_raw", "add_settings", "config_of"]
+__all__ = ["PRESET", "add_data_dir", "add_no_ema", "add_settings", "config_of"]
 
 PRESET = "dense"
 
@@ -29,10 +29,10 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=folder, metavar="FOLDER", help=help)
 
 
-def add_raw(parser: argparse.ArgumentParser) -> None:
-    """Add `--raw`."""
-    help = "use the trained generator, even if it has an average"
-    parser.add_argument("--raw", action="store_true", help=help)
+def add_no_ema(parser: argparse.ArgumentParser) -> None:
+    """Adds `--no-ema`, which sets `use_ema` to False."""
+    help = "use the generator that was trained, even if it has an average (EMA)"
+    parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -1,22 +1,30 @@
-"""The GAN: two networks, two optimisers, and a train step that runs both phases in one graph."""
+"""The GAN: two networks, two optimizers, and a train step that runs both phases in one graph."""
 
+import random
 from collections.abc import Generator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from fashion_gan import borders, ema, losses, optimizers, xla
+from fashion_gan import augmentations as all_augmentations
+from fashion_gan import losses
 from fashion_gan import penalties as gradient_penalties
-from fashion_gan import remedies as all_remedies
-from fashion_gan.execution import Execution
-from fashion_gan.models import MinibatchDeviation
-from fashion_gan.pair import Pair, with_labels
+from fashion_gan.batch import LabeledImages
+from fashion_gan.models import MinibatchDeviation, introspection
 from fashion_gan.registry import guessing
-from fashion_gan.remedies import Draws, Shown
-from fashion_gan.resumption import EpochStart, Resumption
-from fashion_gan.training import Means, frozen, on_replicas, replica_share, update
+from fashion_gan.replay import ReplayBuffer
+from fashion_gan.replay import get as get_replay
+from fashion_gan.training import optimizers, train_step, validation, xla
+from fashion_gan.training.distribute import distributed_step
+from fashion_gan.training.ema import EMANetwork
+from fashion_gan.training.inputs import NO_BATCH, InputChecks, check_shape
+from fashion_gan.training.multi_step import Executor
+from fashion_gan.training.random import StepRandom
+from fashion_gan.training.resume import ResumeState, SetEpoch
+from fashion_gan.training.updates import MeanTracker
 
 __all__ = ["GAN"]
 
@@ -32,45 +40,112 @@ _GRADIENTS = ("d_gradient_norm", "d_update_ratio", "g_gradient_norm", "g_update_
 
 
 @keras.saving.register_keras_serializable("fashion_gan")
-class GAN(Pair):
-    """A generator and a discriminator, trained against each other by `fit()`.
+class GAN(keras.Model):
+    """Trains a generator and a discriminator against each other in `fit()`.
 
     One train step updates the discriminator on a batch of fakes and reals (targets 0 for fake, 1
     for real) and then the generator through the frozen discriminator (all targets 1), with fresh
     latents in each phase. Frozen means that no weight moves: neither batch-norm statistics nor
-    kernels that a layer normalises.
+    kernels that a layer normalizes. Regularizers and added losses of a network are part of its own
+    loss, as in Keras.
 
     Args:
-        generator: maps latents `(batch, latent_dim)` to images `(batch, height, width, channels)`,
-            or without the channels axis.
-        discriminator: maps such images to `(batch, 1)`: logits, or probabilities if its last layer
-            ends in a sigmoid. In the latter case the losses still see the logits, from behind it.
-        latent_dim: size of a latent vector; by default read off a built generator.
-        num_classes: if both networks take labels `(batch,)` as their second input, the labels are
-            from 0 to `num_classes - 1`; by default read off a `models.OneHot` or `Embedding` layer.
-        value_range: `(low, high)` of the images; by default read off the generator's last
-            activation, (0, 1) for a sigmoid and (-1, 1) for a tanh, as for their hard forms.
-        seed: of the latents; by default drawn from Python's `random`, which
+        generator: Network of latents `(batch, latent_dim)` that returns images
+            `(batch, height, width, channels)`, or without the channels axis. Any Keras model:
+            sequential, functional, or a subclass, built or not.
+        discriminator: Network of such images that returns `(batch, 1)`: logits, or probabilities if
+            its last operation is a sigmoid. The losses see the logits in both cases.
+        latent_dim: Size of a latent vector; by default read off a built generator.
+        value_range: `(low, high)` of the images; by default the bounds of the generator's last
+            operation, such as (0, 1) for a sigmoid and (-1, 1) for a tanh.
+        num_classes: Number of classes, if both networks take labels `(batch,)` from 0 to
+            `num_classes - 1` as their second input; by default read off a `models.OneHot` or
+            `Embedding` layer.
+        seed: Seed of the latents; by default drawn from Python's `random`, which
             `keras.utils.set_random_seed` seeds.
+        **kwargs: `name`, `dtype` and `trainable` of a Keras model.
 
     Raises:
-        ValueError: if the shapes of the two networks and `latent_dim` do not fit together, or if
-            `latent_dim`, `num_classes` or `value_range` cannot be read off.
+        ValueError: if the networks do not fit together, if `latent_dim`, `num_classes` or
+            `value_range` cannot be told, or if the discriminator confines its outputs to [0, 1]
+            by anything but a sigmoid.
 
     References:
         Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.xla: xla.Choice | None = None
-        self._resumption = Resumption()
-        self._execution = Execution(self)
-        self.remedies: list[all_remedies.Remedy] = []
-        layers = self.discriminator._flatten_layers()
-        self._group = max(
-            (la.group for la in layers if isinstance(la, MinibatchDeviation)), default=1
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        latent_dim: int | None = None,
+        *,
+        value_range: tuple[float, float] | None = None,
+        num_classes: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        validation.check_networks(generator, discriminator)
+        validation.check_seed(seed)
+        self.num_classes = introspection.infer_num_classes(generator, discriminator, num_classes)
+        self.latent_dim = introspection.infer_latent_dim(generator, latent_dim)
+        latents = self._with_label_input(keras.Input((self.latent_dim,), name="latents"))
+        output_shape = introspection.build_network(generator, latents)
+        self.image_shape = validation.check_image_shape(generator, output_shape)
+        validation.check_channels_last((generator, discriminator), self.image_shape)
+        images = self._with_label_input(keras.Input(self.image_shape, name="images"))
+        validation.check_discriminator_input(discriminator, self.image_shape)
+        output_shape = introspection.build_network(discriminator, images)
+        validation.check_discriminator_output(discriminator, output_shape)
+        self.value_range = introspection.infer_value_range(generator, latents, value_range)
+        self._logits = introspection.logits_function(discriminator, images)
+        self._inputs = {"generator": latents, "discriminator": images}
+        self.generator = generator
+        self.discriminator = discriminator
+        self.ema_generator: EMANetwork | None = None
+        self.ema_decay: float | None = None
+        self.replay: ReplayBuffer | None = None
+        self.jit_decision: xla.JitDecision | None = None
+        self.may_fall_back = False
+        self._float = generator.variable_dtype
+        self._random_state = self.add_weight(
+            name="random_state",  # (seed, number of train steps so far)
+            shape=(2,),
+            dtype="int64",
+            initializer=lambda shape, dtype: ops.convert_to_tensor(
+                [random.getrandbits(31) if seed is None else seed, 0], dtype
+            ),
+            trainable=False,
+            aggregation="only_first_replica",
         )
+        self._compile_arguments: dict[str, Any] = {}
+        self._samplers: dict[str, tuple[Any, Any]] = {}
+        self._load_error: ValueError | None = None
+        self._executor = Executor(self, self._turn_jit_off)
+        self._group_size = max(
+            (
+                layer.group
+                for layer in introspection.iter_layers(discriminator)
+                if isinstance(layer, MinibatchDeviation)
+            ),
+            default=1,
+        )
+        self.built = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("generator", "discriminator") and getattr(self, name, value) is not value:
+            raise AttributeError(
+                f"Expected a GAN to keep its {name}, for which its optimizers, average and checks "
+                "were made. Received: another network. Build a new GAN(generator, discriminator)."
+            )
+        super().__setattr__(name, value)
+
+    def _with_label_input(self, x: Any) -> Any:
+        """Returns `x`, or a list of it and a symbolic input for the labels of a conditional GAN."""
+        if self.num_classes is None:
+            return x
+        return [x, keras.Input((), dtype="int32", name="labels")]
 
     @guessing(optimizer="A GAN has two: g_optimizer and d_optimizer.")
     def compile(
@@ -80,7 +155,8 @@ class GAN(Pair):
         loss: str | dict[str, Any] | losses.AdversarialLoss = "binary_crossentropy",
         *,
         penalties: Any = (),
-        remedies: Any = (),
+        augmentations: Any = (),
+        replay: Any = None,
         ema_decay: float | None = None,
         d_steps: int = 1,
         log_gradients: bool = False,
@@ -88,91 +164,150 @@ class GAN(Pair):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
     ) -> None:
-        """Choose optimisers, loss, and what steadies the game.
+        """Sets optimizers, loss, and what stabilizes the training.
 
         Args:
-            g_optimizer: of the generator: a name, a config or an optimiser that no other model
-                uses.
-            d_optimizer: of the discriminator, likewise.
-            loss: a name of `losses.LOSSES` or an `AdversarialLoss`.
-            penalties: of the discriminator's slope, such as `[penalties.R1(0.1)]`; they are
-                logged as `d_penalty`, apart from `d_loss`.
-            remedies: what changes what the discriminator is shown and told, in their order, such as
-                `[remedies.Replay(), remedies.InstanceNoise(0.1)]`.
-            ema_decay: keep an average of the generator's weights, of which a step forgets
-                `1 - ema_decay`: `gan.average`, which then draws the samples. `ema.decay_of` gives
-                it for a half-life in images.
-            d_steps: updates of the discriminator in a step, each on its part of the batch, before
-                one of the generator, which makes as many fakes as such a part has images.
-            log_gradients: also log the norm of each network's gradient and, as `…_update_ratio`,
-                the norm of the update of its weights over that of the weights.
-            jit_compile: `True`, `False` or `"auto"`; `gan.xla` tells what was chosen and why.
-            run_eagerly: run the step without compiling it, for debugging.
-            steps_per_execution: train steps in one call of the compiled graph; callbacks then see
-                every `steps_per_execution`-th batch. With XLA, it pays most to give `fit()` a
-                dataset of `data.make_dataset` as it is: see `execution`.
+            g_optimizer: Optimizer of the generator: a name, a config or an optimizer that no other
+                model uses.
+            d_optimizer: Optimizer of the discriminator, given in the same way.
+            loss: Name of `losses.LOSSES`, config or `AdversarialLoss`.
+            penalties: Gradient penalties of the discriminator, such as `[penalties.R1(0.1)]`. They
+                are logged as `d_penalty`, apart from `d_loss`.
+            augmentations: Changes of all images that the discriminator sees, in their order, such
+                as `[augmentations.Translation(0.125)]`.
+            replay: `ReplayBuffer` of past fakes, or its capacity.
+            ema_decay: Fraction that a step keeps of a moving average of the generator's weights.
+                With it, `gan.ema_generator` draws the samples; without it there is no average.
+                Train steps alone move it: after `generator.set_weights()`, call its `reset()`.
+                `training.ema.decay_from_half_life` converts a half-life in images.
+            d_steps: Number of discriminator updates in a step, each on its part of the batch,
+                before one generator update, which makes as many fakes as such a part has images.
+            log_gradients: Whether to log the norm of each network's gradient and, as
+                `…_update_ratio`, the norm of its update divided by that of its weights.
+            jit_compile: `True`, `False` or `"auto"`, which falls back where XLA cannot compile.
+                `gan.jit_decision` tells what was chosen and why.
+            run_eagerly: Whether to run the step without compiling it, for debugging.
+            steps_per_execution: Number of train steps in one call of the compiled graph. Callbacks
+                then see every `steps_per_execution`-th batch. With XLA, it pays most to give
+                `fit()` a dataset of `data.make_dataset` as it is.
 
         Raises:
-            ValueError: for an unknown name, a number out of range, or one optimiser for both
-                networks.
+            ValueError: for an unknown name, a number out of range, one optimizer for both networks,
+                or a network without trainable weights.
         """
+        validation.check_optimizers(g_optimizer, d_optimizer)
+        validation.check_hyperparameters(ema_decay, d_steps, steps_per_execution)
+        validation.check_trainable(self.generator, "generator")
+        validation.check_trainable(self.discriminator, "discriminator")
+        g_optimizer = optimizers.resolve_optimizer(g_optimizer, "g_optimizer")
+        d_optimizer = optimizers.resolve_optimizer(d_optimizer, "d_optimizer")
+        d_steps, steps_per_execution = int(d_steps), int(steps_per_execution)
+        ema_decay = None if ema_decay is None else float(ema_decay)
         networks = (self.generator, self.discriminator)
+        with self.distribute_strategy.scope():
+            jit_decision = xla.decide(jit_compile, networks, run_eagerly)
+        validation.check_batch_norm(networks, self.distribute_strategy.num_replicas_in_sync)
         self.loss_function = losses.get(loss)
         self.penalties = gradient_penalties.get_all(penalties)
-        self._in_passing = gradient_penalties.in_passing(self.penalties, self.discriminator)
-        chosen = all_remedies.get_all(remedies)
-        for old in self.remedies:
-            self._tracker.untrack(old)
-        self.remedies = chosen
-        borders.check_optimizers(g_optimizer, d_optimizer)
-        borders.check_numbers(ema_decay, d_steps)
-        borders.check_batch_norm(networks, self.distribute_strategy.num_replicas_in_sync)
-        self._compile_arguments = {
-            "g_optimizer": keras.optimizers.serialize(keras.optimizers.get(g_optimizer)),
-            "d_optimizer": keras.optimizers.serialize(keras.optimizers.get(d_optimizer)),
-            "loss": keras.saving.serialize_keras_object(self.loss_function),
-            "penalties": [keras.saving.serialize_keras_object(p) for p in self.penalties],
-            "remedies": [keras.saving.serialize_keras_object(r) for r in self.remedies],
-            "ema_decay": ema_decay,
-            "d_steps": d_steps,
-            "log_gradients": log_gradients,
-            "jit_compile": jit_compile,
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
-        }
-        self.ema_decay, self.d_steps, self.log_gradients = ema_decay, d_steps, log_gradients
-        names = [*_LOGGED, *(["d_penalty"] if self.penalties else [])]
-        names += _GRADIENTS if log_gradients else []
-        half = any(borders.computes_in_float16(network) for network in networks)
+        self.fused_penalties = gradient_penalties.fused_penalties(
+            self.penalties, self.discriminator
+        )
+        self.augmentations = all_augmentations.get_all(augmentations)
+        self.d_steps, self.log_gradients = d_steps, log_gradients
+        self._record_compile_arguments(
+            g_optimizer=g_optimizer,
+            d_optimizer=d_optimizer,
+            loss=self.loss_function,
+            penalties=self.penalties,
+            augmentations=self.augmentations,
+            replay=(buffer := get_replay(replay)),
+            ema_decay=ema_decay,
+            d_steps=d_steps,
+            log_gradients=log_gradients,
+            jit_compile=jit_compile,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+        )
         with self.distribute_strategy.scope():
-            self._means = Means(names, name="means")
-            self.xla = xla.choose(jit_compile, networks, run_eagerly)
-            self.g_optimizer = optimizers.make(g_optimizer, self.generator, "g_optimizer", half)
-            self.d_optimizer = optimizers.make(d_optimizer, self.discriminator, "d_optimizer", half)
-            if ema_decay is not None and self.average is None:
-                self.average = ema.twin(self.generator)
-            for remedy in self.remedies:
-                if isinstance(remedy, keras.layers.Layer) and not remedy.built:
-                    remedy.build((None, *self.image_shape))
+            self._mean_tracker = MeanTracker(self._log_names(), name="means")
+            self._compile_optimizers(g_optimizer, d_optimizer)
+            self._compile_average(ema_decay)
+            self._compile_replay(buffer)
+        self.jit_decision = jit_decision
+        self.may_fall_back = jit_compile == "auto" and jit_decision.enabled
         super().compile(
             optimizer=None,
-            jit_compile=self.xla.enabled,
+            jit_compile=jit_decision.enabled,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
         )
         self.optimizer = optimizers.OptimizerPair(
-            [self.g_optimizer, self.d_optimizer], lambda: self._random_state[1]
+            [self.g_optimizer, self.d_optimizer], lambda: self.step_count
         )
+        self._compiled_variables = self._trainable_ids()
+
+    def _record_compile_arguments(self, **arguments: Any) -> None:
+        """Keeps the arguments of `compile` in a form that can be saved."""
+        plain = (bool, int, float, str, type(None))
+        serialize = keras.saving.serialize_keras_object
+
+        def record(value: Any) -> Any:
+            if isinstance(value, list):
+                return [serialize(item) for item in value]
+            return value if isinstance(value, plain) else serialize(value)
+
+        self._compile_arguments = {name: record(value) for name, value in arguments.items()}
+
+    def _log_names(self) -> list[str]:
+        names = [*_LOGGED, *(["d_penalty"] if self.penalties else [])]
+        for name in ("discriminator", "generator"):
+            if introspection.has_losses(getattr(self, name), self._inputs[name]):
+                names.append(f"{name[0]}_regularization")
+        return names + (list(_GRADIENTS) if self.log_gradients else [])
+
+    def _compile_optimizers(self, g_optimizer: Any, d_optimizer: Any) -> None:
+        half = any(
+            introspection.computes_in_float16(network)
+            for network in (self.generator, self.discriminator)
+        )
+        self.g_optimizer = optimizers.build_optimizer(
+            g_optimizer, self.generator, "g_optimizer", half
+        )
+        self.d_optimizer = optimizers.build_optimizer(
+            d_optimizer, self.discriminator, "d_optimizer", half
+        )
+
+    def _compile_average(self, ema_decay: float | None) -> None:
+        """Keeps, makes or drops the average: there is one if and only if `ema_decay` is given."""
+        average = self.ema_generator
+        if average is not None and (ema_decay is None or not average.follows(self.generator)):
+            self._tracker.untrack(average)
+            self.ema_generator = None
+        if ema_decay is not None and self.ema_generator is None:
+            self.ema_generator = EMANetwork(self.generator, name="ema_generator")
+        self.ema_decay = ema_decay
+
+    def _compile_replay(self, buffer: ReplayBuffer | None) -> None:
+        if self.replay is not None and self.replay is not buffer:
+            self._tracker.untrack(self.replay)
+        self.replay = buffer
+        if buffer is not None and not buffer.built:
+            buffer.build((None, *self.image_shape))
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The running means that `fit()` logs and resets each epoch."""
-        return [self._means]
+        """Running means that `fit()` logs and resets each epoch."""
+        return [self._mean_tracker]
 
     @property
     def steps(self) -> int:
-        """Number of train steps done so far, over all calls of `fit()`."""
-        return int(self._random_state[1])
+        """Number of train steps so far, over all calls of `fit()`."""
+        return int(self.step_count)
+
+    @property
+    def step_count(self) -> Any:
+        """Number of train steps so far, an int64 scalar tensor."""
+        return self._random_state[1]
 
     def fit(
         self,
@@ -182,218 +317,534 @@ class GAN(Pair):
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Any = None,
-        **kwargs: Any,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
     ) -> keras.callbacks.History:
-        """Train on real images, as `keras.Model.fit` does.
+        """Trains on real images, as `keras.Model.fit` does.
 
         Args:
-            x: `(batch, *image_shape)` floats in `value_range`, with or without a channels axis of
-                1: a `tf.data.Dataset` of batches or of pairs of them and labels, an array, or
+            x: Floats `(batch, *image_shape)` in `value_range`, with or without a channels axis of
+                1: a `tf.data.Dataset` of batches or of pairs of batches and labels, an array, or
                 anything else that Keras takes.
-            y: labels of arrays: integers from 0 to `num_classes - 1`, not one-hot. They are needed,
-                here or in the dataset, if the networks are conditional, and else ignored.
-            batch_size: for arrays, of a whole step, all `d_steps` together; the rest as in Keras.
-            epochs: number of the last epoch.
+            y: Labels of arrays: integers `(n,)` or `(n, 1)` from 0 to `num_classes - 1`. They are
+                needed, here or in the dataset, if the networks are conditional, and else ignored.
+            batch_size: Number of images in a step of arrays, all `d_steps` together.
+            epochs: Number of the last epoch.
             verbose: 0, 1 or 2.
-            callbacks: Keras' and ours.
-            kwargs: `validation_data`, `initial_epoch`, `steps_per_epoch`, ….
+            callbacks: Callbacks of Keras and of this library.
+            validation_split: Fraction of arrays that is held out for validation.
+            validation_data: Held-out images in one of the forms of `x`, or `(images, labels)`.
+            shuffle: Whether to shuffle arrays.
+            class_weight: Not supported.
+            sample_weight: Not supported.
+            initial_epoch: Number of the epoch before the first. By default 0. A dataset of
+                `data.make_dataset` then continues with the order that follows the steps so far.
+            steps_per_epoch: Number of steps in an epoch, for endless data.
+            validation_steps: Number of validation batches, for endless data.
+            validation_batch_size: Number of images in a validation batch of arrays.
+            validation_freq: Number of epochs between validations.
+
+        Returns:
+            History with the logs of each epoch.
 
         Raises:
-            ValueError: if the images are of another shape or range than the generator's, or if
-                there is no batch; or if several replicas cannot share the batches equally.
+            ValueError: if the images or labels do not fit the networks, if there is no batch, or if
+                several replicas cannot share the batches equally.
         """
-        if self.compiled:
-            borders.check_images(x, y, self.image_shape, self.value_range, self.num_classes)
-        borders.check_weights(**kwargs)
-        borders.check_shares(self.distribute_strategy, x, batch_size, **kwargs)
+        self._check_compiled()
+        validation.reject_sample_weight(sample_weight, class_weight)
+        validation.check_replica_batches(
+            self.distribute_strategy,
+            x,
+            batch_size,
+            validation_data,
+            validation_batch_size,
+            validation_split,
+        )
+        y = np.asarray(y) if isinstance(y, list) else y
+        checks = self._input_checks(self.d_steps)
+        images = checks.wrap(x, y, batch_size)
+        validation_checks = self._input_checks()
+        validation_data = validation_checks.wrap_validation(
+            validation_data, validation_batch_size or batch_size
+        )
         if isinstance(x, tf.data.Dataset | Generator):
-            kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle these
-        start = EpochStart(x, lambda: self._resumption)
+            shuffle = False  # Keras warns that it cannot shuffle these
+        start = SetEpoch(x, self._dataset_epoch, lambda: self._executor.resume, self._finalize)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             start.set_model(self)
             callbacks.callbacks.insert(0, start)
         else:
             callbacks = [start, *keras.tree.flatten(callbacks or [])]
-        with self._execution.fed(x) as fed:
-            # By name, as those who wrap Keras' fit() look for them.
-            named = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
-            return super().fit(x=fed, y=y, callbacks=callbacks, **named, **kwargs)
+        try:
+            with (
+                checks.raising(),
+                validation_checks.raising(),
+                self._executor.feed(images) as fed,
+            ):
+                # By name, as those who wrap Keras' fit() look for them.
+                return super().fit(
+                    x=fed,
+                    y=y,
+                    batch_size=batch_size,
+                    epochs=epochs,
+                    verbose=verbose,
+                    callbacks=callbacks,
+                    validation_split=validation_split,
+                    validation_data=validation_data,
+                    shuffle=shuffle,
+                    initial_epoch=initial_epoch,
+                    steps_per_epoch=steps_per_epoch,
+                    validation_steps=validation_steps,
+                    validation_batch_size=validation_batch_size,
+                    validation_freq=validation_freq,
+                )
+        finally:
+            self._initial_epoch: int | None = None
+            self._executor.resume = ResumeState()
 
     def evaluate(
-        self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
     ) -> Any:
-        """Losses and accuracies on held-out images, as `keras.Model.evaluate` returns them."""
-        borders.check_shares(self.distribute_strategy, x, batch_size)
-        return super().evaluate(x, y, batch_size, *args, **kwargs)
-
-    def resume_at(self, epoch: int, batch: int = 0, metrics: list[Any] | None = None) -> None:
-        """Let the next `fit()` go on within a run whose weights have been loaded.
+        """Computes losses and accuracies on held-out images, as `keras.Model.evaluate` does.
 
         Args:
-            epoch: the epoch to go on with, counted from 0.
-            batch: so many batches of that epoch are drawn and dropped, since they are done.
-            metrics: values for `metrics_variables` at that point, as arrays or nested lists.
+            x: Images in one of the forms that `fit` takes. Batches may have any size.
+            y: Labels of arrays.
+            batch_size: Number of images in a batch of arrays.
+            verbose: 0, 1 or 2.
+            sample_weight: Not supported.
+            steps: Number of batches, for endless data.
+            callbacks: Callbacks of Keras.
+            return_dict: Whether to return a dict in place of a list.
+            **kwargs: Arguments by which Keras' `fit` calls this method.
+
+        Raises:
+            ValueError: as `fit` does.
+        """
+        arguments = {
+            "batch_size": batch_size,
+            "verbose": verbose,
+            "steps": steps,
+            "callbacks": callbacks,
+            "return_dict": return_dict,
+            **kwargs,
+        }
+        if kwargs.get("_use_cached_eval_dataset"):  # within fit(), which has checked the data
+            return _not_empty(super().evaluate(x, y, **arguments))
+        self._check_compiled()
+        y = np.asarray(y) if isinstance(y, list) else y
+        validation.reject_sample_weight(sample_weight)
+        validation.check_replica_batches(self.distribute_strategy, x, batch_size)
+        checks = self._input_checks()
+        with checks.raising():
+            return _not_empty(super().evaluate(checks.wrap(x, y, batch_size), y, **arguments))
+
+    def _check_compiled(self) -> None:
+        if not self.compiled:
+            raise ValueError(
+                "Expected a compiled GAN. Received: one without optimizers. Call compile() first."
+            )
+        if self._trainable_ids() != self._compiled_variables:
+            raise ValueError(
+                "Expected the trainable weights for which compile() has built the optimizers. "
+                "Received: networks whose trainable weights have changed since, by `trainable`, "
+                "LoRA or new layers, for instance. Call compile() again."
+            )
+
+    def _trainable_ids(self) -> list[int]:
+        networks = (self.generator, self.discriminator)
+        return [id(variable) for n in networks for variable in n.trainable_variables]
+
+    def _input_checks(self, d_steps: int = 1) -> InputChecks:
+        replicas = self.distribute_strategy.num_replicas_in_sync
+
+        def check_size(size: int) -> None:
+            validation.check_divisible(size, d_steps, self._group_size, replicas)
+
+        multiple = d_steps * self._group_size * replicas
+        return InputChecks(
+            self.image_shape, self.value_range, self.num_classes, check_size, multiple
+        )
+
+    def _dataset_epoch(self, epoch: int, num_batches: int) -> int:
+        """Returns which epoch of its dataset an epoch of `fit()` takes the order of.
+
+        A later call of `fit()` continues where the steps so far have ended.
+        """
+        if epoch > 0 or self._executor.resume.epoch is not None:
+            return epoch
+        return -(-self.steps // num_batches)
+
+    def _finalize(self) -> None:
+        """Ends a training as Keras does; optimizers with `use_ema` set the weights to averages."""
+        self.g_optimizer.finalize_variable_values(self.generator.trainable_variables)
+        self.d_optimizer.finalize_variable_values(self.discriminator.trainable_variables)
+
+    def resume_at(self, epoch: int, batch: int = 0, metrics: list[Any] | None = None) -> None:
+        """Lets the next `fit()` resume within a run whose weights have been loaded.
+
+        Args:
+            epoch: Number of finished epochs.
+            batch: Number of batches of the next epoch that are done, which are drawn and dropped.
+            metrics: Values of `metrics_variables` at that point, as arrays or nested lists.
 
         Raises:
             ValueError: if `batch` is no multiple of `steps_per_execution`.
         """
+        resume = ResumeState(epoch, batch, metrics)
+        resume.check_divisible(self.steps_per_execution)
         self._initial_epoch = epoch
-        self._resumption = Resumption(batch, metrics)
-        self.make_train_function()
-        train: Any = self.train_function
-        self.train_function: Any = self._resumption.skipping(self, train, self._execution.drop)
+        self._executor.resume = resume
+
+    @property
+    def is_skipping(self) -> bool:
+        """Whether `fit()` drops batches that were done before it resumed."""
+        return self._executor.resume.num_batches > 0
 
     def reseed(self) -> None:
-        """Draw other latents from now on, those of a seed that is a function of the present one."""
+        """Draws other latents from now on, under a seed that is a function of the present one."""
         self._random_state.assign([(int(self._random_state[0]) + 0x9E3779B9) % 2**31, self.steps])
 
     def make_train_function(self, force: bool = False) -> Any:
-        """The function that makes train steps in `fit()`."""
+        """Makes the function that executes train steps in `fit()`."""
         if self.train_function is None or force:
             if self.distribute_strategy.num_replicas_in_sync == 1:
-                super().make_train_function(force)
-                self.train_function = self._execution.function(self.train_function)
+                super().make_train_function(force=True)
+                function = self.train_function
             else:
-                self.train_function = on_replicas(self, self.train_step, self.get_metrics_result)
+                function = distributed_step(self, self.train_step, self.get_metrics_result)
+            self._executor.set_train_function(function)
+            self.train_function: Any = self._executor.train
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
-        """The function that makes test steps in `evaluate()`."""
-        if self.distribute_strategy.num_replicas_in_sync == 1:
-            return super().make_test_function(force)
+        """Makes the function that executes test steps in `evaluate()`."""
         if self.test_function is None or force:
-            self.test_function: Any = on_replicas(self, self.test_step, self._test_logs)
+            if self.distribute_strategy.num_replicas_in_sync == 1:
+                super().make_test_function(force=True)
+                function = self.test_function
+            else:
+                function = distributed_step(self, self.test_step, self._test_logs)
+            self._executor.set_test_function(function)
+            self.test_function: Any = self._executor.test
         return self.test_function
 
+    def _turn_jit_off(self, error: Exception) -> None:
+        """Falls back from `jit_compile="auto"` to TensorFlow's own kernels."""
+        self.jit_decision = xla.JitDecision(
+            False, f"XLA cannot compile a step here ({xla.reason_of(error)})"
+        )
+        self.may_fall_back = False
+        self.jit_compile = False
+        self.make_train_function(force=True)
+        self.make_test_function(force=True)
+
     def train_step(self, data: Any) -> dict[str, Any]:
-        """`d_steps` updates of the discriminator, then one of the generator; the running means."""
+        """Runs one train step; returns the running means."""
         real = self._real_images(data)
         with tf.control_dependencies([real.images]):  # where the data ends, nothing moves any more
-            first = self._random_state[1] * (self.d_steps + 1)  # of the indices of this step
-            parts = real.split(self.d_steps)
-            logs = [self._train_discriminator(part, first + i) for i, part in enumerate(parts)]
-            numbers = {name: ops.mean(ops.stack([log[name] for log in logs])) for name in logs[0]}
-            numbers.update(self._train_generator(parts[-1], first + self.d_steps))
-            if self.ema_decay is not None:
-                ema.follow(self.average, self.generator, self.ema_decay, self._random_state[1])
+            logs = train_step.train_step(self, real, self._step_random())
             self._random_state.assign_add([0, 1])
-            self._means.update_state(numbers)
+            self._mean_tracker.update_state(logs)
             return self.get_metrics_result()
 
-    def _train_discriminator(self, real: Shown, index: Any) -> dict[str, Any]:
-        fake = frozen(self.generator, lambda: self._fakes(real, index))
-        for remedy, draws in self._remedy_draws(real, index, "learned"):
-            fake = remedy.learned(fake, draws)
-        real, fake = self._seen(real, index, "real"), self._seen(fake, index, "fake")
-        with tf.GradientTape() as tape:
-            logits, slopes = self._discriminate(real, fake, True, self._in_passing != [])
-            told = real_logits, fake_logits = logits
-            for remedy, draws in self._remedy_draws(real, index, "told"):
-                told = remedy.told(*told, draws)
-            loss = ops.mean(self.loss_function.discriminator(*told))
-            penalty = [
-                ops.mean(
-                    p.weight * p.cost(slopes[p.at_fakes])
-                    if p in self._in_passing
-                    else self._penalty(p, real, fake, index)
-                )
-                for p in self.penalties
-            ]
-            scaled = self.d_optimizer.scale_loss(replica_share(sum(penalty, start=loss)))
-        sizes = update(self.discriminator, self.d_optimizer, tape, scaled, self.log_gradients)
-        return {
-            "d_loss": loss,
-            **self._accuracies(real_logits, fake_logits),
-            **({"d_penalty": sum(penalty)} if penalty else {}),
-            **{f"d_{name}": size for name, size in sizes.items()},
-        }
-
-    def _penalty(
-        self, penalty: gradient_penalties.GradientPenalty, real: Shown, fake: Shown, index: Any
-    ) -> Any:
-        """The penalty for each image; in a step that a lazy one leaves out, zeros."""
-        uniform = self._draws(ops.shape(real.images)[0], index, type(penalty).__name__).uniform
-        labels = fake.labels if penalty.at_fakes else real.labels
-        judge = lambda images: self._judge(Shown(images, labels))
-
-        def cost() -> Any:
-            return frozen(
-                self.discriminator, lambda: penalty(judge, real.images, fake.images, uniform)
-            )
-
-        if penalty.lazy == 1:
-            return cost()
-        due = self._random_state[1] % penalty.lazy == 0
-        none = tf.zeros(tf.shape(real.images)[:1], self._float)
-        return tf.cond(due, lambda: penalty.lazy * cost(), lambda: none)
-
-    def _train_generator(self, real: Shown, index: Any) -> dict[str, Any]:
-        with tf.GradientTape() as tape:
-            fake = self._seen(self._fakes(real, index), index, "fake")
-            paired = self.loss_function.paired
-            rival = self._seen(real, index, "real") if paired else None
-            real_logits, fake_logits = frozen(
-                self.discriminator,
-                lambda: (None if rival is None else self._judge(rival), self._judge(fake)),
-            )
-            loss = ops.mean(self.loss_function.generator(real_logits, fake_logits))
-            scaled = self.g_optimizer.scale_loss(replica_share(loss))
-        sizes = update(self.generator, self.g_optimizer, tape, scaled, self.log_gradients)
-        return {"g_loss": loss, **{f"g_{name}": size for name, size in sizes.items()}}
-
     def test_step(self, data: Any) -> dict[str, Any]:
-        """The losses and accuracies on held-out images; nothing but the running means moves."""
+        """Computes losses and scores on held-out images; updates only the running means."""
         real = self._real_images(data)
-        fake = self._fakes(real, -1 - self._means.batches, training=False)
-        (real_logits, fake_logits), _ = self._discriminate(real, fake, training=False)
-        numbers = {
+        rng = self._step_random().at(-1 - self._mean_tracker.batches)
+        fake = self.generate(real, rng, training=False)
+        (real_logits, fake_logits), _ = train_step.discriminate(
+            self, real, fake, with_norms=False, training=False
+        )
+        logs = {
             "d_loss": ops.mean(self.loss_function.discriminator(real_logits, fake_logits)),
             "g_loss": ops.mean(self.loss_function.generator(real_logits, fake_logits)),
-            **self._accuracies(real_logits, fake_logits),
+            **train_step.scores(self, real_logits, fake_logits),
         }
-        self._means.update_state(numbers)
+        self._mean_tracker.update_state(logs)
         return self._test_logs()
 
     def _test_logs(self) -> dict[str, Any]:
-        logs = self._means.result()
+        logs = self._mean_tracker.result()
         return {name: logs[name] for name in _LOGGED}
 
-    def _real_images(self, data: Any) -> Shown:
+    def _real_images(self, data: Any) -> LabeledImages:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        borders.check_shape(images.shape[1:], self.image_shape)
-        borders.check_parts(images.shape[0], self.d_steps, self._group)
+        check_shape(images.shape[1:], self.image_shape)
         images = ops.reshape(ops.cast(images, self._float), (-1, *self.image_shape))
         if self.num_classes is None:
-            return Shown(images)
-        borders.check_labelled(labels)
-        return Shown(images, ops.reshape(ops.cast(labels, "int32"), (-1,)))
+            return LabeledImages(images)
+        return LabeledImages(images, ops.reshape(ops.cast(labels, "int32"), (-1,)))
 
-    def _fakes(self, real: Shown, index: Any, training: bool = True) -> Shown:
-        """As many fakes as reals, and of the same classes."""
-        latents = self.draw_latents(ops.shape(real.images)[0], index)
-        images = self.generator(with_labels(latents, real.labels), training=training)
-        return Shown(ops.cast(images, self._float), real.labels)
+    def _step_random(self) -> StepRandom:
+        return StepRandom(self._random_state, self._float)
 
-    def _seen(self, images: Shown, index: Any, which: str) -> Shown:
-        """The images as the remedies let the discriminator see them."""
-        step, low = self._random_state[1], self.value_range[0]
-        for remedy, draws in self._remedy_draws(images, index, f"seen {which}"):
-            images = images._replace(images=remedy.seen(images.images, draws, step, low))
-        return images
+    def generate(self, real: LabeledImages, random: Any, training: bool = True) -> LabeledImages:
+        """Generates as many images as there are reals, of the same classes.
 
-    def _remedy_draws(self, images: Shown, index: Any, place: str) -> list[tuple[Any, Draws]]:
-        """Each remedy with the random numbers for one of the places that it changes."""
-        size = ops.shape(images.images)[0]
-        return [
-            (remedy, self._draws(size, index, f"{place} {position}"))
-            for position, remedy in enumerate(self.remedies)
-        ]
+        Args:
+            real: Real images and their labels.
+            random: Random numbers from which to draw the latents.
+            training: Whether the generator runs in training mode.
+        """
+        latents = self.draw_latents(ops.shape(real.images)[0], random.index)
+        inputs = real.with_images(latents).network_inputs()
+        return real.with_images(ops.cast(self.generator(inputs, training=training), self._float))
 
-    def _accuracies(self, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
-        boundary = self.loss_function.boundary(real_logits, fake_logits)
+    def logits(self, images: LabeledImages, training: bool = True) -> Any:
+        """Computes the discriminator's logits `(batch, 1)`, in the precision of the weights."""
+        logits = self._logits(images.network_inputs(), training=training)
+        return ops.cast(logits, self._float)
+
+    def draw_latents(self, batch_size: Any, index: Any) -> Any:
+        """Draws standard normals `(batch_size, latent_dim)`, a function of seed and `index`."""
+        return self._step_random().at(index).normal(batch_size, (self.latent_dim,))
+
+    def call(self, latents: Any, training: bool = False) -> Any:
+        """Generates images from latents `(batch, latent_dim)`, or a list of latents and labels."""
+        return self.generator(latents, training=training)
+
+    def sample(
+        self,
+        count: int | None = None,
+        *,
+        latents: Any = None,
+        labels: Any = None,
+        seed: int | None = None,
+        use_ema: bool = True,
+    ) -> np.ndarray:
+        """Generates images without touching the random state of training.
+
+        The averaged generator draws them if `compile` was given an `ema_decay`.
+
+        Args:
+            count: Number of images, for random latents.
+            latents: Latents `(count, latent_dim)`, in place of `count` and `seed`.
+            labels: Labels for conditional networks: an integer for all images, or `(count,)`
+                integers; by default 0, 1, … repeated.
+            seed: Seed of the latents; by default they are new in each call.
+            use_ema: Whether the averaged generator draws the images, if there is one.
+
+        Returns:
+            float32 images `(count, *image_shape)` in `value_range`.
+
+        Raises:
+            ValueError: unless exactly one of `count` and `latents` is given, and fits; for labels
+                that do not fit; if the generator's structure has changed since its average was
+                made.
+        """
+        if latents is None:
+            if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+                raise ValueError(f"Expected a number of images from 1. Received: count={count!r}.")
+            validation.check_seed(seed)
+            latents = np.random.default_rng(seed).standard_normal((count, self.latent_dim))
+        elif count is not None or seed is not None:
+            raise ValueError("Expected either `latents`, or `count` and `seed`. Received both.")
+        try:
+            latents = np.asarray(latents, self._float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"Expected latents as an array of numbers. Received: {error}."
+            ) from error
+        if latents.ndim != 2 or latents.shape[1] != self.latent_dim or not len(latents):
+            raise ValueError(
+                f"Expected latents of shape (count, {self.latent_dim}). "
+                f"Received: latents.shape={latents.shape}."
+            )
+        labels = validation.sample_labels(labels, len(latents), self.num_classes)
+        generate = self._sampler(self.sampling_network(use_ema))
+        batches = [slice(i, i + 512) for i in range(0, len(latents), 512)]
+        inputs = [latents] if labels is None else [latents, labels]
+        images = [generate(*(part[batch] for part in inputs)).numpy() for batch in batches]
+        return np.concatenate(images).astype("float32")
+
+    def sampling_network(self, use_ema: bool = True) -> keras.Model:
+        """Returns the network that draws samples: the averaged generator, if there is one.
+
+        Raises:
+            ValueError: if the generator's structure has changed since its average was made.
+        """
+        if not use_ema or self.ema_generator is None:
+            return self.generator
+        if not self.ema_generator.follows(self.generator):
+            raise ValueError(
+                "Expected the generator of which compile() has made the average. Received: one "
+                "whose structure has changed since, by LoRA or quantization, for instance. Call "
+                "compile() again, or sample with use_ema=False."
+            )
+        return self.ema_generator
+
+    def _sampler(self, network: keras.Model) -> Any:
+        """Returns the network in inference, compiled for batches of any size."""
+        key = (introspection.fingerprint(self.generator), network is self.generator)
+        known, sampler = self._samplers.get(network.name, (None, None))
+        if known != key:
+            signature = [tf.TensorSpec((None, self.latent_dim), self._float)]
+            if self.num_classes is not None:
+                signature.append(tf.TensorSpec((None,), "int32"))
+            sampler = tf.function(
+                lambda *inputs: network(LabeledImages(*inputs).network_inputs(), training=False),
+                input_signature=signature,
+            )
+            self._samplers[network.name] = key, sampler
+        return sampler
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Exports the generator that draws the samples, as `keras.Model.export` does.
+
+        `fashion_gan.export.export` also writes the sizes and the range of the images.
+
+        Args:
+            filepath: Path of the folder or file.
+            format: Format of Keras: `"tf_saved_model"`, `"onnx"`, `"litert"`, ….
+            verbose: Whether to print the endpoints.
+            input_signature: Signature of the inputs; by default latents and, for a conditional
+                GAN, labels, for batches of any size.
+            **kwargs: Options of the format.
+        """
+        self.sampling_network().export(
+            filepath,
+            format=format,
+            verbose=verbose,
+            input_signature=input_signature or self.export_signature(),
+            **kwargs,
+        )
+
+    def export_signature(self) -> list[Any]:
+        """Returns the signature of the generator: latents and labels, for batches of any size."""
+        latents = keras.InputSpec(shape=(None, self.latent_dim), dtype="float32", name="latents")
+        if self.num_classes is None:
+            return [latents]
+        return [[latents, keras.InputSpec(shape=(None,), dtype="int32", name="labels")]]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, with both networks serialized."""
         return {
-            "d_accuracy_real": ops.mean(ops.cast(real_logits > boundary, self._float)),
-            "d_accuracy_fake": ops.mean(ops.cast(fake_logits < boundary, self._float)),
-            "d_logit_real": ops.mean(real_logits),
-            "d_logit_fake": ops.mean(fake_logits),
+            **super().get_config(),
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "latent_dim": self.latent_dim,
+            "value_range": list(self.value_range),
+            "num_classes": self.num_classes,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "GAN":
+        """Returns the model that `get_config()` describes, with fresh weights."""
+        networks = ("generator", "discriminator")
+        built = {name: keras.saving.deserialize_keras_object(config[name]) for name in networks}
+        return cls(**{**config, **built})
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the arguments of `compile`, serialized; empty before it was called."""
+        return dict(self._compile_arguments)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as `get_compile_config()` says."""
+        self.compile(**config)
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves networks, average, optimizers and random states to a `.keras` file.
+
+        Raises:
+            ValueError: for a legacy HDF5 file, which cannot hold all of these.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "Expected a path that ends in .keras. Received: "
+                f"{str(filepath)!r}, a legacy format without optimizers and random states. Call "
+                'gan.save("gan.keras"), or gan.save_weights("gan.weights.h5").'
+            )
+        self.sampling_network()
+        super().save(filepath, overwrite=overwrite, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves weights, average, optimizer slots and random states to a `.weights.h5` file."""
+        self.sampling_network()
+        super().save_weights(filepath, overwrite=overwrite, **kwargs)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Saves the random states, and whether there is an average."""
+        for index, variable in enumerate(self._random_states()):
+            store[str(index)] = variable.numpy()
+        store["has_average"] = np.array(self.ema_generator is not None)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Loads the random states.
+
+        Raises:
+            ValueError: if they are those of other networks, or if the file holds an average of the
+                generator that a compiled GAN has no place for.
+        """
+        variables = self._random_states()
+        count = len(store.keys()) - ("has_average" in store)
+        if count != len(variables):
+            raise ValueError(
+                f"Expected the {len(variables)} random states of this GAN. Received: a file with "
+                f"{count}, which was saved from other networks. Build the networks of the "
+                "file."
+            )
+        for index, variable in enumerate(variables):
+            variable.assign(store[str(index)])
+        self._file_has_average = "has_average" in store and bool(np.asarray(store["has_average"]))
+        if self._file_has_average and self.ema_generator is None:
+            if self.compiled:
+                self._load_error = ValueError(
+                    "Expected a file without an average of the generator, since compile() was "
+                    "called without ema_decay. Received: a file with an average, which draws its "
+                    "samples. Compile with ema_decay before loading."
+                )
+                raise self._load_error
+            self.ema_generator = EMANetwork(self.generator, name="ema_generator")
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Loads weights, optimizer slots and random states, as `keras.Model.load_weights` does.
+
+        The average starts at the loaded generator if the file holds none.
+        """
+        self._file_has_average = True
+        self._load_error = None
+        try:
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        except ValueError:
+            if self._load_error is None:
+                raise
+            raise self._load_error from None  # in place of the summary that Keras makes of it
+        if self.ema_generator is not None and not self._file_has_average:
+            self.ema_generator.reset()
+
+    def _random_states(self) -> list[Any]:
+        networks = [*self.generator.variables, *self.discriminator.variables]
+        return [self._random_state, *(v for v in networks if v.name == "seed_generator_state")]
+
+
+def _not_empty(logs: Any) -> Any:
+    """Returns the logs of an evaluation; raises ValueError if there was no batch."""
+    if isinstance(logs, dict | list) and not logs:
+        raise ValueError(NO_BATCH)
+    return logs

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fashion_gan.files import atomic_write, is_partial
+from fashion_gan.files import atomic_write, is_partial, write_json
 
 __all__ = [
     "numbered_pngs",
@@ -19,6 +19,9 @@ __all__ = [
     "write_png",
     "write_pngs",
 ]
+
+_SAMPLES = "samples.json"
+"""File by which `write_pngs` knows a folder as its own."""
 
 
 def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -> NDArray[np.uint8]:
@@ -213,7 +216,7 @@ def write_pngs(folder: str | os.PathLike[str], images: NDArray[np.uint8]) -> Non
     """Writes one PNG file for each image, `00000.png`, `00001.png` and so on.
 
     Images of an earlier call are replaced, and those with higher numbers removed, so that the
-    folder holds these images alone.
+    folder holds these images alone. A file `samples.json` marks the folder as one of this function.
 
     Args:
         folder: Folder to write to. It is created if it does not exist.
@@ -224,7 +227,7 @@ def write_pngs(folder: str | os.PathLike[str], images: NDArray[np.uint8]) -> Non
     """
     folder = Path(folder)
     older = numbered_pngs(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / _SAMPLES, {"images": len(images)})
     paths = [folder / f"{index:05d}.png" for index in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         write_png(path, image)
@@ -236,7 +239,7 @@ def numbered_pngs(folder: str | os.PathLike[str]) -> list[Path]:
     """Returns the images that `write_pngs` wrote to a folder, or none if it does not exist.
 
     Raises:
-        FileExistsError: If `folder` is a file, or holds anything but such images.
+        FileExistsError: If `folder` is a file, or holds anything that `write_pngs` did not write.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -247,6 +250,12 @@ def numbered_pngs(folder: str | os.PathLike[str]) -> list[Path]:
             "or a file that ends in .png or .npy."
         )
     paths = sorted(path for path in folder.iterdir() if not is_partial(path))
+    if paths and folder / _SAMPLES not in paths:
+        raise FileExistsError(
+            "Expected a new folder, or one of an earlier sample, which holds samples.json. "
+            f"Received: {folder}, which holds {paths[0].name}. Name another folder."
+        )
+    paths = [path for path in paths if path.name != _SAMPLES]
     for path in paths:
         if not (re.fullmatch(r"(\d{5}|[1-9]\d{5,})\.png", path.name) and path.is_file()):
             raise FileExistsError(

@@ -1,4 +1,4 @@
-"""Gradient penalties: how steep the discriminator may be, and where."""
+"""Gradient penalties: they bound the discriminator's gradient with respect to the image."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from fashion_gan.models.introspection import iter_layers
 from fashion_gan.registry import resolve, resolve_all
 
 __all__ = [
@@ -17,151 +18,157 @@ __all__ = [
     "R2",
     "WGANGP",
     "GradientPenalty",
+    "fused_penalties",
     "get",
     "get_all",
-    "in_passing",
-    "steepness",
+    "with_gradients",
 ]
 
-Draw = Callable[[Any], Any]
+Uniform = Callable[[Any], Any]
 
 
 class GradientPenalty(ABC):
-    """A cost of the discriminator's slope: its gradient by the image, at some images.
+    """Penalizes the norm of the discriminator's gradient with respect to the image.
 
     Args:
-        weight: of the penalty in the discriminator's loss. It belongs to the range of the images:
-            a slope in [0, 1] is twice that in [-1, 1], so a squared one needs a quarter of the
-            weight.
-        lazy: the penalty is taken in every `lazy`-th step only, with `lazy` times the weight.
+        weight: Weight of the penalty in the discriminator's loss, gamma in the papers. It depends
+            on the range of the images: a gradient in [0, 1] is twice that in [-1, 1], so a squared
+            norm needs a quarter of the weight.
+        interval: Number of steps from one penalty to the next, which then has `interval` times the
+            weight: lazy regularization. Defaults to 1.
 
     Attributes:
-        at_fakes: whether it is the fakes' labels that go with the images of `where`.
+        uses_fake_labels: Whether the labels of the fakes belong to the sample points, as opposed to
+            those of the reals.
 
     Raises:
-        ValueError: unless `weight >= 0` and `lazy >= 1`.
+        ValueError: unless `weight >= 0` and `interval >= 1`.
+
+    References:
+        Karras et al. 2020, https://arxiv.org/abs/1912.04958, appendix B: lazy regularization.
     """
 
-    at_fakes = False
+    uses_fake_labels = False
 
-    def __init__(self, weight: float, lazy: int = 1) -> None:
-        if not 0 <= weight < float("inf") or lazy < 1:
+    def __init__(self, weight: float, interval: int = 1) -> None:
+        if not 0 <= weight < float("inf") or interval < 1:
             raise ValueError(
-                f"Expected weight >= 0 and lazy >= 1. Received: weight={weight}, lazy={lazy}."
+                "Expected weight >= 0 and interval >= 1. "
+                f"Received: weight={weight}, interval={interval}."
             )
         self.weight = weight
-        self.lazy = lazy
+        self.interval = interval
 
     @abstractmethod
-    def where(self, real: Any, fake: Any, uniform: Draw) -> Any:
-        """The images at which the slope is taken, of the shape of `real` and of `fake`.
+    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+        """Returns the images at which the gradient is taken, of the shape of `real` and `fake`.
 
-        `uniform(shape_of_one)` draws numbers in [0, 1) of shape `(batch, *shape_of_one)`.
+        `uniform(shape)` draws numbers in [0, 1) of shape `(batch, *shape)`.
         """
 
     @abstractmethod
-    def cost(self, squared_slope: Any) -> Any:
-        """The cost for each image, by the squared norm of the gradient there: `(batch,)` each."""
+    def penalty(self, gradient_norm_squared: Any) -> Any:
+        """Returns the unweighted penalty `(batch,)` for squared gradient norms `(batch,)`."""
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {"weight": self.weight, "lazy": self.lazy}
+        """Returns the constructor's arguments."""
+        return {"weight": self.weight, "interval": self.interval}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "GradientPenalty":
-        """Rebuild the penalty from `get_config()`."""
+        """Returns the penalty that `get_config()` describes."""
         return cls(**config)
 
-    def __call__(self, logits: Callable[[Any], Any], real: Any, fake: Any, uniform: Draw) -> Any:
-        """The weighted cost for each image, `(batch,)`, before `lazy`.
+    def __call__(self, logits: Callable[[Any], Any], real: Any, fake: Any, uniform: Uniform) -> Any:
+        """Computes the weighted penalty of each image, `(batch,)`, regardless of `interval`.
 
-        The slope is that of the logits in float32, whatever the networks compute in, and no loss
+        The gradient is that of the logits in float32, whatever the networks compute in, and no loss
         scale touches it.
 
         Args:
-            logits: the discriminator, from images to logits `(batch, 1)`.
-            real: images.
-            fake: images.
-            uniform: see `where`.
+            logits: Function of images that returns the discriminator's logits `(batch, 1)`.
+            real: Real images.
+            fake: Generated images.
+            uniform: See `sample_points`.
         """
-        _, squared_slope = steepness(logits, self.where(real, fake, uniform))
-        return self.weight * self.cost(squared_slope)
+        _, norm_squared = with_gradients(logits, self.sample_points(real, fake, uniform))
+        return self.weight * self.penalty(norm_squared)
 
 
-def steepness(logits: Callable[[Any], Any], images: Any) -> tuple[Any, Any]:
-    """The logits of images, and the squared norms of their gradients by the images: `(batch,)`."""
+def with_gradients(logits: Callable[[Any], Any], images: Any) -> tuple[Any, Any]:
+    """Computes logits and the squared norms `(batch,)` of their gradients at each image."""
     with tf.GradientTape() as tape:
         tape.watch(images)
         result = logits(images)
         total = ops.sum(ops.cast(result, images.dtype))
-    slope = tape.gradient(total, images)
-    return result, ops.sum(ops.square(slope), axis=tuple(range(1, len(images.shape))))
+    gradient = tape.gradient(total, images)
+    return result, ops.sum(ops.square(gradient), axis=tuple(range(1, len(images.shape))))
 
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class R1(GradientPenalty):
-    """`weight / 2 * |slope|²` at the reals.
+    """Computes `weight / 2 * ‖∇D‖²` at the real images.
 
     References:
         Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, equation 9.
     """
 
-    def where(self, real: Any, fake: Any, uniform: Draw) -> Any:
-        """The reals."""
+    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+        """Returns the real images."""
         return real
 
-    def cost(self, squared_slope: Any) -> Any:
-        """Half the square."""
-        return squared_slope / 2
+    def penalty(self, gradient_norm_squared: Any) -> Any:
+        """Returns half the squared norm."""
+        return gradient_norm_squared / 2
 
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class R2(R1):
-    """`weight / 2 * |slope|²` at the fakes.
+    """Computes `weight / 2 * ‖∇D‖²` at the generated images.
 
     References:
         Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, equation 10.
     """
 
-    at_fakes = True
+    uses_fake_labels = True
 
-    def where(self, real: Any, fake: Any, uniform: Draw) -> Any:
-        """The fakes."""
+    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+        """Returns the generated images."""
         return fake
 
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class WGANGP(GradientPenalty):
-    """`weight * (|slope| - 1)²` at a random point between each real and its fake.
+    """Computes `weight * (‖∇D‖ - 1)²` at a random point between each real and its fake.
 
     References:
         Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, equation 3.
     """
 
-    def __init__(self, weight: float = 10.0, lazy: int = 1) -> None:
-        super().__init__(weight, lazy)
+    def __init__(self, weight: float = 10.0, interval: int = 1) -> None:
+        super().__init__(weight, interval)
 
-    def where(self, real: Any, fake: Any, uniform: Draw) -> Any:
-        """Between the two, by one number for each pair."""
+    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+        """Returns interpolations, with one random number for each pair."""
         return fake + uniform((1,) * (len(real.shape) - 1)) * (real - fake)
 
-    def cost(self, squared_slope: Any) -> Any:
-        """Squared difference of the slope to 1; where there is no slope, without a gradient."""
+    def penalty(self, gradient_norm_squared: Any) -> Any:
+        """Returns the squared difference of the norm to 1, finite also where the norm is 0."""
         # The root has an infinite gradient at 0, which times 0 would make NaN.
-        return ops.square(ops.sqrt(ops.maximum(squared_slope, 1e-12)) - 1)
+        return ops.square(ops.sqrt(ops.maximum(gradient_norm_squared, 1e-12)) - 1)
 
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class DRAGAN(WGANGP):
-    """`weight * (|slope| - 1)²` around the reals.
+    """Computes `weight * (‖∇D‖ - 1)²` around the real images.
 
     References:
         Kodali et al. 2017, https://arxiv.org/abs/1705.07215, section 2.4; noise as in the authors'
         code: uniform, half a standard deviation of the batch.
     """
 
-    def where(self, real: Any, fake: Any, uniform: Draw) -> Any:
-        """The reals, with noise in every pixel."""
+    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+        """Returns the real images with noise in every pixel."""
         return real + 0.5 * ops.std(real) * uniform(real.shape[1:])
 
 
@@ -173,22 +180,22 @@ PENALTIES: dict[str, type[GradientPenalty]] = {
 }
 
 
-def in_passing(
+def fused_penalties(
     penalties: list[GradientPenalty], discriminator: keras.Model
 ) -> list[GradientPenalty]:
-    """Those that the pass behind the loss can measure, as it sees the same images in any case.
+    """Returns the penalties that share the pass of the loss, which sees the same images anyway.
 
-    That saves them a pass of their own. Not if batch norm would mix reals and fakes in it, nor if
-    they are lazy.
+    This saves a pass for each. Excluded are lazy penalties, and all if the discriminator has batch
+    norm, which would mix reals and fakes.
     """
-    norm = keras.layers.BatchNormalization
-    if any(isinstance(layer, norm) for layer in discriminator._flatten_layers()):
+    if any(isinstance(la, keras.layers.BatchNormalization) for la in iter_layers(discriminator)):
         return []
-    return [p for p in penalties if p.lazy == 1 and type(p).where in (R1.where, R2.where)]
+    shared = (R1.sample_points, R2.sample_points)
+    return [p for p in penalties if p.interval == 1 and type(p).sample_points in shared]
 
 
 def get(identifier: dict[str, Any] | GradientPenalty) -> GradientPenalty:
-    """Resolve a penalty, `{"name": "r1", "weight": 0.1}` or a serialised one to an object.
+    """Resolves a penalty, `{"name": "r1", "weight": 0.1}` or a config to a penalty.
 
     Raises:
         ValueError: for anything else; the message lists the names.
@@ -197,5 +204,5 @@ def get(identifier: dict[str, Any] | GradientPenalty) -> GradientPenalty:
 
 
 def get_all(identifiers: Any) -> list[GradientPenalty]:
-    """Resolve none, one or several penalties to a list of objects; see `get`."""
+    """Resolves none, one or several penalties to a list; see `get`."""
     return resolve_all(identifiers, GradientPenalty, PENALTIES, "penalty")

@@ -36,6 +36,20 @@ class Source:
         self.batch_size = batch_size
         self.order = order
 
+    def check(self, checks: Any) -> None:
+        """Checks the first batch in the stored order, and all labels.
+
+        Args:
+            checks: `InputChecks` of the GAN to be trained.
+
+        Raises:
+            ValueError: if they do not fit the GAN.
+        """
+        images = self.images[: self.batch_size].numpy()
+        checks.check_images(images if self.shades is None else self.shades.numpy()[images])
+        if checks.num_classes is not None:
+            checks.check_labels(self.labels, self.images.shape[0])
+
     @functools.cached_property
     def resident(self) -> tuple[Any, ...]:
         """Images, shades and labels where TensorFlow computes; if not the CPU, copied there."""
@@ -192,13 +206,14 @@ def _options() -> Any:
 
 def _check_labels(labels: Any, count: int) -> np.ndarray:
     labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (count,) or labels.min() < 0:
+    shapes = ((count,), (count, 1))
+    if labels.dtype.kind not in "iu" or labels.shape not in shapes or labels.min() < 0:
         raise ValueError(
             f"Expected an integer of at least 0 for each of {count} images, of one-hot labels the "
             "argmax. "
             f"Received: labels of dtype {labels.dtype} and shape {labels.shape}."
         )
-    return labels.astype(np.int32)
+    return labels.reshape(-1).astype(np.int32)
 
 
 def _check_images(images: Any, low: float, high: float) -> np.ndarray:

@@ -69,7 +69,7 @@ def pack(folder: str | os.PathLike[str], name: str, into: str | os.PathLike[str]
         into: folder of the weights.
     """
     gan = run.load(folder)
-    generator = gan.average or gan.generator
+    generator = gan.sampling_network()
     path, into = Path(into) / f"{name}.npz", Path(into)
     weights: dict[str, Any] = {
         f"{i:02d}": _rounded(w) for i, w in enumerate(generator.get_weights())

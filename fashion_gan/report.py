@@ -34,7 +34,7 @@ def judge(
     *,
     held_out: str = "test",
     yardsticks: bool = False,
-    raw: bool = False,
+    use_ema: bool = True,
     data_dir: str | os.PathLike[str] | None = None,
     announce: Announce = lambda what: None,
 ) -> tuple[dict[str, Any], np.ndarray, Evaluator]:
@@ -46,7 +46,7 @@ def judge(
         protocol: what to measure.
         held_out: `"test"` or `"validation"`: the real images to compare with.
         yardsticks: also score real images, whole and damaged, an untrained generator, the book's.
-        raw: sample the generator that was trained, even if there is an average of it.
+        use_ema: whether the averaged generator draws the samples, if there is one.
         data_dir: see `data.find`.
         announce: is told what is being measured.
 
@@ -72,8 +72,8 @@ def judge(
     announce(f"measuring {source}")
     if known:
         gan = gan_of(str(source))
-        samples = evaluator.sample(gan, raw)
-        scores[str(source)] = evaluator.judge(gan, raw)
+        samples = evaluator.sample(gan, use_ema)
+        scores[str(source)] = evaluator.judge(gan, use_ema)
     else:
         samples = _one_channel(images.read_images(path))[: protocol.count]
         if len(samples) < protocol.count:

@@ -29,7 +29,7 @@ from fashion_gan.config import Config
 from fashion_gan.files import atomic_write, write_json
 from fashion_gan.gan import GAN
 from fashion_gan.registry import ending
-from fashion_gan.training import check_agreement, is_chief
+from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
 
 __all__ = [
     "check",
@@ -92,7 +92,7 @@ def train(
     config = _settled(config)
     strategy = runtime.strategy(devices)
     chief = is_chief(strategy)
-    check_agreement(strategy, "what to train", (config, resume))
+    assert_equal_on_workers(strategy, "what to train", (config, resume))
     with ExitStack() as held:
         if chief:
             run_folder.check_free(folder, config, resume)
@@ -109,7 +109,7 @@ def train(
             if config.data:
                 write_json(folder / _DATA, _fingerprint(split))
             if verbose:
-                print(gan.xla, flush=True)
+                print(gan.jit_decision, flush=True)
         gan.fit(
             dataset,
             epochs=config.epochs,
@@ -136,7 +136,9 @@ def train(
         if chief:
             with atomic_write(folder / run_folder.MODEL) as partial:
                 gan.save(partial)
-        check_agreement(strategy, "the steps they made", gan.steps)  # the others wait for the chief
+        assert_equal_on_workers(
+            strategy, "the steps they made", gan.steps
+        )  # the others wait for the chief
         return gan
 
 
@@ -145,12 +147,17 @@ def _settled(config: Config) -> Config:
     return dataclasses.replace(config, data=os.path.abspath(config.data)) if config.data else config
 
 
-def load(run: str | os.PathLike[str]) -> GAN:
-    """The trained GAN of a run folder, or of a `.keras` file.
+def load(run: str | os.PathLike[str], *, safe_mode: bool = True) -> GAN:
+    """Loads the trained GAN of a run folder or of a `.keras` file.
+
+    Args:
+        run: Run folder or file.
+        safe_mode: Whether to refuse networks with code of their own, such as a Lambda layer. Pass
+            False for files that you trust.
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it is damaged, or holds another model, or one that could run code.
+        ValueError: if it is damaged, holds another model, or, in safe mode, could run code.
     """
     path = Path(run)
     if path.is_dir():
@@ -164,7 +171,7 @@ def load(run: str | os.PathLike[str]) -> GAN:
         raise FileNotFoundError(f"There is no trained model {path}.{hint}")
     try:
         with runtime.build_scope():
-            gan = keras.saving.load_model(path)
+            gan = keras.saving.load_model(path, safe_mode=safe_mode)
     except Exception as error:  # Keras, zipfile and HDF5 know a dozen kinds of damage
         raise ValueError(f"{path} cannot be loaded: {error}") from error
     if not isinstance(gan, GAN):
@@ -179,7 +186,7 @@ def sample(
     out: str | os.PathLike[str],
     *,
     labels: Any = None,
-    raw: bool = False,
+    use_ema: bool = True,
 ) -> None:
     """Generate images into a file or folder.
 
@@ -192,7 +199,7 @@ def sample(
             An older file is replaced. In a folder, the images of an earlier sample are replaced,
             and those beyond `count` are removed.
         labels: see `GAN.sample`.
-        raw: see `GAN.sample`.
+        use_ema: see `GAN.sample`.
 
     Raises:
         FileExistsError: If the folder is a file, or holds anything but images of earlier samples.
@@ -203,7 +210,7 @@ def sample(
     if not kind:
         images.numbered_pngs(out)
     pictures = images.to_uint8(
-        gan.sample(count, labels=labels, seed=seed, raw=raw), gan.value_range
+        gan.sample(count, labels=labels, seed=seed, use_ema=use_ema), gan.value_range
     )
     pictures = images.with_channels(pictures)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -249,7 +256,7 @@ def summary(
     for network in (gan.generator, gan.discriminator):
         yield f"{network.name:<14} {network.count_params():,} parameters"
     yield f"training       {config.epochs} epochs of {len(dataset):,} steps"
-    yield f"compilation    {gan.xla}"
+    yield f"compilation    {gan.jit_decision}"
     for name, value in dataclasses.asdict(config).items():
         yield f"  {name:<20} {value}"
 

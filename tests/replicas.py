@@ -23,10 +23,13 @@ CASES = {
     "dense": {"steps_per_execution": 1},
     "batch norm": {"steps_per_execution": 4, "layer": "batch norm"},
     "dropout": {"steps_per_execution": 4, "layer": "dropout"},
-    "remedies": {
+    "augmentations": {
         "steps_per_execution": 4,
-        "remedies": ["replay", "label_flips", "instance_noise", "translation", "cutout"],
+        "loss": {"name": "binary_crossentropy", "label_flip_rate": 0.05},
+        "augmentations": ["instance_noise", "translation", "cutout"],
+        "replay": 2048,
     },
+    "regularizers": {"steps_per_execution": 4, "layer": "regularizer"},
 }
 
 
@@ -39,6 +42,9 @@ def networks(layer: str | None):
         None: lambda: [],
         "batch norm": lambda: [layers.BatchNormalization(synchronized=True)],
         "dropout": lambda: [layers.Dropout(0.3, seed=3)],
+        "regularizer": lambda: [
+            layers.Dense(20, kernel_regularizer="l2", activity_regularizer="l2")
+        ],
     }[layer]
     generator = keras.Sequential(
         [
@@ -62,7 +68,7 @@ def networks(layer: str | None):
 
 
 def train(
-    strategy, steps_per_execution: int, layer: str | None = None, remedies: tuple = ()
+    strategy, steps_per_execution: int, layer: str | None = None, **arguments
 ) -> dict[str, np.ndarray]:
     """Weights, slots, random state and logs after 50 steps; and the rows that each step saw.
 
@@ -99,7 +105,7 @@ def train(
         gan.compile(
             "adam",
             "rmsprop",
-            remedies=remedies,
+            **arguments,
             steps_per_execution=steps_per_execution,
             jit_compile=False,
         )

@@ -112,7 +112,7 @@ def test_a_benchmark_of_two_variants_gives_a_report_a_table_and_a_chart(tmp_path
         assert 0 < result["share_of_floor"] < 1
         assert result["first_seconds"] > result["compile_seconds"] > 0
         assert result["host_mib"] > 100
-        assert result["xla"] == "XLA is off: jit_compile=False was asked for."
+        assert result["xla"] == "XLA is off: jit_compile=False was requested."
     assert err.splitlines()[1].startswith("[2/2] dense, fit-many: ")
     assert "fit-many" in picture.read_text()
     assert ElementTree.fromstring(picture.read_text()).tag == "{http://www.w3.org/2000/svg}svg"

@@ -40,7 +40,7 @@ def test_the_python_of_a_page_runs_as_it_stands_there(name, tmp_path, monkeypatc
     names = {"__name__": "page"}
     exec(compile(code, f"{name}.md", "exec"), names)
     if name == "with-others":
-        assert names["best"].average is not None and names["images"].shape == (64, 28, 28, 1)
+        assert names["best"].ema_generator is not None and names["images"].shape == (64, 28, 28, 1)
         found = names["mlflow"].get_run(names["tracked"].info.run_id).data
         assert "d_loss" in found.metrics
         assert "optimizer_d_optimizer_learning_rate" in found.params
@@ -134,6 +134,20 @@ def test_the_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "ModeCollapseMonitor" in (tmp_path / "api/callbacks/index.html").read_text()
+    page = (tmp_path / "api/gan/index.html").read_text()
+    for method in (
+        "compile",
+        "fit",
+        "evaluate",
+        "sample",
+        "call",
+        "export",
+        "save",
+        "load_weights",
+    ):
+        assert f'id="fashion_gan.gan.GAN.{method}"' in page, method
+    for argument in ("generator", "discriminator", "latent_dim", "value_range", "num_classes"):
+        assert f"<code>{argument}</code>" in page, argument
 
 
 def test_what_a_newcomer_must_know_is_said(capsys):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fashion_gan import GAN, ema
+from fashion_gan import GAN
+from fashion_gan.training.ema import decay_from_half_life
 
 
 def networks():
@@ -37,18 +38,18 @@ def test_the_average_is_the_recomputed_one_batch_norm_included(tiny_images):
         keep = min(decay, (1 + step) / (10 + step))
         weights = gan.generator.get_weights()
         expected = [keep * a + (1 - keep) * b for a, b in zip(expected, weights, strict=True)]
-    for ours, theirs in zip(gan.average.get_weights(), expected, strict=True):
+    for ours, theirs in zip(gan.ema_generator.get_weights(), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
-    assert not np.allclose(gan.average.get_weights()[0], gan.generator.get_weights()[0])
-    assert [w.name for w in gan.average.weights].count("moving_mean") == 1
+    assert not np.allclose(gan.ema_generator.get_weights()[0], gan.generator.get_weights()[0])
+    assert [w.name for w in gan.ema_generator.weights].count("moving_mean") == 1
 
 
 def test_samples_are_the_averages_and_the_raw_generator_stays_at_hand(tiny_images):
     gan = make(ema_decay=0.9)
     gan.fit(tiny_images, batch_size=8, epochs=3, verbose=0)
     latents = np.random.default_rng(0).standard_normal((5, 3)).astype("float32")
-    np.testing.assert_allclose(gan.sample(latents=latents), gan.average(latents), atol=1e-6)
-    raw = gan.sample(latents=latents, raw=True)
+    np.testing.assert_allclose(gan.sample(latents=latents), gan.ema_generator(latents), atol=1e-6)
+    raw = gan.sample(latents=latents, use_ema=False)
     np.testing.assert_allclose(raw, gan.generator(latents, training=False), atol=1e-6)
     assert np.abs(raw - gan.sample(latents=latents)).max() > 1e-4
 
@@ -73,15 +74,17 @@ def test_the_average_is_saved_and_goes_on(tiny_images, tmp_path):
     for one in (gan, loaded):
         one.fit(tiny_images, batch_size=8, shuffle=False, epochs=2, verbose=0)
     assert loaded.ema_decay == 0.9
-    for a, b in zip(gan.average.get_weights(), loaded.average.get_weights(), strict=True):
+    for a, b in zip(
+        gan.ema_generator.get_weights(), loaded.ema_generator.get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
 
 
 def test_half_of_the_average_is_forgotten_after_a_half_life():
-    decay = ema.decay_of(half_life=10_000, batch_size=64)
+    decay = decay_from_half_life(half_life=10_000, batch_size=64)
     assert decay ** (10_000 / 64) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="half_life=0"):
-        ema.decay_of(0, 64)
+        decay_from_half_life(0, 64)
 
 
 def test_a_decay_out_of_range_is_refused():

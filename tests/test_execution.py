@@ -18,7 +18,6 @@ from fashion_gan import GAN, evaluate, models, penalties, run
 from fashion_gan.assembly import build
 from fashion_gan.callbacks import Backup
 from fashion_gan.data import make_dataset
-from fashion_gan.execution import Execution
 from fashion_gan.pipeline import Source
 from fashion_gan.presets import PRESETS
 
@@ -116,7 +115,7 @@ FLOATS_AS_STORED_IN_ONE_EXECUTION = {
 ALL_THAT_A_STEP_CAN_DO = {
     "gan": {
         "loss": "relativistic",
-        "penalties": [penalties.WGANGP(0.3, lazy=2)],
+        "penalties": [penalties.WGANGP(0.3, interval=2)],
         "ema_decay": 0.9,
         "d_steps": 2,
         "log_gradients": True,
@@ -233,7 +232,7 @@ def itself(dataset):
 def test_all_else_is_left_to_keras(compile_arguments, data_arguments, derive, expected):
     gan = make_gan(**compile_arguments)
     gan_data = derive(make_dataset(PIXELS, 4, value_range=gan.value_range, **data_arguments))
-    with Execution(gan).fed(gan_data) as fed:
+    with gan._executor.feed(gan_data) as fed:
         assert (fed is not gan_data) == expected
 
 
@@ -242,7 +241,7 @@ def test_an_execution_is_one_program_of_static_shapes_that_asks_the_host_for_not
     source = make_data(gan).source
     gan.make_train_function()
     indices = next(iter(source.executions(3)))
-    program = gan._execution.loop.experimental_get_compiler_ir(*source.resident, **indices)
+    program = gan._executor.loop.experimental_get_compiler_ir(*source.resident, **indices)
     text = program(stage="hlo")
     assert text.count(" while(") == 1, "the loop over the steps, and none beside it"
     assert "u8[47,4,4,1]" in text and "f32[47,4,4,1]" not in text, "images stay as they are kept"
@@ -292,7 +291,7 @@ def test_what_was_trained_elsewhere_comes_back_as_a_run_with_scores_of_what_came
     variables = elsewhere.everything(gan)
     average, generator = (
         {i: np.asarray(variables[i]) for i in elsewhere.places(network.variables, variables)}
-        for network in (gan.average, gan.generator)
+        for network in (gan.ema_generator, gan.generator)
     )
     average = {i: array * 1.5 for i, array in average.items()}
     losses = {"epoch": 1, "seconds": 2.0, "compilation": 3.0, "device": "another"}
@@ -306,7 +305,7 @@ def test_what_was_trained_elsewhere_comes_back_as_a_run_with_scores_of_what_came
         assert json.loads((folder / "config.json").read_text())["epochs"] == epoch
         assert json.loads((folder / "seconds.json").read_text()) == 3 + 2 * epoch
         back = run.load(folder)
-        for network, sent in ((back.average, average), (back.generator, generator)):
+        for network, sent in ((back.ema_generator, average), (back.generator, generator)):
             for array, weight in zip(sent.values(), network.get_weights(), strict=True):
                 np.testing.assert_array_equal(weight, array)
     assert scores["samples"]["frechet_distance"] != scores["raw"]["frechet_distance"]

@@ -58,7 +58,7 @@ def gan(request):
     if request.param == "dense":
         gan = GAN(*models.build("dense"))
         gan.compile(ema_decay=0.9)
-        first = gan.average.layers[0]
+        first = gan.ema_generator
         first.set_weights([2 * weight + 0.1 for weight in first.get_weights()])
         return gan
     size = {"width": 8}
@@ -66,25 +66,25 @@ def gan(request):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("raw", [False, True], ids=["sampling", "raw"])
-def test_the_exported_generator_draws_what_keras_draws(gan, format, raw, tmp_path):
-    if raw and gan.average is None:
+@pytest.mark.parametrize("use_ema", [True, False])
+def test_the_exported_generator_draws_what_keras_draws(gan, format, use_ema, tmp_path):
+    if not use_ema and gan.ema_generator is None:
         pytest.skip("both are one")
     run, name = RUNTIMES[format]
-    card = json.loads(export(gan, tmp_path / name, raw=raw).read_text())
+    card = json.loads(export(gan, tmp_path / name, use_ema=use_ema).read_text())
     latents = np.random.default_rng(0).standard_normal((5, gan.latent_dim)).astype("float32")
     inputs, labels = {"latents": latents}, None
     if gan.num_classes is not None:
         labels = inputs["labels"] = np.array([0, 9, 4, 4, 1], "int32")
     images = run(tmp_path / name, inputs)
-    wanted = gan.sample(latents=latents, labels=labels, raw=raw)
+    wanted = gan.sample(latents=latents, labels=labels, use_ema=use_ema)
     np.testing.assert_allclose(images, wanted, rtol=0, atol=TOLERANCE)
     assert card["value_range"] == list(gan.value_range)
     assert card["output"] == ["batch", *images.shape[1:]]
     assert set(card["inputs"]) == set(inputs)
-    assert card["averaged"] == (gan.average is not None and not raw)
-    if gan.average is not None:
-        other = gan.sample(latents=latents, raw=not raw)
+    assert card["averaged"] == (gan.ema_generator is not None and use_ema)
+    if gan.ema_generator is not None:
+        other = gan.sample(latents=latents, use_ema=not use_ema)
         assert np.abs(images - other).max() > 0.01
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 

@@ -333,5 +333,23 @@ def test_other_tools_read_settings_rate_and_summary_of_both_optimizers(make_gan,
     count = sum(v.shape.num_elements() if v.shape.rank else 1 for v in gan.optimizer.variables)
     shown = re.search(r"Optimizer params: .*?([\d,]+)", seen.summary)[1]
     assert int(shown.replace(",", "")) == count > gan.generator.count_params()
-    with pytest.raises(AttributeError):
-        gan.optimizer.learning_rate = 1.0
+
+
+def test_setting_the_learning_rate_of_the_pair_sets_both(make_gan):
+    gan = make_gan()
+    gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.SGD(1e-2))
+
+    def rates():
+        return [float(o.learning_rate) for o in (gan.g_optimizer, gan.d_optimizer)]
+
+    gan.optimizer.learning_rate = 0.5
+    assert rates() == [0.5, 0.5]
+    gan.optimizer.learning_rate.assign(0.25)
+    assert rates() == [0.25, 0.25]
+    gan.optimizer.learning_rate = gan.optimizer.learning_rate * 0.5
+    assert rates() == [0.125, 0.125] and float(gan.optimizer.learning_rate) == 0.125
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+    gan.compile("adam", keras.optimizers.SGD(schedule))
+    with pytest.raises(TypeError, match="d_optimizer.*with a schedule"):
+        gan.optimizer.learning_rate = 0.5
+    assert float(gan.g_optimizer.learning_rate) == pytest.approx(1e-3)

@@ -59,14 +59,14 @@ def test_the_discriminator_is_drawn_to_tell_and_the_generator_to_be_taken_for_re
         d_loss, g_loss = loss.discriminator(real, fake), loss.generator(real, fake)
     assert tape.gradient(d_loss, real) < 0 < tape.gradient(d_loss, fake)
     assert tape.gradient(g_loss, fake) < 0
-    assert (tape.gradient(g_loss, real) is None) != loss.paired
+    assert (tape.gradient(g_loss, real) is None) != loss.uses_real_logits
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
-def test_where_only_differences_count_the_boundary_moves_with_the_logits(name):
+def test_decision_threshold_moves_with_the_logits_where_only_differences_count(name):
     loss = losses.get(name)
     real, fake = tf.constant([[3.0], [5.0]]), tf.constant([[1.0], [-1.0]])
-    here, there = (float(loss.boundary(real + c, fake + c)) for c in (0.0, 10.0))
+    here, there = (float(loss.decision_threshold(real + c, fake + c)) for c in (0.0, 10.0))
     if name in ("wasserstein", "relativistic"):
         assert (here, there) == (2.0, 12.0)
     else:
@@ -105,3 +105,14 @@ def test_losses_come_back_from_their_config(name):
     again = losses.get(keras.saving.serialize_keras_object(loss))
     assert type(again) is type(loss)
     assert again.get_config() == loss.get_config()
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_flip_labels_exchanges_the_pairs_below_the_rate(name):
+    loss = losses.get({"name": name, "label_flip_rate": 0.2})
+    assert losses.get(keras.saving.serialize_keras_object(loss)).label_flip_rate == 0.2
+    real, fake = tf.constant([[1.0], [2.0], [3.0]]), tf.constant([[-1.0], [-2.0], [-3.0]])
+    flipped = loss.flip_labels(real, fake, tf.constant([[0.5], [0.1], [0.2]]))
+    np.testing.assert_array_equal(flipped, [[[1], [-2], [3]], [[-1], [2], [-3]]])
+    with pytest.raises(ValueError, match="label_flip_rate=0.5"):
+        losses.get({"name": name, "label_flip_rate": 0.5})

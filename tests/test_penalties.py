@@ -99,10 +99,10 @@ def test_images_without_a_channels_axis_are_penalised_alike():
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
 def test_penalties_come_back_from_their_config(name):
-    penalty = penalties.get({"name": name, "weight": 2.0, "lazy": 4})
+    penalty = penalties.get({"name": name, "weight": 2.0, "interval": 4})
     again = penalties.get(keras.saving.serialize_keras_object(penalty))
     assert type(again) is type(penalty)
-    assert again.get_config() == {"weight": 2.0, "lazy": 4}
+    assert again.get_config() == {"weight": 2.0, "interval": 4}
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_penalties_come_back_from_their_config(name):
         ),
         (
             {"name": "dragan", "weigth": 1},
-            "Give DRAGAN\\(weight=…, lazy=…\\), or {'name': 'dragan'",
+            "Give DRAGAN\\(weight=…, interval=…\\), or {'name': 'dragan'",
         ),
         (3, "one of .*'dragan'.*Received: penalty=3"),
         ({"name": "wgan-gp", "weight": 1}, "one of .*'dragan'.*Did you mean 'wgan_gp'"),
         ({"name": "r1", "weight": -1}, "weight=-1"),
-        ({"name": "r1", "weight": 1, "lazy": 0}, "lazy=0"),
+        ({"name": "r1", "weight": 1, "interval": 0}, "interval=0"),
     ],
 )
 def test_other_penalties_are_refused(identifier, message):

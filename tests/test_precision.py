@@ -119,8 +119,9 @@ def test_reported_numbers_are_those_of_float32_but_for_rounding(policy, make_gan
     exact.generator.set_weights(gan.generator.get_weights())
     exact.discriminator.set_weights(gan.discriminator.get_weights())
     logs, wanted = (g.fit(tiny_images, batch_size=32, verbose=0).history for g in (gan, exact))
-    assert logs["d_loss"] == pytest.approx(wanted["d_loss"], rel=0.02)
-    assert logs["g_loss"] == pytest.approx(wanted["g_loss"], rel=0.02)
+    # Eight bits of mantissa; processors differ in how they sum in bfloat16.
+    assert logs["d_loss"] == pytest.approx(wanted["d_loss"], rel=0.03)
+    assert logs["g_loss"] == pytest.approx(wanted["g_loss"], rel=0.03)
 
 
 @mixed

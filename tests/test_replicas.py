@@ -25,7 +25,7 @@ def cases(outcome, request):
 
 
 def test_two_replicas_end_in_the_weights_slots_and_logs_of_one(cases):
-    for name in ("dense", "batch norm", "remedies"):
+    for name in ("dense", "batch norm", "augmentations", "regularizers"):
         assert cases[name]["steps"] == BATCHES * EPOCHS
         assert cases[name]["tensors"] >= 37, name
         assert 0 <= cases[name]["difference"] <= 1e-8, name

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import borders, data, models
+from fashion_gan import data, models
+from fashion_gan.training import validation
 
 ONE, TWO = (SimpleNamespace(num_replicas_in_sync=count) for count in (1, 2))
 IMAGES = np.zeros((12, 4, 4, 1), "float32")
@@ -39,21 +40,21 @@ EQUAL = [
 @pytest.mark.parametrize(("x", "arguments", "message"), UNEQUAL)
 def test_batches_without_equal_shares_are_refused_with_what_to_do(x, arguments, message):
     with pytest.raises(ValueError, match="shared equally by 2 replicas") as error:
-        borders.check_shares(TWO, x, **arguments)
+        validation.check_replica_batches(TWO, x, **arguments)
     assert message in str(error.value)
     assert "Batch by a multiple of 2, with drop_remainder=True" in str(error.value)
-    borders.check_shares(ONE, x, **arguments)
+    validation.check_replica_batches(ONE, x, **arguments)
 
 
 @pytest.mark.parametrize(("x", "arguments"), EQUAL)
 def test_batches_with_equal_shares_are_taken(x, arguments):
-    borders.check_shares(TWO, x, **arguments)
+    validation.check_replica_batches(TWO, x, **arguments)
 
 
 def test_a_validation_split_is_refused_on_replicas():
     with pytest.raises(ValueError, match=r"give validation_data. Received: validation_split=0.1"):
-        borders.check_shares(TWO, IMAGES, 4, validation_split=0.1)
-    borders.check_shares(ONE, IMAGES, 4, validation_split=0.1)
+        validation.check_replica_batches(TWO, IMAGES, 4, validation_split=0.1)
+    validation.check_replica_batches(ONE, IMAGES, 4, validation_split=0.1)
 
 
 def test_our_datasets_ask_to_be_shared_by_rows_and_not_by_files():
@@ -66,10 +67,10 @@ def test_batch_norm_that_sees_only_a_share_is_warned_of_by_name():
     names = [x.name for x in pair[0].layers if isinstance(x, keras.layers.BatchNormalization)]
     assert len(names) == 2
     with pytest.warns(UserWarning, match=f"On 2 replicas, {', '.join(names)} will each take"):
-        borders.check_batch_norm(pair, 2)
+        validation.check_batch_norm(pair, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        borders.check_batch_norm(pair, 1)
-        borders.check_batch_norm([keras.Sequential([keras.layers.Input((3,))])], 2)
+        validation.check_batch_norm(pair, 1)
+        validation.check_batch_norm([keras.Sequential([keras.layers.Input((3,))])], 2)
         synchronized = keras.layers.BatchNormalization(synchronized=True)
-        borders.check_batch_norm([keras.Sequential([keras.layers.Input((3,)), synchronized])], 2)
+        validation.check_batch_norm([keras.Sequential([keras.layers.Input((3,)), synchronized])], 2)

@@ -104,7 +104,7 @@ def measure(
         "device_mib": _device_mib() if kind == "GPU" else None,
         "flops": step_flops(gan.generator, gan.discriminator, config.batch_size),
         "batch_size": config.batch_size,
-        "xla": str(gan.xla),
+        "xla": str(gan.jit_decision),
     }
 
 

@@ -105,6 +105,19 @@ def test_a_run_stopped_five_times_ends_in_the_same_bits(tmp_path, uninterrupted,
     assert_same(train(tmp_path, seconds=seconds, seed=99), uninterrupted)
 
 
+def test_backup_saves_no_position_of_a_batch_that_fit_skips(run):
+    saved = []
+
+    class Recording(Backup):
+        def _save(self, epoch, batch):
+            saved.append((epoch, batch))
+            super()._save(epoch, batch)
+
+    gan, dataset = make_gan(), data.make_dataset(IMAGES, batch_size=4, seed=1)
+    gan.fit(dataset, epochs=EPOCHS, callbacks=[Recording(run / "backup", -1.0)], verbose=0)
+    assert saved[:2] == [(2, 3), (2, 4)], "25 batches are 2 epochs of 11 and 3 batches"
+
+
 def test_a_partial_last_execution_is_resumed_exactly(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

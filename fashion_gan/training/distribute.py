@@ -1,0 +1,84 @@
+"""Several replicas and workers: how a step is shared, and what all of them have to agree on."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+__all__ = [
+    "assert_equal_on_workers",
+    "distributed_step",
+    "is_chief",
+    "scale_loss_for_replicas",
+]
+
+
+def scale_loss_for_replicas(loss: Any) -> Any:
+    """Returns a replica's part of the global mean loss: optimizers sum gradients over replicas."""
+    return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def distributed_step(
+    model: keras.Model, step: Callable[[Any], Any], logs: Callable[[], dict[str, Any]]
+) -> Callable[[Any], dict[str, Any]]:
+    """Returns a function that executes `step` on all replicas, for a train or test function.
+
+    Keras' own function reduces what the step returns, which fails for scalars on several workers,
+    and calls a function within its loop, in which TensorFlow's collectives fail. This one returns
+    `logs()` after the last step and runs the step in the loop itself.
+
+    References:
+        https://github.com/keras-team/keras/issues/20585 and 19246.
+    """
+    strategy = model.distribute_strategy
+
+    def execute(iterator: Any) -> tuple[Any, dict[str, Any]]:
+        def run_one(done: Any, _: Any) -> tuple[Any, Any]:
+            batch = iterator.get_next_as_optional()
+
+            def run() -> Any:
+                strategy.run(step, args=(batch.get_value(),))
+                return done + 1
+
+            return tf.cond(batch.has_value(), run, lambda: done), batch.has_value()
+
+        done, _ = tf.while_loop(
+            lambda done, more: tf.logical_and(more, done < model.steps_per_execution),
+            run_one,
+            (tf.constant(0), tf.constant(True)),
+        )
+        return done, logs()
+
+    if not model.run_eagerly:
+        execute = tf.function(execute, autograph=False, reduce_retracing=True)
+
+    def function(iterator: Any) -> dict[str, Any]:
+        done, numbers = execute(iterator)
+        if done == 0:
+            raise StopIteration
+        return numbers
+
+    return function
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether this process writes files: the only one, or the first of several workers."""
+    cluster = strategy.cluster_resolver
+    if cluster is None or cluster.task_type in (None, "", "chief"):
+        return True
+    has_chief = "chief" in cluster.cluster_spec().jobs
+    return cluster.task_type == "worker" and cluster.task_id == 0 and not has_chief
+
+
+def assert_equal_on_workers(strategy: tf.distribute.Strategy, what: str, value: Any) -> None:
+    """Checks that `value` has the same representation on all workers; each must call this.
+
+    Raises:
+        ValueError: on every worker, if it has not.
+    """
+    digest = int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:7], "big")
+    mine = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([digest]))
+    if len(set(strategy.gather(mine, axis=0).numpy().tolist())) > 1:
+        raise ValueError(f"The workers differ in {what}. Here it is: {value!r}.")

@@ -1,0 +1,177 @@
+"""Algorithm 1 of Goodfellow et al. (2014), as one compiled Keras train step.
+
+In the words of the paper: "for k steps", ascend the discriminator's gradient on a minibatch of
+noise samples and one of examples; then descend the generator's gradient on a new minibatch of
+noise. Here k is `d_steps`, and both phases descend.
+"""
+
+from typing import Any
+
+from keras import ops
+
+from fashion_gan.batch import LabeledImages
+from fashion_gan.penalties import with_gradients
+from fashion_gan.training.random import StepRandom
+from fashion_gan.training.updates import frozen, minimize
+
+__all__ = ["discriminate", "discriminator_step", "generator_step", "scores", "train_step"]
+
+REAL, FAKE, REPLAY, FLIPS, PENALTIES = range(5)  # purposes of random numbers within an update
+
+
+def train_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
+    """Runs `d_steps` discriminator updates and one generator update; returns the logs.
+
+    Args:
+        gan: Compiled `GAN`.
+        real: Real images and labels, in `d_steps` parts.
+        random: Random numbers under the GAN's seed.
+    """
+    first = gan.step_count * (gan.d_steps + 1)  # index of the first update of this step
+    parts = real.split(gan.d_steps)
+    d_logs = [discriminator_step(gan, part, random.at(first + i)) for i, part in enumerate(parts)]
+    g_logs = generator_step(gan, parts[-1], random.at(first + gan.d_steps))
+    if gan.ema_decay is not None:
+        gan.ema_generator.update(gan.ema_decay, gan.step_count)
+    means = {name: ops.mean(ops.stack([logs[name] for logs in d_logs])) for name in d_logs[0]}
+    return means | g_logs
+
+
+def discriminator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
+    """Updates the discriminator on real images and as many fakes; the generator is frozen."""
+    fake = frozen(gan.generator, lambda: gan.generate(real, random))
+    if gan.replay is not None:
+        fake = gan.replay.exchange(fake, random.fold_in(REPLAY))
+    real, fake = augment(gan, real, random, REAL), augment(gan, fake, random, FAKE)
+
+    def loss_fn() -> tuple[Any, dict[str, Any]]:
+        (real_logits, fake_logits), norms_squared = discriminate(
+            gan, real, fake, with_norms=bool(gan.fused_penalties)
+        )
+        regularization = sum(gan.discriminator.losses)
+        told = real_logits, fake_logits
+        if gan.loss_function.label_flip_rate:
+            uniform = random.fold_in(FLIPS).uniform(ops.shape(real_logits)[0], (1,))
+            told = gan.loss_function.flip_labels(*told, uniform)
+        loss = ops.mean(gan.loss_function.discriminator(*told))
+        penalty = gradient_penalty(gan, real, fake, norms_squared, random)
+        logs = {
+            "d_loss": loss,
+            "d_penalty": penalty,
+            "d_regularization": regularization,
+            **scores(gan, real_logits, fake_logits),
+        }
+        return loss + penalty + regularization, logs
+
+    logs = minimize(loss_fn, gan.discriminator, gan.d_optimizer, gan.log_gradients)
+    return _prefixed("d", logs)
+
+
+def generator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
+    """Updates the generator through the frozen discriminator, with new latents."""
+
+    def loss_fn() -> tuple[Any, dict[str, Any]]:
+        fake = gan.generate(real, random)
+        regularization = sum(gan.generator.losses)
+        seen = augment(gan, fake, random, FAKE)
+        rival = augment(gan, real, random, REAL) if gan.loss_function.uses_real_logits else None
+        real_logits, fake_logits = frozen(
+            gan.discriminator,
+            lambda: (None if rival is None else gan.logits(rival), gan.logits(seen)),
+        )
+        loss = ops.mean(gan.loss_function.generator(real_logits, fake_logits))
+        return loss + regularization, {"g_loss": loss, "g_regularization": regularization}
+
+    logs = minimize(loss_fn, gan.generator, gan.g_optimizer, gan.log_gradients)
+    return _prefixed("g", logs)
+
+
+def discriminate(
+    gan: Any, real: LabeledImages, fake: LabeledImages, with_norms: bool, training: bool = True
+) -> tuple[tuple[Any, Any], tuple[Any, Any] | None]:
+    """Runs the discriminator once over a batch of the fakes and then the reals.
+
+    Returns:
+        The logits `(batch, 1)` of the reals and of the fakes, and for both the squared norms
+        `(batch,)` of their gradients at the images, or None without norms.
+    """
+    both = fake.concatenate(real)
+    if not with_norms:
+        fake_logits, real_logits = ops.split(gan.logits(both, training), 2)
+        return (real_logits, fake_logits), None
+    logits, norms_squared = with_gradients(
+        lambda images: gan.logits(both.with_images(images), training), both.images
+    )
+    (fake_logits, real_logits), (fake_norms, real_norms) = (
+        ops.split(part, 2) for part in (logits, norms_squared)
+    )
+    return (real_logits, fake_logits), (real_norms, fake_norms)
+
+
+def gradient_penalty(
+    gan: Any,
+    real: LabeledImages,
+    fake: LabeledImages,
+    norms_squared: tuple[Any, Any] | None,
+    random: StepRandom,
+) -> Any:
+    """Computes the sum of all gradient penalties, weighted, as means over the batch."""
+    total = 0.0
+    for position, penalty in enumerate(gan.penalties):
+        if norms_squared is not None and penalty in gan.fused_penalties:
+            norm_squared = norms_squared[1 if penalty.uses_fake_labels else 0]
+            total += ops.mean(penalty.weight * penalty.penalty(norm_squared))
+        else:
+            stream = random.fold_in(PENALTIES + position)
+            total += ops.mean(_own_pass(gan, penalty, real, fake, stream))
+    return total
+
+
+def _own_pass(
+    gan: Any, penalty: Any, real: LabeledImages, fake: LabeledImages, random: StepRandom
+) -> Any:
+    """Computes a penalty for each image in a pass of its own; zeros in a step that it skips."""
+    size = ops.shape(real.images)[0]
+    labeled = fake if penalty.uses_fake_labels else real
+
+    def compute() -> Any:
+        return frozen(
+            gan.discriminator,
+            lambda: penalty(
+                lambda images: gan.logits(labeled.with_images(images)),
+                real.images,
+                fake.images,
+                lambda shape: random.uniform(size, shape),
+            ),
+        )
+
+    if penalty.interval == 1:
+        return compute()
+    due = ops.equal(gan.step_count % penalty.interval, 0)
+    zeros = ops.zeros((size,), real.images.dtype)
+    return ops.cond(due, lambda: penalty.interval * compute(), lambda: zeros)
+
+
+def augment(gan: Any, images: LabeledImages, random: StepRandom, purpose: int) -> LabeledImages:
+    """Returns the images as the discriminator sees them, after all augmentations."""
+    result = images.images
+    for position, augmentation in enumerate(gan.augmentations):
+        stream = random.fold_in(purpose).fold_in(position)
+        result = augmentation.augment(result, stream, gan.step_count, gan.value_range[0])
+    return images.with_images(result)
+
+
+def scores(gan: Any, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
+    """Computes the discriminator's accuracies and mean logits."""
+    threshold = gan.loss_function.decision_threshold(real_logits, fake_logits)
+    return {
+        "d_accuracy_real": ops.mean(ops.cast(real_logits > threshold, real_logits.dtype)),
+        "d_accuracy_fake": ops.mean(ops.cast(fake_logits < threshold, fake_logits.dtype)),
+        "d_logit_real": ops.mean(real_logits),
+        "d_logit_fake": ops.mean(fake_logits),
+    }
+
+
+def _prefixed(prefix: str, logs: dict[str, Any]) -> dict[str, Any]:
+    start = f"{prefix}_"
+    return {name if name.startswith(start) else start + name: v for name, v in logs.items()}

@@ -1,0 +1,128 @@
+"""One update of one network, and what a train step freezes and tracks."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from fashion_gan.training.distribute import scale_loss_for_replicas
+
+__all__ = ["MeanTracker", "frozen", "minimize"]
+
+
+def frozen(network: keras.Model, compute: Callable[[], Any]) -> Any:
+    """Runs `compute()` without updating any weight of `network`.
+
+    Seed generators still advance, so that dropout masks are not reused.
+    """
+    with keras.StatelessScope() as scope:
+        result = compute()
+    weights = {id(weight) for weight in network.weights}
+    for variable in network.variables:
+        value = scope.get_current_value(variable)
+        if id(variable) not in weights and value is not None:
+            variable.assign(value)
+    return result
+
+
+def minimize(
+    loss_fn: Callable[[], tuple[Any, dict[str, Any]]],
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    log_gradients: bool = False,
+) -> dict[str, Any]:
+    """Updates a network once, by the gradient of a loss.
+
+    Args:
+        loss_fn: Function that returns the scalar loss of this replica, and logs.
+        network: Network whose trainable variables are updated.
+        optimizer: Optimizer that is built for these variables.
+        log_gradients: Whether to add `gradient_norm`, the norm of the unscaled gradient, and
+            `update_ratio`, the norm of the update divided by that of the weights. Each replica
+            reports its own part of the gradient, times the number of replicas.
+
+    Returns:
+        The logs.
+    """
+    variables = network.trainable_variables
+    with tf.GradientTape() as tape:
+        loss, logs = loss_fn()
+        scaled = optimizer.scale_loss(scale_loss_for_replicas(loss))
+    gradients = tape.gradient(scaled, variables)
+    before = [ops.copy(variable) for variable in variables] if log_gradients else []
+    _apply(optimizer, list(zip(gradients, variables, strict=True)))
+    if not log_gradients:
+        return logs
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    updates = [variable - old for variable, old in zip(variables, before, strict=True)]
+    return {
+        **logs,
+        "gradient_norm": _norm(gradients) * replicas / optimizer.scale_loss(1.0),
+        "update_ratio": _norm(updates) / _norm(before),
+    }
+
+
+def _apply(optimizer: keras.optimizers.Optimizer, pairs: list[tuple[Any, Any]]) -> None:
+    """Applies gradients, which several replicas sum first.
+
+    Keras also sums those of a single replica, in a custom gradient that TensorFlow never releases,
+    and with it the graph of the step. It leaves that out outside of a replica context.
+    """
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if tf.distribute.has_strategy() or scaled:
+        optimizer.apply_gradients(pairs)
+    else:
+        context = tf.distribute.get_replica_context()
+        context.merge_call(lambda strategy: optimizer.apply_gradients(pairs))
+
+
+def _norm(tensors: list[Any]) -> Any:
+    """Computes the Euclidean norm of all numbers of several tensors.
+
+    Rows are summed by a product with ones, since XLA's plain sums take several times as long on
+    a CPU.
+    """
+    sums = []
+    for tensor in tensors:
+        rows = ops.reshape(tensor, (-1, tensor.shape[-1] if tensor.shape else 1))
+        sums.append(ops.sum(ops.square(rows) @ ops.ones((rows.shape[-1], 1), rows.dtype)))
+    return ops.sqrt(sum(sums))
+
+
+class MeanTracker(keras.metrics.Metric):
+    """Tracks running means of several numbers in one variable, so that a step makes one update.
+
+    Replicas average their numbers before each update, so that all hold the same means and reading
+    them on one worker does not wait for the others. They are not saved with the model, since an
+    epoch begins with fresh ones.
+    """
+
+    def __init__(self, names: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.names = tuple(names)
+        self.totals = keras.Variable(
+            "zeros", (len(self.names),), dtype=self.dtype, trainable=False, name="totals"
+        )
+        self.batches = keras.Variable("zeros", (), dtype="int64", trainable=False, name="batches")
+
+    def update_state(self, numbers: dict[str, Any]) -> None:
+        """Adds a scalar for some of the names. Numbers of other names are ignored."""
+        values = [numbers.get(name, 0.0) for name in self.names]
+        stacked = ops.stack([ops.cast(value, self.totals.dtype) for value in values])
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            stacked = tf.distribute.get_replica_context().all_reduce("MEAN", stacked)
+        self.totals.assign_add(stacked)
+        self.batches.assign_add(1)
+
+    def result(self) -> dict[str, Any]:
+        """Returns the mean of each name; NaN before the first update."""
+        means = self.totals / ops.cast(self.batches, self.totals.dtype)
+        return dict(zip(self.names, ops.unstack(means), strict=True))
+
+    def save_own_variables(self, store: Any) -> None:
+        """Saves nothing."""
+
+    def load_own_variables(self, store: Any) -> None:
+        """Loads nothing."""

@@ -1,0 +1,281 @@
+"""Checks of what a GAN is given, before the first step."""
+
+import numbers
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fashion_gan.models.introspection import input_shapes, iter_layers
+from fashion_gan.training.inputs import as_labels
+
+__all__ = [
+    "check_batch_norm",
+    "check_channels_last",
+    "check_discriminator_input",
+    "check_discriminator_output",
+    "check_divisible",
+    "check_hyperparameters",
+    "check_image_shape",
+    "check_networks",
+    "check_not_swapped",
+    "check_optimizers",
+    "check_replica_batches",
+    "check_seed",
+    "check_trainable",
+    "reject_sample_weight",
+    "sample_labels",
+]
+
+
+def check_not_swapped(generator: keras.Model, discriminator: keras.Model) -> None:
+    """Raises ValueError if the two networks have changed places."""
+    if not (input_shapes(generator) and input_shapes(discriminator)):
+        return
+    try:
+        first, second = generator.output_shape, discriminator.output_shape
+    except (AttributeError, ValueError):
+        return
+    if first[1:] == (1,) and len(second) in (3, 4):
+        raise ValueError(
+            "Expected GAN(generator, discriminator). Received: a first network with one output, "
+            f"and a second one that makes images of shape {second[1:]}. Pass the generator first."
+        )
+
+
+def check_image_shape(
+    generator: keras.Model, output_shape: tuple[int | None, ...]
+) -> tuple[int, ...]:
+    """Returns the shape of a generator's images; raises ValueError unless it is fixed."""
+    shape = tuple(size for size in output_shape[1:] if size is not None)
+    if len(output_shape) not in (3, 4) or len(shape) < len(output_shape) - 1:
+        raise ValueError(
+            "Expected a generator of images (batch, height, width[, channels]). "
+            f"Received: {generator.name!r} with output shape {output_shape}. End it in "
+            "layers.Reshape((height, width, channels)), for instance."
+        )
+    return shape
+
+
+def check_channels_last(networks: Iterable[keras.Model], image_shape: tuple[int, ...]) -> None:
+    """Raises ValueError for networks of images `(channels, height, width)`."""
+    named = [
+        layer.name
+        for network in networks
+        for layer in iter_layers(network)
+        if getattr(layer, "data_format", None) == "channels_first"
+    ]
+    channels = (1, 2, 3, 4)
+    looks_first = (
+        len(image_shape) == 3 and image_shape[0] in channels and image_shape[2] not in channels
+    )
+    if named or looks_first:
+        reason = f"layers with data_format='channels_first' ({', '.join(named)})" if named else ""
+        raise ValueError(
+            "Expected networks of images (height, width, channels). Received: "
+            f"{reason or f'images of shape {image_shape}, channels first'}. Build the networks "
+            "with data_format='channels_last' and transpose the images."
+        )
+
+
+def check_discriminator_input(discriminator: keras.Model, image_shape: tuple[int, ...]) -> None:
+    """Raises ValueError if a discriminator declares inputs of another shape than the images."""
+    shapes = input_shapes(discriminator)
+    if shapes and shapes[0][1:] != image_shape and None not in shapes[0][1:]:
+        raise ValueError(
+            f"Expected a discriminator of images of shape {image_shape}, as the generator makes "
+            f"them. Received: {discriminator.name!r} for inputs of shape {shapes[0][1:]}. Build "
+            "both networks for one image shape."
+        )
+
+
+def check_discriminator_output(
+    discriminator: keras.Model, output_shape: tuple[int | None, ...]
+) -> None:
+    """Raises ValueError unless a discriminator has one output for each image."""
+    if tuple(output_shape[1:]) == (1,):
+        return
+    remedy = "End it in layers.Dense(1)."
+    if len(output_shape) == 4:
+        remedy = (
+            "For a discriminator of patches, add layers.GlobalAveragePooling2D(), which averages "
+            "their logits."
+        )
+    raise ValueError(
+        "Expected a discriminator with one output (batch, 1). "
+        f"Received: {discriminator.name!r} with output shape {output_shape}. {remedy}"
+    )
+
+
+def check_trainable(network: keras.Model, role: str) -> None:
+    """Raises ValueError if no weight of a network is trainable."""
+    if network.weights and not network.trainable_variables:
+        raise ValueError(
+            f"Expected a {role} with trainable weights. Received: {network.name!r} with "
+            f"trainable=False. Set {role}.trainable = True before compile(). A GAN freezes each "
+            "network by itself while the other one learns."
+        )
+    if not network.weights:
+        raise ValueError(
+            f"Expected a {role} with trainable weights. Received: {network.name!r} without weights."
+        )
+
+
+def check_optimizers(g_optimizer: Any, d_optimizer: Any) -> None:
+    """Raises ValueError unless there are two optimizers."""
+    for name, value in (("g_optimizer", g_optimizer), ("d_optimizer", d_optimizer)):
+        if value is None:
+            raise ValueError(
+                f"Expected an optimizer or the name of one. Received: {name}=None. Pass "
+                f'{name}="adam", for instance.'
+            )
+    if g_optimizer is d_optimizer and isinstance(g_optimizer, keras.optimizers.Optimizer):
+        raise ValueError(
+            "Expected two optimizers, since each keeps state for the weights of its network. "
+            "Received: one optimizer for both networks. Pass two, or their names."
+        )
+
+
+def check_networks(generator: Any, discriminator: Any) -> None:
+    """Raises ValueError unless both are networks, in their order, without a common weight."""
+    for name, network in (("generator", generator), ("discriminator", discriminator)):
+        if not isinstance(network, keras.Layer):
+            raise ValueError(
+                f"Expected a Keras model as {name}. Received: {network!r}. Pass a sequential, "
+                "functional or subclassed model."
+            )
+    check_not_swapped(generator, discriminator)
+    common = {id(w) for w in generator.weights} & {id(w) for w in discriminator.weights}
+    if common:
+        names = [w.path for w in generator.weights if id(w) in common]
+        raise ValueError(
+            "Expected two networks without a common weight, since each is frozen while the other "
+            f"learns. Received: networks that share {', '.join(names)}. Build the layers twice."
+        )
+
+
+def check_seed(seed: Any) -> None:
+    """Raises ValueError unless a seed is None or an integer that fits into 63 bits."""
+    if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**63):
+        raise ValueError(f"Expected an integer from 0 to 2**63 - 1, or None. Received: {seed=}.")
+
+
+def check_hyperparameters(ema_decay: float | None, d_steps: int, steps_per_execution: int) -> None:
+    """Raises ValueError for numbers of `GAN.compile` that are out of range."""
+    is_number = isinstance(ema_decay, numbers.Real) and not isinstance(ema_decay, bool)
+    if ema_decay is not None and not (is_number and 0 <= ema_decay < 1):
+        raise ValueError(
+            f"Expected 0 <= ema_decay < 1, or None. Received: ema_decay={ema_decay!r}."
+        )
+    for name, value in (("d_steps", d_steps), ("steps_per_execution", steps_per_execution)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"Expected an integer of at least 1. Received: {name}={value!r}.")
+
+
+def check_divisible(batch_size: int, d_steps: int, group_size: int = 1, replicas: int = 1) -> None:
+    """Raises ValueError unless batches divide into `d_steps` equal parts, and these into groups."""
+    multiple = d_steps * group_size * replicas
+    if batch_size % multiple == 0:
+        return
+    reasons = [f"d_steps={d_steps} updates that each take an equal part"] if d_steps > 1 else []
+    if group_size > 1:
+        reasons.append(f"a discriminator that compares images in groups of {group_size}")
+    if replicas > 1:
+        reasons.append(f"{replicas} replicas")
+    raise ValueError(
+        f"Expected batches of a multiple of {multiple}, for {' and '.join(reasons)}. Received: "
+        f"a batch of {batch_size}. Batch a dataset with drop_remainder=True, or pass arrays as "
+        "data.make_dataset(images, batch_size), which drops the remainder."
+    )
+
+
+def reject_sample_weight(sample_weight: Any = None, class_weight: Any = None) -> None:
+    """Raises ValueError for weights of images or classes, which no step would use."""
+    if sample_weight is not None or class_weight is not None:
+        raise ValueError(
+            "Expected images without weights. Received: sample_weight or class_weight. Repeat in "
+            "the dataset what should count more."
+        )
+
+
+def sample_labels(labels: Any, count: int, num_classes: int | None) -> np.ndarray | None:
+    """Returns int32 labels `(count,)` for conditional networks, and None for others.
+
+    Raises:
+        ValueError: for labels that do not fit, or that the generator does not take.
+    """
+    if num_classes is None:
+        if labels is not None:
+            raise ValueError(
+                "Expected no labels, since the generator takes none. Received: labels. Omit them, "
+                "or load a conditional generator, such as the pretrained resnet_conditional."
+            )
+        return None
+    if labels is None:
+        return np.arange(count, dtype="int32") % num_classes
+    if np.ndim(labels) == 0:
+        labels = np.full(count, labels)
+    return as_labels(labels, count, num_classes)
+
+
+def check_batch_norm(networks: Iterable[keras.Model], replicas: int) -> None:
+    """Warns of batch norm that sees only its own replica's share of each batch."""
+    names = [
+        layer.name
+        for network in networks
+        for layer in iter_layers(network)
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
+    ]
+    if replicas > 1 and names:
+        warnings.warn(
+            f"On {replicas} replicas, {', '.join(names)} will each take the statistics of a "
+            "replica's share of the batch, and of the moving averages only the first replica's "
+            "are kept. For the whole batch's: BatchNormalization(synchronized=True).",
+            stacklevel=3,
+        )
+
+
+def check_replica_batches(
+    strategy: tf.distribute.Strategy,
+    x: Any,
+    batch_size: int | None = None,
+    validation_data: Any = None,
+    validation_batch_size: int | None = None,
+    validation_split: float = 0.0,
+    **_: Any,
+) -> None:
+    """Raises ValueError for batches of which the replicas cannot have equal shares.
+
+    The mean over replicas would give an image in a smaller share more weight, and with no image in
+    a share it is NaN.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1 or isinstance(x, tf.distribute.DistributedDataset):
+        return
+    if validation_split:
+        raise ValueError(
+            f"On {replicas} replicas give validation_data. Received: {validation_split=}."
+        )
+    for size in _batch_sizes(x, batch_size):
+        if size is None or size % replicas:
+            raise ValueError(
+                f"Each batch is shared equally by {replicas} replicas. Received: batches of "
+                f"{size or 'unknown size'}. Batch by a multiple of {replicas}, with "
+                "drop_remainder=True: data.make_dataset(images, batch_size), say."
+            )
+    if validation_data is not None:
+        held_out, _, _ = keras.utils.unpack_x_y_sample_weight(validation_data)
+        check_replica_batches(strategy, held_out, validation_batch_size or batch_size)
+
+
+def _batch_sizes(x: Any, batch_size: int | None) -> set[int | None]:
+    """Returns the sizes of the batches that Keras makes of `x`, None where it cannot be told."""
+    if isinstance(x, tf.data.Dataset):
+        return {keras.tree.flatten(x.element_spec)[0].shape[0]}
+    if not isinstance(x, np.ndarray | tf.Tensor):
+        return {None}
+    batch_size = batch_size or 32
+    return {min(batch_size, len(x)), len(x) % batch_size or batch_size}

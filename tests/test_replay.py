@@ -1,0 +1,166 @@
+"""The replay buffer: against a plain list, in a train step, and saved."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from fashion_gan import GAN, augmentations
+from fashion_gan.batch import LabeledImages
+from fashion_gan.losses import BinaryCrossentropy
+from fashion_gan.replay import ReplayBuffer, get
+
+
+class FixedRandom:
+    """Stands in for a `StepRandom`: returns given numbers."""
+
+    def __init__(self, numbers):
+        self.numbers = tf.constant(numbers, "float32")
+
+    def uniform(self, batch_size, shape):
+        return self.numbers
+
+
+@pytest.mark.parametrize(
+    ("identifier", "message"),
+    [
+        ({"name": "replay", "capacity": 0}, "capacity=0"),
+        ({"name": "replay", "replace_fraction": 0.0}, "replace_fraction=0.0"),
+        ("replays", "Did you mean 'replay'"),
+        (True, "Received: replay=True"),
+    ],
+)
+def test_get_raises_for_what_is_no_buffer(identifier, message):
+    with pytest.raises(ValueError, match=message):
+        get(identifier)
+
+
+class PlainBuffer:
+    """A buffer as a list of images, one slot after another."""
+
+    def __init__(self, capacity, fraction):
+        self.places, self.fraction = [None] * capacity, fraction
+
+    def exchange(self, fakes, numbers):
+        each, out = len(self.places) // len(fakes), []
+        for i, (fake, (where, chance)) in enumerate(zip(fakes, numbers, strict=True)):
+            place = i * each + min(int(where * each), each - 1)
+            old = self.places[place]
+            if old is None:
+                self.places[place] = fake
+                out.append(fake)
+            elif chance < self.fraction:
+                self.places[place] = fake
+                out.append(old)
+            else:
+                out.append(fake)
+        return np.stack(out)
+
+
+@pytest.mark.parametrize("capacity", [4, 13])
+def test_replay_buffer_matches_a_plain_list(capacity):
+    rng = np.random.default_rng(0)
+    replay, plain = ReplayBuffer(capacity, replace_fraction=0.5), PlainBuffer(capacity, 0.5)
+    replay.build((None, 2, 2, 1))
+    returned = 0
+    for _ in range(20):
+        fakes = rng.random((4, 2, 2, 1)).astype("float32")
+        numbers = rng.random((4, 2)).astype("float32")
+        labels = np.arange(4, dtype="int32") + rng.integers(0, 9)
+        ours = replay.exchange(
+            LabeledImages(tf.constant(fakes), tf.constant(labels)), FixedRandom(numbers)
+        )
+        expected = plain.exchange(fakes, numbers)
+        np.testing.assert_array_equal(ours.images, expected)
+        returned += (expected != fakes).any(axis=(1, 2, 3)).sum()
+    assert 20 < returned < 60
+
+
+def test_replay_buffer_keeps_labels_with_their_images():
+    rng = np.random.default_rng(0)
+    replay = ReplayBuffer(8)
+    replay.build((None, 2, 2, 1))
+    for _ in range(10):
+        labels = rng.integers(0, 9, 4).astype("int32")
+        images = np.broadcast_to(labels[:, None, None, None], (4, 2, 2, 1)).astype("float32")
+        out = replay.exchange(
+            LabeledImages(tf.constant(images), tf.constant(labels)), FixedRandom(rng.random((4, 2)))
+        )
+        np.testing.assert_array_equal(out.images[:, 0, 0, 0], out.labels)
+
+
+def test_replay_buffer_raises_when_the_batch_exceeds_its_capacity(make_gan, tiny_images):
+    with pytest.raises(ValueError, match="8 fakes for capacity=4"):
+        make_gan(replay=ReplayBuffer(4)).fit(tiny_images, batch_size=8, verbose=0)
+
+
+def test_fit_with_replay_takes_batches_of_several_sizes(make_gan, tiny_images):
+    gan = make_gan(replay=16, augmentations=list(augmentations.AUGMENTATIONS))
+    gan.fit(tiny_images[:20], batch_size=8, verbose=0)
+    assert gan.steps == 3
+
+
+def still_pair():
+    """Networks that do not move under a learning rate of 0, and a discriminator that is linear."""
+    generator = keras.Sequential(
+        [layers.Input((3,)), layers.Dense(16, activation="sigmoid"), layers.Reshape((4, 4, 1))]
+    )
+    discriminator = keras.Sequential([layers.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1)])
+    return generator, discriminator
+
+
+def losses(tiny_images, epochs=1, **arguments):
+    keras.utils.set_random_seed(5)
+    gan = GAN(*still_pair(), seed=0)
+    sgd = (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0))
+    gan.compile(*sgd, **arguments, jit_compile=False)
+    history = gan.fit(tiny_images[:8], batch_size=8, epochs=epochs, shuffle=False, verbose=0)
+    return history.history, gan
+
+
+def test_fit_applies_augmentations_in_both_phases_and_flips_and_replay_in_the_first(tiny_images):
+    plain, _ = losses(tiny_images)
+    brighter, _ = losses(tiny_images, augmentations=augmentations.Brightness(1.0))
+    assert brighter["d_loss"] != plain["d_loss"] and brighter["g_loss"] != plain["g_loss"]
+    flipped, _ = losses(tiny_images, loss=BinaryCrossentropy(label_flip_rate=0.4))
+    assert flipped["d_loss"] != plain["d_loss"] and flipped["g_loss"] == plain["g_loss"]
+    assert flipped["d_accuracy_real"] == plain["d_accuracy_real"], "the accuracies stay honest"
+    replayed, _ = losses(tiny_images, replay=ReplayBuffer(8, 1.0))
+    assert replayed == plain, "the first batch only fills the buffer"
+    later = [losses(tiny_images, 2, replay=r)[0] for r in (None, ReplayBuffer(8, 1.0))]
+    assert later[0]["d_loss"][1] != later[1]["d_loss"][1]
+    assert later[1]["d_logit_fake"][1] == pytest.approx(later[1]["d_logit_fake"][0], abs=1e-6)
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_fit_traces_once_with_everything_on(make_gan, tiny_images, xla):
+    gan = make_gan(
+        loss={"name": "relativistic", "label_flip_rate": 0.1},
+        penalties=[{"name": "r1", "weight": 0.5}, {"name": "r2", "weight": 0.5}],
+        augmentations=list(augmentations.AUGMENTATIONS),
+        replay=16,
+        ema_decay=0.9,
+        d_steps=2,
+        jit_compile=xla,
+    )
+    traces, step = [], gan.train_step
+    gan.train_step = lambda data: (traces.append(1), step(data))[1]
+    logs = gan.fit(tiny_images, batch_size=8, epochs=2, shuffle=False, verbose=0).history
+    assert len(traces) == 1
+    assert all(np.isfinite(value).all() for value in logs.values())
+
+
+def test_replay_buffer_resumes_from_a_saved_model(make_gan, tiny_images, tmp_path):
+    gan = make_gan(replay=ReplayBuffer(16))
+    gan.fit(tiny_images, batch_size=8, shuffle=False, verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    buffer, loaded_buffer = gan.replay, loaded.replay
+    assert np.abs(buffer.get_weights()[0]).max() > 0
+    for one in (gan, loaded):
+        one.fit(tiny_images, batch_size=8, shuffle=False, epochs=2, verbose=0)
+    for a, b in zip(buffer.get_weights(), loaded_buffer.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(gan.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
