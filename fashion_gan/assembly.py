@@ -53,7 +53,7 @@ def check_names(config: Config) -> None:
         except (KeyError, TypeError, ValueError) as error:  # the first two for its base classes
             known = {kind.lower() for kind in dir(keras.optimizers)} - {name}
             raise ValueError(
-                "Expected the name of an optimiser of Keras, such as adam. "
+                "Expected the name of an optimizer of Keras, such as adam. "
                 f"Received: {setting}={name!r}.{suggestion(name, known)}"
             ) from error
 
