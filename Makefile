@@ -26,8 +26,8 @@ setup: .venv/installed
 data: setup  ## Fashion-MNIST: found or downloaded, or else unpacked from Debian's package into .data/
 	@$(MAKE) -s data-check 2>/dev/null || { $(MAKE) data-debian; $(MAKE) -s data-check; }
 data-check:
-	@$(PYTHON) -c "import sys; sys.tracebacklimit = 0; from fashion_gan import data; data.load(); \
-	  print('Fashion-MNIST is in', data.find())"
+	@$(PYTHON) -c "import sys; sys.tracebacklimit = 0; from fashion_gan import data; data.load_fashion_mnist(); \
+	  print('Fashion-MNIST is in', data.find_fashion_mnist())"
 data-debian:
 	rm -rf .data && mkdir -p .data/apt/lists/partial .data/apt/archives/partial
 	cd .data && { apt-get -q download dataset-fashion-mnist || \
@@ -50,6 +50,7 @@ test-all: test tests-slow wheel  ## every check
 lint: setup
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
+	.venv/bin/lint-imports --no-logo --no-cache
 types: setup
 	$(PYTHON) -m mypy
 tests: data
@@ -63,10 +64,10 @@ wheel: setup
 	rm -rf build dist
 	$(PYTHON) -m build -q
 	$(PYTHON) -m twine check --strict dist/*
-	$(PYTHON) tests/check_wheel.py dist
+	$(PYTHON) tools/check_wheel.py dist
 
 versions: wheel  ## the wheel beside the oldest and the newest versions it allows, on each Python here
-	$(PYTHON) tests/check_versions.py dist
+	$(PYTHON) tools/check_versions.py dist
 fuzz: setup  ## damaged files for ten minutes: whatever is not a documented error ends it
 	$(PYTHON) tests/fuzz.py --seconds 600
 

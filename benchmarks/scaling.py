@@ -1,27 +1,34 @@
-"""What a train step costs as the work grows: batch, image size, width, replicas, epochs, dataset.
+"""What does a train step cost as the batch, the images, the networks or the devices grow?
 
     python benchmarks/scaling.py                               # about fifteen minutes on two cores
-    python benchmarks/scaling.py --only epochs --rounds 1 --out FOLDER
+    python benchmarks/scaling.py --only epochs --rounds 1 --out /tmp/trial
 
-Each measurement has a process of its own, and the measurements take turns. Writes
-results/scaling.json below docs/, and with matplotlib, which the extra `bench` brings, the curves
-images/scaling.svg; `--chart` only draws these anew.
+Writes docs/results/scaling.json and, with matplotlib from the extra `bench`, the curves in
+docs/images/scaling.svg. `--draw` only draws the curves again.
 """
 
-import argparse
-import json
 import statistics
-import sys
 import time
-from pathlib import Path
 
-from processes import ask, machine
+from _harness import (
+    Request,
+    answer,
+    describe_machine,
+    make_parser,
+    measure_in_rounds,
+    read_result,
+    write_result,
+)
 
-from fashion_gan.files import write_json
-
-DOCS = Path(__file__).parent.parent / "docs"
 SECONDS = 2.0
-BASE = {"pair": "dense", "batch_size": 32, "size": 28, "width": 1.0, "replicas": 1, "xla": "auto"}
+BASE = {
+    "pair": "dense",
+    "batch_size": 32,
+    "size": 28,
+    "width": 1.0,
+    "replicas": 1,
+    "jit_compile": "auto",
+}
 EPOCHS = (1, 5, 10, 25, 50, 100, 200)
 SWEEPS = {
     "batch": [
@@ -33,44 +40,45 @@ SWEEPS = {
         *({"pair": "dcgan", "size": s} for s in (16, 28, 32, 64)),
     ],
     "width": [{"width": w} for w in (0.5, 1.0, 2.0, 4.0, 8.0)],
-    "replicas": [{"replicas": r, "batch_size": 32 * r, "xla": "off"} for r in (1, 2, 4)],
+    "replicas": [{"replicas": r, "batch_size": 32 * r, "jit_compile": False} for r in (1, 2, 4)],
     "dataset": [{"images": n} for n in (5_000, 50_000, 100_000, 200_000, 400_000)],
     "epochs": [{"epochs": EPOCHS}],
 }
-"""Name to requests: what differs from `BASE`; what grows has the name of the sweep."""
+"""Name of a sweep to its points; each lists what differs from `BASE`."""
+TASKS = {"epochs": "measure_epochs", "dataset": "measure_dataset"}
 
 
-def measure_step(pair, batch_size, size, width, replicas, xla):
-    """Milliseconds a step, and those of an image."""
+def measure_step(pair, batch_size, size, width, replicas, jit_compile):
+    """Returns the milliseconds of a step and the microseconds of an image."""
     import keras
 
     from fashion_gan import data, runtime
 
-    _pose_as(replicas)
-    many = 100 if pair == "dense" else 10
-    images = _noise(many * batch_size, size)
+    split_cpu(replicas)
+    steps = 100 if pair == "dense" else 10
+    images = make_noise(steps * batch_size, size)
     with runtime.strategy(replicas).scope():
-        gan = _gan(pair, size, width, xla, many)
+        gan = build_gan(pair, size, width, jit_compile, steps)
     dataset = data.make_dataset(images, batch_size, value_range=gan.value_range)
-    spans = []
+    seconds = []
 
     class Clock(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             self.start = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
-            spans.append(time.perf_counter() - self.start)
+            seconds.append(time.perf_counter() - self.start)
 
     gan.fit(dataset, epochs=2, verbose=0)
     until = time.perf_counter() + SECONDS
-    while not spans or time.perf_counter() < until:
+    while not seconds or time.perf_counter() < until:
         gan.fit(dataset, epochs=4, callbacks=[Clock()], verbose=0)
-    ms = 1e3 * statistics.median(spans) / many
+    ms = 1e3 * statistics.median(seconds) / steps
     return {"ms_per_step": ms, "us_per_image": 1e3 * ms / batch_size}
 
 
 def measure_epochs(epochs):
-    """MiB that the process holds after some epochs of 5,000 images."""
+    """Returns the MiB that the process holds after some epochs of 5,000 images."""
     import keras
 
     from fashion_gan import data
@@ -80,44 +88,42 @@ def measure_epochs(epochs):
     class Memory(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch + 1 in epochs:
-                held.append(_mib())
+                held.append(resident_mib())
 
-    gan = _gan("dense", 28, 1.0, "auto", 100)
-    gan.fit(
-        data.make_dataset(_noise(5_000, 28)), epochs=max(epochs), callbacks=[Memory()], verbose=0
-    )
+    gan = build_gan()
+    dataset = data.make_dataset(make_noise(5_000, 28))
+    gan.fit(dataset, epochs=max(epochs), callbacks=[Memory()], verbose=0)
     return {"mib": held}
 
 
 def measure_dataset(images):
-    """MiB that the process holds beyond what it held without data, and MiB of the images."""
+    """Returns the MiB that a dataset adds to the process, and the MiB of its images."""
     from fashion_gan import data
 
-    gan = _gan("dense", 28, 1.0, "auto", 100)
-    gan.fit(data.make_dataset(_noise(3_200, 28)), epochs=2, verbose=0)
-    before = _mib()
-    dataset = data.make_dataset(_noise(images, 28))
+    gan = build_gan()
+    gan.fit(data.make_dataset(make_noise(3_200, 28)), epochs=2, verbose=0)
+    before = resident_mib()
+    dataset = data.make_dataset(make_noise(images, 28))
     gan.fit(dataset, epochs=1, verbose=0)
-    return {"mib": _mib() - before, "images_mib": images * 28 * 28 / 2**20}
+    return {"mib": resident_mib() - before, "images_mib": images * 28 * 28 / 2**20}
 
 
-def _gan(pair, size, width, xla, steps_per_execution):
+def build_gan(pair="dense", size=28, width=1.0, jit_compile="auto", steps_per_execution=100):
     from fashion_gan import GAN
 
-    gan = GAN(*_networks(pair, size, width), seed=0)
-    jit_compile = "auto" if xla == "auto" else xla == "on"
+    gan = GAN(*build_networks(pair, size, width), seed=0)
     gan.compile(jit_compile=jit_compile, steps_per_execution=steps_per_execution)
     return gan
 
 
-def _networks(pair, size, width):
-    """The named pair; if `width` is not 1, dense networks with so many times the hidden units."""
+def build_networks(pair, size, width):
+    """Builds the named pair; `width` multiplies the hidden units of the dense networks."""
     import keras
     from keras import layers
 
     from fashion_gan import models
 
-    networks = models.build(pair, image_shape=(size, size, 1))
+    networks = models.build_networks(pair, image_shape=(size, size, 1))
     if width == 1:
         return networks
 
@@ -133,22 +139,23 @@ def _networks(pair, size, width):
     ]
 
 
-def _noise(count, size):
+def make_noise(count, size):
     import numpy as np
 
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 1), dtype=np.uint8)
 
 
-def _pose_as(replicas):
-    """Let the CPU pose as several devices."""
+def split_cpu(count):
+    """Splits the CPU into several logical devices."""
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
-    parts = [tf.config.LogicalDeviceConfiguration()] * replicas
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
     tf.config.set_logical_device_configuration(cpu, parts)
 
 
-def _mib():
+def resident_mib():
+    """Returns the MiB that this process holds after a garbage collection."""
     import gc
 
     import psutil
@@ -157,20 +164,25 @@ def _mib():
     return psutil.Process().memory_info().rss / 2**20
 
 
-def run_all(names, rounds):
-    wanted = [(name, request) for name in names for request in SWEEPS[name]]
-    results = {name: [{**request, "rounds": []} for request in SWEEPS[name]] for name in names}
-    for turn in range(rounds):
-        for name, request in wanted:
-            whole = request if name in ("epochs", "dataset") else {**BASE, **request}
-            answer = ask(__file__, {"sweep": name, **whole})
-            results[name][SWEEPS[name].index(request)]["rounds"].append(answer)
-            print(f"[{turn + 1}/{rounds}] {name} {request}: {answer}", file=sys.stderr, flush=True)
-    return {"machine": machine(), "results": results}
+def run(sweeps, rounds):
+    """Measures the points of some sweeps and returns them with their rounds."""
+    requests, points = {}, {}
+    for sweep in sweeps:
+        for point in SWEEPS[sweep]:
+            task = TASKS.get(sweep, "measure_step")
+            arguments = point if sweep in TASKS else {**BASE, **point}
+            name = f"{sweep} {point}"
+            requests[name] = Request(task, arguments)
+            points[name] = sweep, point
+    results = {sweep: [] for sweep in sweeps}
+    for name, measurements in measure_in_rounds(__file__, requests, rounds).items():
+        sweep, point = points[name]
+        results[sweep].append({**point, "rounds": measurements})
+    return {"machine": describe_machine(), "results": results}
 
 
 def draw(report, path):
-    """The curves: medians of the rounds, with the least and largest."""
+    """Draws the medians of the rounds, with their minimum and maximum, as an SVG file."""
     import matplotlib
     import numpy as np
 
@@ -182,9 +194,11 @@ def draw(report, path):
     figure, axes = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
 
     def curve(axis, points, x, y, label=None):
-        spreads = np.array([np.quantile([r[y] for r in p["rounds"]], (0, 0.5, 1)) for p in points])
-        axis.plot(x, spreads[:, 1], marker="o", label=label)
-        axis.fill_between(x, spreads[:, 0], spreads[:, 2], alpha=0.3)
+        quantiles = np.array(
+            [np.quantile([r[y] for r in p["rounds"]], (0, 0.5, 1)) for p in points]
+        )
+        axis.plot(x, quantiles[:, 1], marker="o", label=label)
+        axis.fill_between(x, quantiles[:, 0], quantiles[:, 2], alpha=0.3)
 
     for axis, name, label, unit in (
         (axes[0, 0], "batch", "images in a batch", "us_per_image"),
@@ -210,7 +224,7 @@ def draw(report, path):
     points = results["dataset"]
     sizes = [p["rounds"][0]["images_mib"] for p in points]
     curve(axes[1, 1], points, sizes, "mib", "held")
-    axes[1, 1].plot(sizes, sizes, linestyle="--", color="grey", label="the images once")
+    axes[1, 1].plot(sizes, sizes, linestyle="--", color="gray", label="the images once")
     axes[1, 1].set(xlabel="MiB of images", ylabel="MiB held with them")
     axes[1, 1].legend()
     held = [[r["mib"][i] for r in results["epochs"][0]["rounds"]] for i in range(len(EPOCHS))]
@@ -220,25 +234,26 @@ def draw(report, path):
     figure.savefig(path, metadata={"Date": None})
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=list(SWEEPS), help="one or several")
-    parser.add_argument("--rounds", type=int, default=3, help="of each (default 3)")
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder (default docs)")
-    parser.add_argument("--chart", action="store_true", help="only draw the curves anew")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+def main():
+    answer(
+        measure_step=measure_step,
+        measure_epochs=measure_epochs,
+        measure_dataset=measure_dataset,
+    )
+    parser = make_parser(__doc__, rounds=3)
+    parser.add_argument(
+        "--only", action="append", choices=list(SWEEPS), help="sweep to run, may be given again"
+    )
+    parser.add_argument("--draw", action="store_true", help="only draw the curves again")
     options = parser.parse_args()
-    results = options.out / "results/scaling.json"
-    if options.child:
-        request = json.loads(options.child)
-        measure = {"epochs": measure_epochs, "dataset": measure_dataset}
-        print(json.dumps(measure.get(request.pop("sweep"), measure_step)(**request)))
-        sys.exit()
-    if not options.chart:
-        report = run_all(options.only or list(SWEEPS), options.rounds)
-        results.parent.mkdir(parents=True, exist_ok=True)
-        write_json(results, report)
-    report = json.loads(results.read_text())
+    if not options.draw:
+        write_result(options.out, "scaling", run(options.only or list(SWEEPS), options.rounds))
+    report = read_result(options.out, "scaling")
     if set(report["results"]) == set(SWEEPS):
-        (options.out / "images").mkdir(exist_ok=True)
-        draw(report, options.out / "images/scaling.svg")
+        path = options.out / "images/scaling.svg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(report, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,27 +1,29 @@
-"""Callbacks that watch a GAN train; each has a file of its own."""
+"""Callbacks that watch a GAN train; each has a file of its own, and `default` returns them all."""
 
-from .backup import Backup
+from .backup_and_restore import BackupAndRestore
+from .default import default
+from .evaluate_gan import EvaluateGAN
 from .feature_projector import FeatureProjector
+from .for_optimizer import ForOptimizer
 from .image_grid import ImageGrid
+from .json_logger import JSONLogger
 from .latent_interpolation import LatentInterpolation
-from .metric_evaluation import MetricEvaluation
-from .metrics_file import MetricsFile
 from .mode_collapse import ModeCollapseMonitor
-from .nan_guard import NaNGuard
-from .one_optimizer import OneOptimizer
-from .progress import Progress
+from .progbar_logger import ProgbarLogger
+from .restore_on_nan import RestoreOnNaN
 from .tensorboard import TensorBoard
 
 __all__ = [
-    "Backup",
+    "BackupAndRestore",
+    "EvaluateGAN",
     "FeatureProjector",
+    "ForOptimizer",
     "ImageGrid",
+    "JSONLogger",
     "LatentInterpolation",
-    "MetricEvaluation",
-    "MetricsFile",
     "ModeCollapseMonitor",
-    "NaNGuard",
-    "OneOptimizer",
-    "Progress",
+    "ProgbarLogger",
+    "RestoreOnNaN",
     "TensorBoard",
+    "default",
 ]

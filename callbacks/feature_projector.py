@@ -30,7 +30,7 @@ _CONFIG = """embeddings {
 class FeatureProjector(keras.callbacks.Callback):
     """Writes features and thumbnails when training ends; missing classes are empty islands.
 
-    TensorBoard shows them under *Projector*; colour the points by `set` or by `class`. The
+    TensorBoard shows them under *Projector*; color the points by `set` or by `class`. The
     same files are written for a model at hand by `write(model)`.
 
     Args:

@@ -37,7 +37,7 @@ _DESCRIPTIONS = {
 
 
 class ImageGrid(keras.callbacks.Callback):
-    """Grids of samples, before training and after every `every`-th epoch, for TensorBoard.
+    """Grids of samples, before training and after every `image_freq`-th epoch, for TensorBoard.
 
     TensorBoard shows them under *Images*, in the run `images`: `samples/fixed_latents`,
     `samples/fresh_latents` and, once, `real`. The step is the number of finished epochs, also in a
@@ -51,13 +51,13 @@ class ImageGrid(keras.callbacks.Callback):
 
     Args:
         log_dir: folder of the run; the events go to `log_dir/images`.
-        count: number of images in a grid; of conditional networks, as many whole rows.
+        num_images: number of images in a grid; of conditional networks, as many whole rows.
         columns: the most images in a row; of conditional networks, the number of classes.
-        every: epochs from one pair of grids to the next.
+        image_freq: Number of epochs between two pairs of grids. Defaults to 1.
         seed: of the latents: `seed` itself for the fixed ones, `seed + 1 + step` for the fresh.
-        invert: show grey images as dark on white.
+        invert: show gray images as dark on white.
         real_images: `(n, height, width[, channels])`, uint8 or floats in the generator's range;
-            the first `count` are shown.
+            the first `num_images` are shown.
         png_dir: folder for the grid of fixed latents as `epoch_0000.png`, …, and for `real.png`.
 
     Raises:
@@ -70,9 +70,9 @@ class ImageGrid(keras.callbacks.Callback):
         self,
         log_dir: str | os.PathLike[str],
         *,
-        count: int = 32,
+        num_images: int = 32,
         columns: int = 8,
-        every: int = 1,
+        image_freq: int = 1,
         seed: int = 0,
         invert: bool = False,
         real_images: ArrayLike | None = None,
@@ -80,9 +80,9 @@ class ImageGrid(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         for name, value, least in (
-            ("count", count, 1),
+            ("num_images", num_images, 1),
             ("columns", columns, 1),
-            ("every", every, 1),
+            ("image_freq", image_freq, 1),
             ("seed", seed, 0),
         ):
             if not isinstance(value, int | np.integer) or value < least:
@@ -90,13 +90,13 @@ class ImageGrid(keras.callbacks.Callback):
                     f"Expected an integer of at least {least}. Received: {name}={value!r}."
                 )
         self.log_dir = os.path.join(log_dir, "images")
-        self.count = count
+        self.num_images = num_images
         self.columns = columns
-        self.every = every
+        self.image_freq = image_freq
         self.seed = seed
         self.invert = invert
         self.png_dir = None if png_dir is None else Path(png_dir)
-        self._real = None if real_images is None else with_channels(real_images)[:count].copy()
+        self._real = None if real_images is None else with_channels(real_images)[:num_images].copy()
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -107,7 +107,7 @@ class ImageGrid(keras.callbacks.Callback):
                 f"a GAN. Received: model={type(self.model).__name__}."
             )
         if classes := getattr(self.model, "num_classes", None):
-            self.count, self.columns = max(self.count // classes, 1) * classes, classes
+            self.num_images, self.columns = max(self.num_images // classes, 1) * classes, classes
         if is_chief(self.model.distribute_strategy):
             self._writer = tf.summary.create_file_writer(self.log_dir)
             if self.png_dir is not None:
@@ -123,7 +123,7 @@ class ImageGrid(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the two grids of samples, if it is their turn."""
-        if (epoch + 1) % self.every == 0 and self._writer is not None:
+        if (epoch + 1) % self.image_freq == 0 and self._writer is not None:
             self._write_samples(step=epoch + 1)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -135,8 +135,8 @@ class ImageGrid(keras.callbacks.Callback):
     def _samples(self, step: int) -> dict[str, np.ndarray]:
         """The grids after `step` epochs: name to images."""
         return {
-            "samples/fixed_latents": self.model.sample(self.count, seed=self.seed),
-            "samples/fresh_latents": self.model.sample(self.count, seed=self.seed + 1 + step),
+            "samples/fixed_latents": self.model.sample(self.num_images, seed=self.seed),
+            "samples/fresh_latents": self.model.sample(self.num_images, seed=self.seed + 1 + step),
         }
 
     def _write_samples(self, step: int) -> None:

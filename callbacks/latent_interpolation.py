@@ -13,7 +13,7 @@ __all__ = ["LatentInterpolation"]
 
 
 class LatentInterpolation(ImageGrid):
-    """Rows of samples between two latents, before training and after every `every`-th epoch.
+    """Rows of samples between two latents, before training and after every `image_freq`-th epoch.
 
     TensorBoard shows them under *Images* as `samples/interpolation`, in the run `images`. The arcs
     are those of `latents.interpolate`, always between the same latents; of conditional networks,
@@ -23,9 +23,9 @@ class LatentInterpolation(ImageGrid):
         log_dir: folder of the run; the events go to `log_dir/images`.
         rows: arcs.
         steps: samples on an arc, both ends included.
-        every: epochs from one grid to the next.
+        image_freq: Number of epochs between two grids. Defaults to 1.
         seed: of the latents.
-        invert: show grey images as dark on white.
+        invert: show gray images as dark on white.
         png_dir: folder for the grids as `epoch_0000.png`, …; not that of an `ImageGrid`.
 
     Raises:
@@ -39,7 +39,7 @@ class LatentInterpolation(ImageGrid):
         *,
         rows: int = 6,
         steps: int = 10,
-        every: int = 1,
+        image_freq: int = 1,
         seed: int = 0,
         invert: bool = False,
         png_dir: str | os.PathLike[str] | None = None,
@@ -50,9 +50,9 @@ class LatentInterpolation(ImageGrid):
             )
         super().__init__(
             log_dir,
-            count=rows * steps,
+            num_images=rows * steps,
             columns=steps,
-            every=every,
+            image_freq=image_freq,
             seed=seed,
             invert=invert,
             png_dir=png_dir,

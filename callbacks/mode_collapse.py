@@ -14,65 +14,65 @@ from numpy.typing import ArrayLike
 
 from fashion_gan.files import atomic_write, write_json
 from fashion_gan.images import to_uint8, with_channels
-from fashion_gan.metrics import (
-    LABELLED,
-    UNLABELLED,
-    Finding,
-    Memory,
-    Reference,
-    Signs,
+from fashion_gan.monitor import (
+    LABELED,
+    UNLABELED,
+    HealthSignals,
+    Issue,
+    MonitorState,
+    ReferenceSet,
     Thresholds,
     diagnose,
 )
 from fashion_gan.registry import lookup
 from fashion_gan.training.distribute import is_chief
 
-from .metric_evaluation import slug
+from .evaluate_gan import slug
 
 __all__ = ["ModeCollapseMonitor"]
 
 _STATES = 10  # epochs that a resumption may go back
 _ACTIONS = {name: name for name in ("warn", "stop", "restore")}
-_LEAST = {"every": 1, "patience": 1, "window": 4, "count": 2, "references": 100}
-_LEAST |= {"seed": 0, "restorations": 0}
+_LEAST = {"check_freq": 1, "patience": 1, "window": 4, "num_samples": 2, "num_real": 100}
+_LEAST |= {"seed": 0, "max_restores": 0}
 
 
 class ModeCollapseMonitor(keras.callbacks.Callback):
     """Warns of what goes wrong with a GAN, in words, and stops it or puts it back on request.
 
-    It compares samples with real images after every `every`-th epoch, and watches the losses of all
-    epochs. Two evaluations in a row have to agree (`patience`) before it speaks, and it speaks once
-    of each finding, unless that goes away and comes back or a further class is lost. The numbers go
-    to the logs, for callbacks later in the list; those of a `MetricEvaluation` before it in the
-    list stay as they are. docs/alarm.md explains them, and says how often the alarm is right.
+    It compares samples with real images after every `check_freq`-th epoch, and watches the losses
+    of all epochs. It reports an issue once `patience` evaluations in a row have found it, and does
+    so once, unless the issue disappears and returns or concerns a further class. The numbers go
+    to the logs, for callbacks later in the list; those of a `EvaluateGAN` before it in the
+    list stay as they are. docs/monitor.md explains them, and says how often the monitor is right.
 
     With the classifier of the package, classes are named:
-    `ModeCollapseMonitor(fashion.train_images, features.load(), data.CLASS_NAMES)`. Without labels,
-    `ModeCollapseMonitor(images)`, clusters of the real images stand in for classes; that misses
-    the loss of a class whose images look like those of another.
+    `ModeCollapseMonitor(fashion.train_images, evaluation.load_classifier(), data.CLASS_NAMES)`.
+    Without labels, `ModeCollapseMonitor(images)`, clusters of the real images stand in for classes;
+    that misses the loss of a class whose images look like those of another.
 
     Args:
         real_images: `(n, height, width[, channels])`, n >= 100, uint8 or floats in the generator's
-            range; `references` of them are taken at random.
+            range; `num_real` of them are taken at random.
         features: from uint8 images to features `(n, d)`, or to a pair of them and labels `(n,)`, as
-            `features.load()` does; by default the principal components of the pixels.
+            `evaluation.load_classifier()` does; by default the principal components of the pixels.
         class_names: of the labels, in order.
         action: `"warn"`; `"stop"` also ends training; `"restore"` puts the model back to its last
-            state without any finding and goes on with other latents, and stops where there is none.
-        every: epochs from one evaluation to the next.
+            state without any issue and goes on with other latents, and stops where there is none.
+        check_freq: epochs from one evaluation to the next.
         patience: evaluations in a row that have to agree.
         window: epochs over which the losses are judged.
-        count: samples in an evaluation; the thresholds were fitted for 1,000.
-        references: real images to compare with.
+        num_samples: samples in an evaluation; the thresholds were fitted for 1,000.
+        num_real: real images to compare with.
         seed: of the latents, the choice of real images and the clusters.
-        restorations: of `"restore"`, after which it stops.
-        thresholds: by default `metrics.LABELLED` or `metrics.UNLABELLED`.
-        state_file: JSON file for what the alarm remembers, without which a resumed run begins to
+        max_restores: of `"restore"`, after which it stops.
+        thresholds: by default `metrics.LABELED` or `metrics.UNLABELED`.
+        state_path: JSON file for what the monitor remembers, without which a resumed run begins to
             watch anew. Beside it, as `.npz`, lies the state that `"restore"` goes back to.
 
     Attributes:
-        signs: the numbers of the last evaluation.
-        findings: what was wrong at the last evaluation, of all that was spoken of.
+        signals: the numbers of the last evaluation.
+        issues: what was wrong at the last evaluation, of all that was spoken of.
         warned: all that was spoken of, each with the number of finished epochs.
 
     Raises:
@@ -88,20 +88,21 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         class_names: Sequence[str] | None = None,
         *,
         action: str = "warn",
-        every: int = 1,
+        check_freq: int = 1,
         patience: int = 2,
         window: int = 10,
-        count: int = 1_000,
-        references: int = 5_000,
+        num_samples: int = 1_000,
+        num_real: int = 5_000,
         seed: int = 0,
-        restorations: int = 3,
+        max_restores: int = 3,
         thresholds: Thresholds | None = None,
-        state_file: str | os.PathLike[str] | None = None,
+        state_path: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         self.action = lookup(_ACTIONS, action, "action")
-        self.every, self.patience, self.window, self.count = every, patience, window, count
-        self.references, self.seed, self.restorations = references, seed, restorations
+        self.check_freq, self.patience, self.window = check_freq, patience, window
+        self.num_samples, self.num_real, self.seed = num_samples, num_real, seed
+        self.max_restores = max_restores
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < least:
@@ -109,17 +110,17 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
                     f"Expected an integer of at least {least}. Received: {name}={value!r}."
                 )
         self.class_names, self.thresholds = class_names, thresholds
-        self.state_file = None if state_file is None else Path(state_file)
-        self.signs = Signs()
-        self.findings: tuple[Finding, ...] = ()
-        self.warned: list[tuple[int, Finding]] = []
+        self.state_path = None if state_path is None else Path(state_path)
+        self.signals = HealthSignals()
+        self.issues: tuple[Issue, ...] = ()
+        self.warned: list[tuple[int, Issue]] = []
         real = with_channels(real_images)
-        chosen = np.random.default_rng(seed).permutation(len(real))[:references]
+        chosen = np.random.default_rng(seed).permutation(len(real))[:num_real]
         self._real = real[np.sort(chosen)]
         self._features = features
-        self._reference: Reference | None = None
-        self._memory = Memory()
-        self._memories: dict[str, dict[str, Any]] = {}  # by finished epochs
+        self._reference: ReferenceSet | None = None
+        self._state = MonitorState()
+        self._states_by_epoch: dict[str, dict[str, Any]] = {}  # by finished epochs
         self._healthy: list[np.ndarray] = []
         self._begun = False
 
@@ -147,49 +148,51 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
                     f"neither. Received: class_names={self.class_names}, and features that give "
                     f"{'no labels' if labels is None else 'labels'}."
                 )
-            self._reference = Reference(real, features, labels, self.class_names, seed=self.seed)
+            self._reference = ReferenceSet(real, features, labels, self.class_names, seed=self.seed)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Remember what was known before the first epoch of this run."""
         if self._begun:
             return
         self._begun = True
-        if self.state_file is not None and self.state_file.exists():
-            self._memories = json.loads(self.state_file.read_text())
+        if self.state_path is not None and self.state_path.exists():
+            self._states_by_epoch = json.loads(self.state_path.read_text())
         path = self._healthy_file
         if epoch == 0:
-            self._memories, self._healthy = {}, []
+            self._states_by_epoch, self._healthy = {}, []
             if path is not None and is_chief(self.model.distribute_strategy):
                 path.unlink(missing_ok=True)  # of an earlier run
         elif path is not None and path.exists():
             with np.load(path, allow_pickle=False) as file:
                 self._healthy = [file[f"arr_{i}"] for i in range(len(file.files))]
-        self._memory = Memory(**self._memories.get(str(epoch), {}))
+        self._state = MonitorState(**self._states_by_epoch.get(str(epoch), {}))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Look, speak and act, if it is time; remember."""
         logs = {} if logs is None else logs
-        self._memory.note(logs, self.window)
-        if (epoch + 1) % self.every == 0:
+        self._state.record(logs, self.window)
+        if (epoch + 1) % self.check_freq == 0:
             self._evaluate(epoch + 1, logs)
-        memory = json.dumps(dataclasses.asdict(self._memory))
-        self._memories[str(epoch + 1)] = json.loads(memory)  # a copy
-        for old in sorted(self._memories, key=int)[:-_STATES]:
-            del self._memories[old]
-        if self.state_file is not None and is_chief(self.model.distribute_strategy):
-            write_json(self.state_file, self._memories, indent=None)
+        state = json.dumps(dataclasses.asdict(self._state))
+        self._states_by_epoch[str(epoch + 1)] = json.loads(state)  # a copy
+        for old in sorted(self._states_by_epoch, key=int)[:-_STATES]:
+            del self._states_by_epoch[old]
+        if self.state_path is not None and is_chief(self.model.distribute_strategy):
+            write_json(self.state_path, self._states_by_epoch, indent=None)
 
     def _evaluate(self, epochs: int, logs: dict[str, Any]) -> None:
-        self.signs = self._memory.complete(self._measured(), logs, self.count, self.window)
-        thresholds = self.thresholds or (UNLABELLED if self.class_names is None else LABELLED)
-        found = diagnose(self.signs, thresholds)
-        news = self._memory.news(found, self.patience)
-        self.findings = self._memory.standing(found)
+        self.signals = self._state.add_history(
+            self._measured(), logs, self.num_samples, self.window
+        )
+        thresholds = self.thresholds or (UNLABELED if self.class_names is None else LABELED)
+        found = diagnose(self.signals, thresholds)
+        news = self._state.new_issues(found, self.patience)
+        self.issues = self._state.active(found)
         for name, value in self._numbers(found).items():
             logs.setdefault(name, value)
-        for finding in news:
-            self.warned.append((epochs, finding))
-            warnings.warn(f"After {epochs} epochs: {finding}", stacklevel=2)
+        for issue in news:
+            self.warned.append((epochs, issue))
+            warnings.warn(f"After {epochs} epochs: {issue}", stacklevel=2)
         if news and self.action == "stop":
             self.model.stop_training = True
         elif news and self.action == "restore":
@@ -197,25 +200,25 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         elif not found and self.action == "restore":
             self._keep()
 
-    def _measured(self) -> Signs:
-        samples = self.model.sample(self.count, seed=self.seed)
+    def _measured(self) -> HealthSignals:
+        samples = self.model.sample(self.num_samples, seed=self.seed)
         if not np.isfinite(samples).all():
-            self._memory.series["g_loss"] = [float("nan")]  # so that training counts as diverged
-            return Signs()
+            self._state.series["g_loss"] = [float("nan")]  # so that training counts as diverged
+            return HealthSignals()
         samples = with_channels(to_uint8(samples, self.model.value_range))
-        return self._reference.signs(samples, *self._measure(samples))  # type: ignore[union-attr]
+        return self._reference.signals(samples, *self._measure(samples))  # type: ignore[union-attr]
 
     def _measure(self, images: np.ndarray) -> tuple[Any, Any]:
         output = None if self._features is None else self._features(images)
         return output if isinstance(output, tuple) else (output, None)
 
-    def _numbers(self, found: tuple[Finding, ...]) -> dict[str, float]:
-        numbers = {"findings": float(len(self.findings)), **self.signs.numbers()}
-        if self.signs.names:
-            lost = [len(finding.classes) for finding in found if finding.kind == "vanished"]
+    def _numbers(self, found: tuple[Issue, ...]) -> dict[str, float]:
+        numbers = {"num_issues": float(len(self.issues)), **self.signals.numbers()}
+        if self.signals.names:
+            lost = [len(issue.classes) for issue in found if issue.kind == "missing"]
             numbers["missing_classes"] = float(sum(lost))
         if self.class_names is not None:
-            for name, share in zip(self.signs.names, self.signs.shares, strict=True):
+            for name, share in zip(self.signals.names, self.signals.shares, strict=True):
                 numbers[f"share_{slug(name)}"] = share
         return numbers
 
@@ -231,23 +234,23 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
 
     def _restore(self) -> None:
         """Go back and on with other latents; stop where that is impossible or was done enough."""
-        tries = self._memory.restorations
-        if not self._healthy or tries >= self.restorations:
-            why = f"after {tries} restorations" if self._healthy else "no state was without finding"
+        tries = self._state.restores
+        if not self._healthy or tries >= self.max_restores:
+            why = f"after {tries} restores" if self._healthy else "no state was without issue"
             warnings.warn(f"Training stops: {why}.", stacklevel=3)
             self.model.stop_training = True
             return
         for variable, value in zip(self._variables(), self._healthy, strict=True):
             variable.assign(value)
-        self._memory = Memory(restorations=tries + 1)
+        self._state = MonitorState(restores=tries + 1)
         for _ in range(tries + 1):  # each try from one state with latents of its own
             self.model.reseed()
         warnings.warn(
             f"Restored the state after step {self.model.steps}; going on with other latents (try "
-            f"{tries + 1} of {self.restorations}).",
+            f"{tries + 1} of {self.max_restores}).",
             stacklevel=3,
         )
 
     @property
     def _healthy_file(self) -> Path | None:
-        return None if self.state_file is None else self.state_file.with_suffix(".npz")
+        return None if self.state_path is None else self.state_path.with_suffix(".npz")

@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.plugins.hparams import summary_v2 as hparams_v2
 
 from fashion_gan.files import atomic_write
+from fashion_gan.keras_compat import set_tensorboard_batch, tensorboard_train_writer
 from fashion_gan.training.distribute import is_chief
 
 __all__ = ["TensorBoard"]
@@ -29,7 +30,7 @@ _PAGE = {
     "Fréchet distance in pixels": ["epoch_pixel_frechet_distance"],
     "precision, recall and coverage": ["epoch_(precision|recall|coverage)"],
     "shares of the classes": ["epoch_share_.*"],
-    "what the alarm finds": ["epoch_findings", "epoch_missing_classes"],
+    "what the monitor finds": ["epoch_findings", "epoch_missing_classes"],
     "gradients and updates": ["epoch_[dg]_(gradient_norm|update_ratio)"],
 }
 """Title of a chart to patterns of its scalars, under TensorBoard's *Custom Scalars*."""
@@ -92,7 +93,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Count the batch; with `update_freq=n`, by the model's steps, which a resumption keeps."""
         if self.update_freq != "epoch":
-            self._global_train_batch = self.model.steps
+            set_tensorboard_batch(self, self.model.steps)
         super().on_train_batch_begin(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -117,7 +118,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         ]
         page = layout_pb2.Category(title="GAN at a glance", chart=charts)
         layout = custom_scalars.pb(layout_pb2.Layout(category=[page]))
-        with self._train_writer.as_default(step=0):
+        with tensorboard_train_writer(self).as_default(step=0):
             tf.summary.experimental.write_raw_pb(layout.SerializeToString())
         if self.settings is not None:
             row = hparams_v2.hparams_pb(self.settings, trial_id=os.path.abspath(self.log_dir))

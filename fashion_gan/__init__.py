@@ -13,20 +13,19 @@ if TYPE_CHECKING:
         augmentations,
         callbacks,
         data,
-        evaluate,
-        features,
+        evaluation,
         images,
         latents,
         losses,
         metrics,
         models,
+        monitor,
         penalties,
         replay,
     )
-    from fashion_gan.config import Config
     from fashion_gan.gan import GAN
-    from fashion_gan.pretrained import load_pretrained
-    from fashion_gan.run import load
+    from fashion_gan.runs.checkpoints import load, load_pretrained
+    from fashion_gan.runs.config import Config
 
 __all__ = [
     "GAN",
@@ -35,8 +34,7 @@ __all__ = [
     "augmentations",
     "callbacks",
     "data",
-    "evaluate",
-    "features",
+    "evaluation",
     "images",
     "latents",
     "load",
@@ -44,15 +42,16 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "monitor",
     "penalties",
     "replay",
 ]
 
 _HOMES = {
     "GAN": "fashion_gan.gan",
-    "Config": "fashion_gan.config",
-    "load": "fashion_gan.run",
-    "load_pretrained": "fashion_gan.pretrained",
+    "Config": "fashion_gan.runs.config",
+    "load": "fashion_gan.runs.checkpoints",
+    "load_pretrained": "fashion_gan.runs.checkpoints",
 }
 
 

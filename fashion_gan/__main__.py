@@ -6,9 +6,9 @@ import sys
 def main() -> int:
     """Run a command, as `cli.main` does; answers Ctrl-C from the start, while modules load."""
     try:
-        from fashion_gan import cli
+        from fashion_gan.cli.main import main
 
-        return cli.main()
+        return main()
     except KeyboardInterrupt:
         print("\nfashion-gan: interrupted.", file=sys.stderr)
         return 130

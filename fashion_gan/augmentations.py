@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from fashion_gan.registry import resolve_all
+from fashion_gan.typing import Images, Tensor
 
 __all__ = [
     "AUGMENTATIONS",
@@ -32,7 +33,7 @@ class Augmentation(ABC):
     """Changes the images that the discriminator sees, in both phases of a train step."""
 
     @abstractmethod
-    def augment(self, images: Any, random: Any, step: Any, low: float) -> Any:
+    def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
         """Returns the augmented images, through which the generator's gradient passes.
 
         Args:
@@ -88,7 +89,7 @@ class InstanceNoise(Augmentation):
         self.stddev = stddev
         self.steps = steps
 
-    def augment(self, images: Any, random: Any, step: Any, low: float) -> Any:
+    def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
         """Returns the images with noise."""
         remaining = 1.0
         if self.steps:
@@ -111,7 +112,7 @@ class Translation(_StrengthAugmentation):
     def __init__(self, strength: float = 0.125) -> None:
         super().__init__(strength)
 
-    def augment(self, images: Any, random: Any, step: Any, low: float) -> Any:
+    def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
         """Returns the shifted images."""
         uniform = random.uniform(ops.shape(images)[0], (2,))
         shifted = images - low
@@ -140,7 +141,7 @@ class Cutout(_StrengthAugmentation):
     def __init__(self, strength: float = 0.5) -> None:
         super().__init__(strength)
 
-    def augment(self, images: Any, random: Any, step: Any, low: float) -> Any:
+    def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
         """Returns the partly covered images."""
         centers = random.uniform(ops.shape(images)[0], (2,))
 
@@ -172,7 +173,7 @@ class Brightness(_StrengthAugmentation):
     def __init__(self, strength: float = 0.5) -> None:
         super().__init__(strength)
 
-    def augment(self, images: Any, random: Any, step: Any, low: float) -> Any:
+    def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
         """Returns brighter or darker images."""
         uniform = random.uniform(ops.shape(images)[0], (1,) * (len(images.shape) - 1))
         return images + self.strength * (2 * uniform - 1)
@@ -192,7 +193,7 @@ class Contrast(_StrengthAugmentation):
     def __init__(self, strength: float = 0.5) -> None:
         super().__init__(strength)
 
-    def augment(self, images: Any, random: Any, step: Any, low: float) -> Any:
+    def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
         """Returns images with more or less contrast."""
         uniform = random.uniform(ops.shape(images)[0], (1,) * (len(images.shape) - 1))
         factor = 1 + self.strength * (2 * uniform - 1)

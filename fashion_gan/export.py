@@ -10,7 +10,7 @@ from pathlib import Path
 from fashion_gan import runtime
 from fashion_gan.files import atomic_write, write_json
 from fashion_gan.gan import GAN
-from fashion_gan.registry import ending, lookup
+from fashion_gan.registry import check_suffix, lookup
 
 __all__ = ["FORMATS", "export"]
 
@@ -47,7 +47,7 @@ def export(
         ValueError: for an unknown format or ending, or if the two contradict each other.
     """
     out = Path(out)
-    suffix = ending(out, _SUFFIXES, folder=True)
+    suffix = check_suffix(out, _SUFFIXES, folder=True)
     format = format or _SUFFIXES.get(suffix, "saved_model")
     keras_format = lookup(FORMATS, format, "format")
     if suffix and _SUFFIXES[suffix] != format:

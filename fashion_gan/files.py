@@ -9,7 +9,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_write", "create_dir_or_undo", "flush", "is_partial", "unique_dir", "write_json"]
+__all__ = [
+    "BACKUP",
+    "METRICS",
+    "MODEL",
+    "MONITOR",
+    "SAMPLES",
+    "SCORES",
+    "atomic_write",
+    "create_dir_or_undo",
+    "flush",
+    "is_partial",
+    "unique_dir",
+    "write_json",
+]
+
+# Names in the folder of a run that callbacks share with `runs.directory.RunDirectory`.
+BACKUP, METRICS, MODEL = "backup", "metrics.jsonl", "model.keras"
+MONITOR, SAMPLES, SCORES = "monitor.json", "samples", "scores.json"
 
 _PREFIX = ".partial-"
 
@@ -76,16 +93,19 @@ def is_partial(path: Path) -> bool:
     return path.name.startswith(_PREFIX) or path.parent.name.startswith(_PREFIX)
 
 
-def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None = 1) -> None:
+def write_json(
+    path: str | os.PathLike[str], content: Any, *, indent: int | None = 1, sort_keys: bool = False
+) -> None:
     """Writes a JSON file with `atomic_write`.
 
     Args:
         path: File to write.
         content: Value that `json.dumps` accepts.
         indent: Number of spaces per level, or `None` for a single line. Defaults to 1.
+        sort_keys: Whether to sort the keys. Defaults to False.
     """
     with atomic_write(path) as partial:
-        partial.write_text(json.dumps(content, indent=indent) + "\n")
+        partial.write_text(json.dumps(content, indent=indent, sort_keys=sort_keys) + "\n")
 
 
 @contextmanager

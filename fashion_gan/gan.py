@@ -12,19 +12,20 @@ from keras import ops
 from fashion_gan import augmentations as all_augmentations
 from fashion_gan import losses
 from fashion_gan import penalties as gradient_penalties
-from fashion_gan.batch import LabeledImages
-from fashion_gan.models import MinibatchDeviation, introspection
-from fashion_gan.registry import guessing
+from fashion_gan.keras_compat import iter_layers, set_initial_epoch, untrack
+from fashion_gan.models import MinibatchStdDev, introspection
+from fashion_gan.registry import suggest_arguments
 from fashion_gan.replay import ReplayBuffer
 from fashion_gan.replay import get as get_replay
 from fashion_gan.training import optimizers, train_step, validation, xla
 from fashion_gan.training.distribute import distributed_step
 from fashion_gan.training.ema import EMANetwork
+from fashion_gan.training.executor import Executor
 from fashion_gan.training.inputs import NO_BATCH, InputChecks, check_shape
-from fashion_gan.training.multi_step import Executor
 from fashion_gan.training.random import StepRandom
 from fashion_gan.training.resume import ResumeState, SetEpoch
 from fashion_gan.training.updates import MeanTracker
+from fashion_gan.typing import LabeledImages, Labels, Latents
 
 __all__ = ["GAN"]
 
@@ -100,7 +101,7 @@ class GAN(keras.Model):
         validation.check_discriminator_output(discriminator, output_shape)
         self.value_range = introspection.infer_value_range(generator, latents, value_range)
         self._logits = introspection.logits_function(discriminator, images)
-        self._inputs = {"generator": latents, "discriminator": images}
+        self._symbolic_inputs = {"generator": latents, "discriminator": images}
         self.generator = generator
         self.discriminator = discriminator
         self.ema_generator: EMANetwork | None = None
@@ -125,9 +126,9 @@ class GAN(keras.Model):
         self._executor = Executor(self, self._turn_jit_off)
         self._group_size = max(
             (
-                layer.group
-                for layer in introspection.iter_layers(discriminator)
-                if isinstance(layer, MinibatchDeviation)
+                layer.group_size
+                for layer in iter_layers(discriminator)
+                if isinstance(layer, MinibatchStdDev)
             ),
             default=1,
         )
@@ -147,7 +148,7 @@ class GAN(keras.Model):
             return x
         return [x, keras.Input((), dtype="int32", name="labels")]
 
-    @guessing(optimizer="A GAN has two: g_optimizer and d_optimizer.")
+    @suggest_arguments(optimizer="A GAN has two: g_optimizer and d_optimizer.")
     def compile(
         self,
         g_optimizer: Any = "rmsprop",
@@ -261,7 +262,7 @@ class GAN(keras.Model):
     def _log_names(self) -> list[str]:
         names = [*_LOGGED, *(["d_penalty"] if self.penalties else [])]
         for name in ("discriminator", "generator"):
-            if introspection.has_losses(getattr(self, name), self._inputs[name]):
+            if introspection.has_losses(getattr(self, name), self._symbolic_inputs[name]):
                 names.append(f"{name[0]}_regularization")
         return names + (list(_GRADIENTS) if self.log_gradients else [])
 
@@ -281,7 +282,7 @@ class GAN(keras.Model):
         """Keeps, makes or drops the average: there is one if and only if `ema_decay` is given."""
         average = self.ema_generator
         if average is not None and (ema_decay is None or not average.follows(self.generator)):
-            self._tracker.untrack(average)
+            untrack(self, average)
             self.ema_generator = None
         if ema_decay is not None and self.ema_generator is None:
             self.ema_generator = EMANetwork(self.generator, name="ema_generator")
@@ -289,7 +290,7 @@ class GAN(keras.Model):
 
     def _compile_replay(self, buffer: ReplayBuffer | None) -> None:
         if self.replay is not None and self.replay is not buffer:
-            self._tracker.untrack(self.replay)
+            untrack(self, self.replay)
         self.replay = buffer
         if buffer is not None and not buffer.built:
             buffer.build((None, *self.image_shape))
@@ -408,7 +409,7 @@ class GAN(keras.Model):
                     validation_freq=validation_freq,
                 )
         finally:
-            self._initial_epoch: int | None = None
+            set_initial_epoch(self, None)
             self._executor.resume = ResumeState()
 
     def evaluate(
@@ -511,7 +512,7 @@ class GAN(keras.Model):
         """
         resume = ResumeState(epoch, batch, metrics)
         resume.check_divisible(self.steps_per_execution)
-        self._initial_epoch = epoch
+        set_initial_epoch(self, epoch)
         self._executor.resume = resume
 
     @property
@@ -618,7 +619,7 @@ class GAN(keras.Model):
         """Draws standard normals `(batch_size, latent_dim)`, a function of seed and `index`."""
         return self._step_random().at(index).normal(batch_size, (self.latent_dim,))
 
-    def call(self, latents: Any, training: bool = False) -> Any:
+    def call(self, latents: Latents, training: bool = False) -> Any:
         """Generates images from latents `(batch, latent_dim)`, or a list of latents and labels."""
         return self.generator(latents, training=training)
 
@@ -626,8 +627,8 @@ class GAN(keras.Model):
         self,
         count: int | None = None,
         *,
-        latents: Any = None,
-        labels: Any = None,
+        latents: Latents | None = None,
+        labels: Labels | None = None,
         seed: int | None = None,
         use_ema: bool = True,
     ) -> np.ndarray:

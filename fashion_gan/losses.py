@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from fashion_gan.registry import resolve
+from fashion_gan.typing import Logits, Tensor
 
 __all__ = [
     "LOSSES",
@@ -53,14 +54,14 @@ class AdversarialLoss(ABC):
         self.label_flip_rate = label_flip_rate
 
     @abstractmethod
-    def discriminator(self, real: Any, fake: Any) -> Any:
+    def discriminator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns the discriminator's loss for each pair of a real and a fake logit."""
 
     @abstractmethod
-    def generator(self, real: Any, fake: Any) -> Any:
+    def generator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns the generator's loss for each fake logit, or for each pair of logits."""
 
-    def flip_labels(self, real: Any, fake: Any, uniform: Any) -> tuple[Any, Any]:
+    def flip_labels(self, real: Logits, fake: Logits, uniform: Tensor) -> tuple[Logits, Logits]:
         """Returns the logits with those of some pairs exchanged.
 
         Args:
@@ -72,7 +73,7 @@ class AdversarialLoss(ABC):
         flipped = uniform < self.label_flip_rate
         return ops.where(flipped, fake, real), ops.where(flipped, real, fake)
 
-    def decision_threshold(self, real: Any, fake: Any) -> Any:
+    def decision_threshold(self, real: Logits, fake: Logits) -> Tensor:
         """Returns the logit above which an image counts as classified as real; by default 0."""
         return 0.0
 
@@ -115,12 +116,12 @@ class BinaryCrossentropy(AdversarialLoss):
             )
         self.label_smoothing = label_smoothing
 
-    def discriminator(self, real: Any, fake: Any) -> Any:
+    def discriminator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `(softplus(-real) + softplus(fake)) / 2 + label_smoothing * real / 2`."""
         loss = (ops.softplus(-real) + ops.softplus(fake)) / 2
         return loss + self.label_smoothing / 2 * real if self.label_smoothing else loss
 
-    def generator(self, real: Any, fake: Any) -> Any:
+    def generator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `softplus(-fake)`."""
         return ops.softplus(-fake)
 
@@ -139,7 +140,7 @@ class Minimax(BinaryCrossentropy):
         Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, equation 1.
     """
 
-    def generator(self, real: Any, fake: Any) -> Any:
+    def generator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `-softplus(fake)`."""
         return -ops.softplus(fake)
 
@@ -154,15 +155,15 @@ class LeastSquares(AdversarialLoss):
         Mao et al. 2017, https://arxiv.org/abs/1611.04076, equation 9.
     """
 
-    def discriminator(self, real: Any, fake: Any) -> Any:
+    def discriminator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `((real - 1)² + fake²) / 2`."""
         return (ops.square(real - 1) + ops.square(fake)) / 2
 
-    def generator(self, real: Any, fake: Any) -> Any:
+    def generator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `(fake - 1)² / 2`."""
         return ops.square(fake - 1) / 2
 
-    def decision_threshold(self, real: Any, fake: Any) -> Any:
+    def decision_threshold(self, real: Logits, fake: Logits) -> Tensor:
         """Returns the midpoint of both targets."""
         return 0.5
 
@@ -178,11 +179,11 @@ class Hinge(AdversarialLoss):
         https://arxiv.org/abs/1802.05957, equations 16 and 17.
     """
 
-    def discriminator(self, real: Any, fake: Any) -> Any:
+    def discriminator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `relu(1 - real) + relu(1 + fake)`."""
         return ops.relu(1 - real) + ops.relu(1 + fake)
 
-    def generator(self, real: Any, fake: Any) -> Any:
+    def generator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `-fake`."""
         return -fake
 
@@ -197,15 +198,15 @@ class Wasserstein(AdversarialLoss):
         Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875, equation 2.
     """
 
-    def discriminator(self, real: Any, fake: Any) -> Any:
+    def discriminator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `fake - real`."""
         return fake - real
 
-    def generator(self, real: Any, fake: Any) -> Any:
+    def generator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `-fake`."""
         return -fake
 
-    def decision_threshold(self, real: Any, fake: Any) -> Any:
+    def decision_threshold(self, real: Logits, fake: Logits) -> Tensor:
         """Returns the midpoint of both means of the batch, since only differences count."""
         return (ops.mean(real) + ops.mean(fake)) / 2
 
@@ -221,15 +222,15 @@ class Relativistic(AdversarialLoss):
 
     uses_real_logits = True
 
-    def discriminator(self, real: Any, fake: Any) -> Any:
+    def discriminator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `softplus(fake - real)`."""
         return ops.softplus(fake - real)
 
-    def generator(self, real: Any, fake: Any) -> Any:
+    def generator(self, real: Logits, fake: Logits) -> Tensor:
         """Returns `softplus(real - fake)`."""
         return ops.softplus(real - fake)
 
-    def decision_threshold(self, real: Any, fake: Any) -> Any:
+    def decision_threshold(self, real: Logits, fake: Logits) -> Tensor:
         """Returns the midpoint of both means of the batch, since only differences count."""
         return (ops.mean(real) + ops.mean(fake)) / 2
 

@@ -8,8 +8,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from fashion_gan.models.introspection import iter_layers
+from fashion_gan.keras_compat import iter_layers
 from fashion_gan.registry import resolve, resolve_all
+from fashion_gan.typing import Images, Logits, Tensor
 
 __all__ = [
     "DRAGAN",
@@ -24,7 +25,7 @@ __all__ = [
     "with_gradients",
 ]
 
-Uniform = Callable[[Any], Any]
+Uniform = Callable[[Any], Tensor]
 
 
 class GradientPenalty(ABC):
@@ -60,14 +61,14 @@ class GradientPenalty(ABC):
         self.interval = interval
 
     @abstractmethod
-    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+    def sample_points(self, real: Images, fake: Images, uniform: Uniform) -> Images:
         """Returns the images at which the gradient is taken, of the shape of `real` and `fake`.
 
         `uniform(shape)` draws numbers in [0, 1) of shape `(batch, *shape)`.
         """
 
     @abstractmethod
-    def penalty(self, gradient_norm_squared: Any) -> Any:
+    def penalty(self, gradient_norm_squared: Tensor) -> Tensor:
         """Returns the unweighted penalty `(batch,)` for squared gradient norms `(batch,)`."""
 
     def get_config(self) -> dict[str, Any]:
@@ -79,7 +80,9 @@ class GradientPenalty(ABC):
         """Returns the penalty that `get_config()` describes."""
         return cls(**config)
 
-    def __call__(self, logits: Callable[[Any], Any], real: Any, fake: Any, uniform: Uniform) -> Any:
+    def __call__(
+        self, logits: Callable[[Images], Logits], real: Images, fake: Images, uniform: Uniform
+    ) -> Tensor:
         """Computes the weighted penalty of each image, `(batch,)`, regardless of `interval`.
 
         The gradient is that of the logits in float32, whatever the networks compute in, and no loss
@@ -95,7 +98,7 @@ class GradientPenalty(ABC):
         return self.weight * self.penalty(norm_squared)
 
 
-def with_gradients(logits: Callable[[Any], Any], images: Any) -> tuple[Any, Any]:
+def with_gradients(logits: Callable[[Images], Logits], images: Images) -> tuple[Logits, Tensor]:
     """Computes logits and the squared norms `(batch,)` of their gradients at each image."""
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -113,11 +116,11 @@ class R1(GradientPenalty):
         Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, equation 9.
     """
 
-    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+    def sample_points(self, real: Images, fake: Images, uniform: Uniform) -> Images:
         """Returns the real images."""
         return real
 
-    def penalty(self, gradient_norm_squared: Any) -> Any:
+    def penalty(self, gradient_norm_squared: Tensor) -> Tensor:
         """Returns half the squared norm."""
         return gradient_norm_squared / 2
 
@@ -132,7 +135,7 @@ class R2(R1):
 
     uses_fake_labels = True
 
-    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+    def sample_points(self, real: Images, fake: Images, uniform: Uniform) -> Images:
         """Returns the generated images."""
         return fake
 
@@ -148,11 +151,11 @@ class WGANGP(GradientPenalty):
     def __init__(self, weight: float = 10.0, interval: int = 1) -> None:
         super().__init__(weight, interval)
 
-    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+    def sample_points(self, real: Images, fake: Images, uniform: Uniform) -> Images:
         """Returns interpolations, with one random number for each pair."""
         return fake + uniform((1,) * (len(real.shape) - 1)) * (real - fake)
 
-    def penalty(self, gradient_norm_squared: Any) -> Any:
+    def penalty(self, gradient_norm_squared: Tensor) -> Tensor:
         """Returns the squared difference of the norm to 1, finite also where the norm is 0."""
         # The root has an infinite gradient at 0, which times 0 would make NaN.
         return ops.square(ops.sqrt(ops.maximum(gradient_norm_squared, 1e-12)) - 1)
@@ -167,7 +170,7 @@ class DRAGAN(WGANGP):
         code: uniform, half a standard deviation of the batch.
     """
 
-    def sample_points(self, real: Any, fake: Any, uniform: Uniform) -> Any:
+    def sample_points(self, real: Images, fake: Images, uniform: Uniform) -> Images:
         """Returns the real images with noise in every pixel."""
         return real + 0.5 * ops.std(real) * uniform(real.shape[1:])
 
@@ -185,13 +188,19 @@ def fused_penalties(
 ) -> list[GradientPenalty]:
     """Returns the penalties that share the pass of the loss, which sees the same images anyway.
 
-    This saves a pass for each. Excluded are lazy penalties, and all if the discriminator has batch
-    norm, which would mix reals and fakes.
+    This saves a pass for each. Excluded are lazy penalties, those with a `__call__` of their own,
+    and all if the discriminator has batch norm, which would mix reals and fakes.
     """
     if any(isinstance(la, keras.layers.BatchNormalization) for la in iter_layers(discriminator)):
         return []
     shared = (R1.sample_points, R2.sample_points)
-    return [p for p in penalties if p.interval == 1 and type(p).sample_points in shared]
+    return [
+        p
+        for p in penalties
+        if p.interval == 1
+        and type(p).sample_points in shared
+        and type(p).__call__ is GradientPenalty.__call__
+    ]
 
 
 def get(identifier: dict[str, Any] | GradientPenalty) -> GradientPenalty:

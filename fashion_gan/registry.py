@@ -9,7 +9,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["ending", "guessing", "lookup", "resolve", "resolve_all", "suggestion"]
+__all__ = [
+    "check_suffix",
+    "did_you_mean",
+    "lookup",
+    "resolve",
+    "resolve_all",
+    "suggest_arguments",
+]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,17 +30,17 @@ def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
     """
     if isinstance(name, str) and name in choices:
         return choices[name]
-    hint = suggestion(name, choices)
+    hint = did_you_mean(name, choices)
     raise ValueError(f"Expected one of {sorted(choices)}. Received: {what}={name!r}.{hint}")
 
 
-def suggestion(name: object, choices: Iterable[str]) -> str:
+def did_you_mean(name: object, choices: Iterable[str]) -> str:
     """The end of an error: " Did you mean 'this'?", or nothing if no choice is close."""
     close = get_close_matches(str(name), choices, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def guessing(**hints: str) -> Callable[[F], F]:
+def suggest_arguments(**hints: str) -> Callable[[F], F]:
     """Let a method answer an unknown argument with a hint, or with the closest name that it has.
 
     Args:
@@ -46,7 +53,7 @@ def guessing(**hints: str) -> Callable[[F], F]:
         @functools.wraps(method)
         def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
             for name in kwargs.keys() - set(names):
-                hint = f" {hints[name]}" if name in hints else suggestion(name, names)
+                hint = f" {hints[name]}" if name in hints else did_you_mean(name, names)
                 raise TypeError(f"Expected arguments among {names}. Received: {name!r}.{hint}")
             return method(self, *args, **kwargs)
 
@@ -55,7 +62,7 @@ def guessing(**hints: str) -> Callable[[F], F]:
     return decorate
 
 
-def ending(path: str | os.PathLike[str], choices: Iterable[str], folder: bool = False) -> str:
+def check_suffix(path: str | os.PathLike[str], choices: Iterable[str], folder: bool = False) -> str:
     """What the name of a file to be written ends in, in lower case: one of `choices`.
 
     Args:

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from fashion_gan.batch import LabeledImages
 from fashion_gan.registry import resolve
+from fashion_gan.typing import LabeledImages
 
 __all__ = ["ReplayBuffer", "get"]
 

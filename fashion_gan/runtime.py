@@ -1,4 +1,4 @@
-"""The process that a run lives in: seeds, precision, devices, TensorFlow's messages, versions."""
+"""The process of a run: seeds, dtype policy, devices, TensorFlow's messages, versions."""
 
 import functools
 import json
@@ -52,23 +52,23 @@ def import_tensorflow_quietly() -> None:
             os.close(terminal)
 
 
-def prepare(seed: int, precision: str) -> None:
+def prepare(seed: int, dtype_policy: str) -> None:
     """Seeds Python, NumPy and TensorFlow, and sets the global dtype policy, for a whole process.
 
     Only what trains in a process of its own calls this. `build_scope` is for all else.
 
     Args:
         seed: Seed of all random numbers.
-        precision: Name of a Keras dtype policy, such as `"mixed_bfloat16"`.
+        dtype_policy: Name of a Keras dtype policy, such as `"mixed_bfloat16"`.
     """
     import keras
 
     keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy(precision)
+    keras.config.set_dtype_policy(dtype_policy)
 
 
 @contextmanager
-def build_scope(seed: int | None = None, precision: str | None = None) -> Iterator[None]:
+def build_scope(seed: int | None = None, dtype_policy: str | None = None) -> Iterator[None]:
     """Leaves Python's random generator and the global dtype policy as they were before the block.
 
     Keras draws the seeds of initializers and dropout from Python's `random` when it builds or loads
@@ -76,7 +76,7 @@ def build_scope(seed: int | None = None, precision: str | None = None) -> Iterat
 
     Args:
         seed: Seed of Python's generator within the block. Defaults to its present state.
-        precision: Name of the dtype policy within the block. Defaults to the global one.
+        dtype_policy: Name of the dtype policy within the block. Defaults to the global one.
     """
     import keras
 
@@ -84,8 +84,8 @@ def build_scope(seed: int | None = None, precision: str | None = None) -> Iterat
     try:
         if seed is not None:
             random.seed(seed)
-        if precision is not None:
-            keras.config.set_dtype_policy(precision)
+        if dtype_policy is not None:
+            keras.config.set_dtype_policy(dtype_policy)
         yield
     finally:
         random.setstate(state)

@@ -49,7 +49,7 @@ def make_gan():
     """A function to a compiled GAN on tiny images; arguments are those of `compile`."""
 
     def make(*optimizers, image_shape=(4, 4, 1), latent_dim=3, seed=0, **compile_arguments):
-        generator, discriminator = models.build(
+        generator, discriminator = models.build_networks(
             "dense", latent_dim=latent_dim, image_shape=image_shape
         )
         gan = GAN(generator, discriminator, seed=seed)

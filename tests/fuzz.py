@@ -20,7 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fashion_gan import GAN, data, models, own_images, run, run_folder, runs
+from fashion_gan import GAN, data, models
+from fashion_gan.data import image_folder
+from fashion_gan.runs import checkpoints, summary
+from fashion_gan.runs.directory import RunDirectory
 
 DOCUMENTED = (ValueError, TypeError, OSError)
 """What the command line answers in one line."""
@@ -31,18 +34,18 @@ def read_idx(path):
 
 
 def read_arrays(path):
-    own_images.read(str(path))
+    image_folder.load_images(str(path))
 
 
 def read_folder(path):
-    (found,) = runs.find(path.parent.parent)
-    runs.tables([found])
-    runs.page([found])
-    run_folder.read_config(path.parent)
+    (found,) = summary.list_runs(path.parent.parent)
+    summary.summary_tables([found])
+    summary.comparison_page([found])
+    RunDirectory(path.parent).read_config()
 
 
 def read_model(path):
-    run.load(path)
+    checkpoints.load(path)
 
 
 def seeds(folder):
@@ -56,11 +59,11 @@ def seeds(folder):
     np.savez(folder / "images.npz", images=images, labels=np.arange(3))
     some = folder / "runs/some"
     some.mkdir(parents=True)
-    (some / "config.json").write_text('{"networks": "dense", "epochs": 3, "r1": 0.5}')
+    (some / "config.json").write_text('{"model": "dense", "epochs": 3, "r1": 0.5}')
     (some / "scores.json").write_text('{"scores": {"samples": {"frechet_distance": 3.5}}}')
     (some / "monitor.json").write_text('{"episodes": [], "epoch": 2}')
     (some / "metrics.jsonl").write_text('{"epoch": 1, "d_loss": 0.5}\n{"epoch": 2, "d_loss": 1}\n')
-    gan = GAN(*models.build("dense", latent_dim=2, image_shape=(2, 2, 1)))
+    gan = GAN(*models.build_networks("dense", latent_dim=2, image_shape=(2, 2, 1)))
     gan.compile()
     gan.save(folder / "model.keras")
     readers = [(path, read_idx, 8) for path in sorted(folder.glob("images-idx*"))]

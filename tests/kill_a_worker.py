@@ -21,8 +21,8 @@ from replicas import start_workers
 
 # Few steps: a GAN is chaotic, and within 22 of these a difference of 1e-16 grows to 5e-10.
 FLAGS = ["--epochs", "1", "--batch-size", "50", "--steps-per-execution", "2"]
-FLAGS += ["--precision", "float64", "--jit-compile", "off", "--backup-seconds", "0"]
-FLAGS += ["--evaluate-every", "0", "--alarm", "off"]
+FLAGS += ["--dtype-policy", "float64", "--jit-compile", "false", "--backup-interval", "0"]
+FLAGS += ["--eval-freq", "0", "--on-collapse", "off"]
 PATIENCE = 120  # seconds after which a survivor is held to hang; it takes five or so to stop
 COMMAND = [sys.executable, "-m", "fashion_gan", "train", "--resume", *FLAGS]
 
@@ -75,9 +75,9 @@ def files(folder: Path) -> list[str]:
 
 def variables(folder: Path) -> list[np.ndarray]:
     """Weights, slots and random state of a finished run."""
-    from fashion_gan import run
+    from fashion_gan.runs import checkpoints
 
-    gan = run.load(folder)
+    gan = checkpoints.load(folder)
     parts = (gan, gan.g_optimizer, gan.d_optimizer)
     return [variable.numpy() for part in parts for variable in part.variables]
 
@@ -98,7 +98,7 @@ def difference(one: list[np.ndarray], other: list[np.ndarray]) -> float:
 
 def main() -> None:
     """Run all, and print what came of it."""
-    from fashion_gan import cli
+    from fashion_gan.cli.main import main
 
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with tempfile.TemporaryDirectory() as scratch:
@@ -107,10 +107,10 @@ def main() -> None:
         for home in homes:
             home.mkdir()
         make_images(Path(scratch) / "images.npz")
-        train = [*COMMAND, "--data", str(Path(scratch) / "images.npz"), "--run"]
+        train = [*COMMAND, "--data", str(Path(scratch) / "images.npz"), "--run-dir"]
         workers = start_workers([*train, "run"], homes, **pipes)
         with contextlib.redirect_stdout(sys.stderr):
-            status = cli.main([*train[3:], str(alone)])
+            status = main([*train[3:], str(alone)])
         if status != 0:
             raise SystemExit(f"status {status}")
         outputs = finish(workers)

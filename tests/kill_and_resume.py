@@ -3,7 +3,7 @@
     python tests/kill_and_resume.py --kills 50 --epochs 150    # about ten minutes on two cores
 
 trains once without interruption and once with that many kills, and exits with an error unless both
-runs end with the same weights, optimiser slots and random state, bit for bit, the same metrics
+runs end with the same weights, optimizer slots and random state, bit for bit, the same metrics
 file, and the same steps in TensorBoard.
 """
 
@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 FLAGS = ["--batch-size", "500", "--steps-per-execution", "5"]
-FLAGS += ["--evaluate-every", "0", "--alarm", "off"]
+FLAGS += ["--eval-freq", "0", "--on-collapse", "off"]
 
 
 def command(folder: Path, epochs: int) -> list[str]:
     """The same command for the first start and for every other."""
-    train = [sys.executable, "-m", "fashion_gan", "train", "--resume", "--run", str(folder)]
+    train = [sys.executable, "-m", "fashion_gan", "train", "--resume", "--run-dir", str(folder)]
     return [
         *train,
         *FLAGS,
@@ -29,7 +29,7 @@ def command(folder: Path, epochs: int) -> list[str]:
         str(epochs),
         "--jit-compile",
         "off",
-        "--backup-seconds",
+        "--backup-interval",
         "0.02",
     ]
 
@@ -59,9 +59,9 @@ def compare(one: Path, other: Path) -> None:
     import numpy as np
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from fashion_gan import run
+    from fashion_gan.runs import checkpoints
 
-    first, second = run.load(one), run.load(other)
+    first, second = checkpoints.load(one), checkpoints.load(other)
     for a, b in zip(first.variables, second.variables, strict=True):
         np.testing.assert_array_equal(a, b)
     for name in ("g_optimizer", "d_optimizer"):

@@ -9,9 +9,10 @@ import json
 import sys
 import time
 
-from fashion_gan import run_folder, sweep
-from fashion_gan.config import Config
+from fashion_gan import sweep
 from fashion_gan.files import write_json
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory
 
 SPACE = {"r1": [0.0, 1.0, 2.0], "loss": ["hinge", "minimax"]}
 SEEDS = (1, 2)
@@ -26,9 +27,9 @@ def distance(config, epoch):
 
 def train(config, folder, watch, seconds=0.0):
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / run_folder.METRICS
+    path = RunDirectory(folder).metrics_path
     done = len(path.read_text().splitlines()) if path.exists() else 0
-    write_json(folder / run_folder.CONFIG, dataclasses.asdict(config))
+    write_json(RunDirectory(folder).config_path, dataclasses.asdict(config))
     for epoch in range(done + 1, config.epochs + 1):
         time.sleep(seconds)
         logs = {"epoch": epoch, "frechet_distance": distance(config, epoch)}
@@ -36,18 +37,18 @@ def train(config, folder, watch, seconds=0.0):
             file.write(json.dumps(logs) + "\n")
         if watch(epoch, logs):
             break
-    (folder / run_folder.MODEL).touch()
+    RunDirectory(folder).model_path.touch()
     lost = config.r1 == 0 and config.loss == "hinge"
-    write_json(folder / run_folder.MONITOR, {"4": {"said": ["vanished: Bag"] * lost}})
+    write_json(RunDirectory(folder).monitor_path, {"4": {"reported": ["missing: Bag"] * lost}})
 
 
 if __name__ == "__main__":
     folder, storage = sys.argv[1:3]
     seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
     config = Config(epochs=EPOCHS)
-    made = sweep.study(folder, SPACE, config, SEEDS, storage)
-    sweep.work(
-        made,
+    study = sweep.open_study(folder, SPACE, config, SEEDS, storage)
+    sweep.run_worker(
+        study,
         folder,
         config,
         SPACE,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fashion_gan.animation import animate
 from fashion_gan.images import write_png
+from fashion_gan.images.animation import animate
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import GAN, benchmark, models, svg
-from fashion_gan.benchmark import arithmetic, book
-from fashion_gan.cli import main
+from fashion_gan import GAN, benchmark, charts, models
+from fashion_gan.benchmark import flops, train_on_batch
+from fashion_gan.cli.main import main
 
 SMALL = ["--rounds", "1", "--steps", "2", "--steps-per-execution", "2", "--batch-size", "8"]
 
@@ -52,31 +52,31 @@ def test_flops_of_the_dense_step_are_those_of_a_hand_count():
     g, d = 30 * 100 + 100 * 150 + 150 * 784, 784 * 150 + 150 * 100 + 100
     d_phase = g + 2 * (d + d + (d - 784 * 150))
     g_phase = g + d + d + g + (g - 30 * 100)
-    pair = models.build("dense")
-    assert arithmetic.step_flops(*pair, 32) == 2 * 32 * (d_phase + g_phase) == 87_411_200
-    assert arithmetic.forward_flops(pair[0]) == [2 * 3_000, 2 * 15_000, 2 * 117_600]
+    pair = models.build_networks("dense")
+    assert flops.step_flops(*pair, 32) == 2 * 32 * (d_phase + g_phase) == 87_411_200
+    assert flops.forward_flops(pair[0]) == [2 * 3_000, 2 * 15_000, 2 * 117_600]
 
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_flops_are_those_of_the_graph_that_tensorflow_makes(name):
-    gan = GAN(*models.build(name))
+    gan = GAN(*models.build_networks(name))
     gan.compile(jit_compile=False)
     step = tf.function(gan.train_step, autograph=False)
     counted = graph_flops(step, tf.TensorSpec((4, 28, 28, 1)))
-    assert arithmetic.step_flops(gan.generator, gan.discriminator, 4) == counted
+    assert flops.step_flops(gan.generator, gan.discriminator, 4) == counted
 
 
 def test_a_layer_whose_flops_are_not_known_is_named():
     unknown = keras.layers.EinsumDense("ab,bc->ac", 8, name="einsum")
     network = keras.Sequential([keras.layers.Input((8,)), unknown])
     with pytest.raises(ValueError, match="Received: 'einsum' of type EinsumDense"):
-        arithmetic.forward_flops(network)
+        flops.forward_flops(network)
 
 
 def test_the_books_loop_trains_each_network_in_its_phase_alone(tiny_images, monkeypatch):
-    generator, discriminator = models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
+    generator, discriminator = models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1))
     optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
-    loop = book.BookLoop(generator, discriminator, optimizers, jit_compile=False)
+    loop = train_on_batch.TrainOnBatchLoop(generator, discriminator, optimizers, jit_compile=False)
     moved = []
     for model, other in ((loop.discriminator, generator), (loop.both, discriminator)):
 
@@ -108,8 +108,8 @@ def test_a_benchmark_of_two_variants_gives_a_report_a_table_and_a_chart(tmp_path
     assert [result["variant"] for result in report["results"]] == ["book", "fit-many"]
     for result in report["results"]:
         assert result["flops"] == 87_411_200 * 8 // 32
-        assert result["ms_per_step"]["least"] <= result["ms_per_step"]["median"]
-        assert 0 < result["share_of_floor"] < 1
+        assert result["ms_per_step"]["min"] <= result["ms_per_step"]["median"]
+        assert 0 < result["flops_utilization"] < 1
         assert result["first_seconds"] > result["compile_seconds"] > 0
         assert result["host_mib"] > 100
         assert result["xla"] == "XLA is off: jit_compile=False was requested."
@@ -121,13 +121,13 @@ def test_a_benchmark_of_two_variants_gives_a_report_a_table_and_a_chart(tmp_path
 
 def test_bars_are_as_long_as_their_values_and_names_are_escaped():
     drawn = ElementTree.fromstring(
-        svg.bars("a < b", "ms", [svg.Bar("x & y", 1, 1, 2), svg.Bar("z", 2, 1, 4)])
+        charts.bars("a < b", "ms", [charts.Bar("x & y", 1, 1, 2), charts.Bar("z", 2, 1, 4)])
     )
     widths = [float(rect.get("width")) for rect in drawn.findall("{*}rect")][1:]
     assert widths[1] == 2 * widths[0] > 0
     assert [text.text for text in drawn.findall("{*}text")][:2] == ["a < b", "x & y"]
     with pytest.raises(ValueError, match="at least one bar"):
-        svg.bars("nothing", "ms", [])
+        charts.bars("nothing", "ms", [])
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
@@ -168,7 +168,11 @@ def test_a_variant_that_fails_is_reported_and_the_others_go_on(monkeypatch):
     report = benchmark.compare(variants=["xla", "fit"], rounds=2, progress=lines.append)
     failed, fine = report["results"]
     assert failed == {"preset": "dense", "variant": "xla", "error": "no"}
-    assert (fine["floor_ms"], fine["share_of_floor"], fine["images_per_second"]) == (1, 0.5, 2000)
+    assert (fine["floor_ms"], fine["flops_utilization"], fine["images_per_second"]) == (
+        1,
+        0.5,
+        2000,
+    )
     assert len(fine["measurements"]) == 2
     assert lines[0] == "[1/4] dense, xla: no"
     assert len(lines) == 3

@@ -32,7 +32,9 @@ def pytest_generate_tests(metafunc):
 def test_three_steps_end_without_nan_and_with_one_trace(tiny_images, loss, penalty, policy, xla):
     keras.config.set_dtype_policy(policy)
     try:
-        generator, discriminator = models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
+        generator, discriminator = models.build_networks(
+            "dense", latent_dim=3, image_shape=(4, 4, 1)
+        )
         gan = GAN(generator, discriminator, seed=0)
         weight = {"name": penalty, "weight": 0.5, "interval": 1 if penalty in ("r1", "r2") else 2}
         gan.compile(loss=loss, penalties=[weight], ema_decay=0.9, jit_compile=xla)
@@ -102,7 +104,7 @@ def test_r1_and_r2_come_from_the_pass_behind_the_loss_and_are_the_same(tiny_imag
         keras.utils.set_random_seed(1)
         generator, _ = linear_pair()
         hidden = [layers.Flatten(), layers.Dense(12, activation="tanh"), counter := Counter()]
-        hidden += [norm() if norm else layers.BatchNormalization(), models.MinibatchDeviation()]
+        hidden += [norm() if norm else layers.BatchNormalization(), models.MinibatchStdDev()]
         discriminator = keras.Sequential([layers.Input((4, 4, 1)), *hidden, layers.Dense(1)])
         gan = GAN(generator, discriminator, seed=0)
         gan.compile("adam", "adam", penalties=both, run_eagerly=True)
@@ -188,7 +190,7 @@ def test_the_convolutional_pairs_take_steps_in_half_precision_too(name, num_clas
     keras.config.set_dtype_policy(policy)
     try:
         size = {"width": 4, "g_blocks": 1, "d_blocks": 1} if name == "resnet" else {}
-        pair = models.build(
+        pair = models.build_networks(
             name, latent_dim=3, image_shape=(8, 8, 1), num_classes=num_classes, **size
         )
         gan = GAN(*pair, seed=0)
@@ -221,7 +223,7 @@ def test_a_lazy_penalty_takes_images_without_a_channels_axis(tiny_images):
 
 
 def test_batches_that_do_not_divide_into_the_groups_of_a_statistic_are_refused(tiny_images):
-    pair = models.build("resnet", latent_dim=3, image_shape=(4, 4, 1), width=2)
+    pair = models.build_networks("resnet", latent_dim=3, image_shape=(4, 4, 1), width=2)
     gan = GAN(*pair, value_range=(0, 1))
     gan.compile(d_steps=2, jit_compile=False)
     with pytest.raises(ValueError, match="multiple of 8, .*groups of 4. Received: a batch of 12"):
@@ -238,8 +240,8 @@ def test_compile_drops_what_the_call_before_has_set(make_gan, tiny_images):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lion", "sgd", "nadam"])
 def test_every_optimizer_of_keras_can_be_named(optimizer):
-    from fashion_gan import assembly
-    from fashion_gan.config import Config
+    from fashion_gan.runs.builder import build_gan
+    from fashion_gan.runs.config import Config
 
-    gan = assembly.build(Config(g_optimizer=optimizer, d_optimizer=optimizer))
+    gan = build_gan(Config(g_optimizer=optimizer, d_optimizer=optimizer))
     assert gan.g_optimizer.iterations == 0

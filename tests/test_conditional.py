@@ -12,7 +12,7 @@ LABELS = np.arange(32) % CLASSES
 
 def make(seed=0, **arguments):
     keras.utils.set_random_seed(seed)
-    pair = models.build("dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=CLASSES)
+    pair = models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=CLASSES)
     gan = GAN(*pair, seed=0)
     gan.compile(**{"jit_compile": False, **arguments})
     return gan
@@ -20,7 +20,7 @@ def make(seed=0, **arguments):
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_every_pair_has_a_conditional_form(name):
-    generator, discriminator = models.build(name, latent_dim=5, num_classes=CLASSES)
+    generator, discriminator = models.build_networks(name, latent_dim=5, num_classes=CLASSES)
     gan = GAN(generator, discriminator)
     assert (gan.latent_dim, gan.num_classes) == (5, CLASSES)
     images = gan.sample(4, seed=0)
@@ -113,14 +113,14 @@ def test_samples_are_asked_for_by_classes_that_exist():
         make().sample(2, labels=[0, 1, 2])
     with pytest.raises(ValueError, match="shape \\(2, 3\\). For one-hot labels"):
         make().sample(2, labels=np.eye(CLASSES, dtype=int)[:2])
-    plain = GAN(*models.build("dense", latent_dim=3, image_shape=(4, 4, 1)))
+    plain = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1)))
     with pytest.raises(ValueError, match="takes none. Received: labels. Omit them"):
         plain.sample(2, labels=[0, 1])
 
 
 def test_pairs_that_do_not_agree_on_labels_are_refused():
-    with_labels = models.build("dense", latent_dim=3, num_classes=CLASSES)
-    without = models.build("dense", latent_dim=3)
+    with_labels = models.build_networks("dense", latent_dim=3, num_classes=CLASSES)
+    without = models.build_networks("dense", latent_dim=3)
     with pytest.raises(ValueError, match="networks with 2 and 1 inputs"):
         GAN(with_labels[0], without[1])
     with pytest.raises(ValueError, match="take no labels. Received: num_classes=3"):

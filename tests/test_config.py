@@ -7,10 +7,10 @@ import re
 import keras
 import pytest
 
-from fashion_gan.config import Config
 from fashion_gan.losses import LOSSES
 from fashion_gan.models import MODELS
-from fashion_gan.presets import PRESETS
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.presets import PRESETS
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ from fashion_gan.presets import PRESETS
         ({"g_learning_rate": -1.0}, "at least 0. Received: g_learning_rate=-1.0"),
         ({"g_learning_rate": float("nan")}, "at least 0. Received: g_learning_rate=nan"),
         ({"d_learning_rate": float("inf")}, "at least 0. Received: d_learning_rate=inf"),
-        ({"precision": "float8"}, "one of .*mixed_bfloat16.* Received: precision='float8'"),
-        ({"precision": "floaty32"}, "Did you mean 'float32'"),
-        ({"jit_compile": "yes"}, r"one of \('auto', 'on', 'off'\)"),
+        ({"dtype_policy": "float8"}, "one of .*mixed_bfloat16.* Received: dtype_policy='float8'"),
+        ({"dtype_policy": "floaty32"}, "Did you mean 'float32'"),
+        ({"jit_compile": "yes"}, r"one of \('auto', True, False\)"),
         ({"seed": -1}, "Expected 0 to 4294967295. Received: seed=-1"),
         ({"seed": 2**32}, "Expected 0 to 4294967295. Received: seed=4294967296"),
         ({"dropout": 1.0}, "at least 0 and below 1. Received: dropout=1.0"),
-        ({"label_flips": 0.5}, "at least 0 and below 0.5. Received: label_flips=0.5"),
+        ({"label_flip_rate": 0.5}, "at least 0 and below 0.5. Received: label_flip_rate=0.5"),
         ({"translation": 1.1}, "Expected 0 to 1. Received: translation=1.1"),
         ({"cutout": 2}, "Expected 0 to 1. Received: cutout=2"),
         ({"brightness": 2.0}, "Expected 0 to 1. Received: brightness=2.0"),
@@ -36,8 +36,8 @@ from fashion_gan.presets import PRESETS
         ({"ema_decay": 1.0}, "at least 0 and below 1. Received: ema_decay=1.0"),
         ({"beta_1": 1.5}, "at least 0 and below 1. Received: beta_1=1.5"),
         ({"beta_2": 1}, "at least 0 and below 1. Received: beta_2=1"),
-        ({"decay_to": 2.0}, "Expected 0 to 1. Received: decay_to=2.0"),
-        ({"replay": 16}, "replay=0, or at least batch_size=32. Received: replay=16"),
+        ({"lr_final_scale": 2.0}, "Expected 0 to 1. Received: lr_final_scale=2.0"),
+        ({"replay_size": 16}, "replay_size=0, or at least batch_size=32. Received: replay_size=16"),
     ],
 )
 def test_a_setting_out_of_bounds_is_named_with_its_bounds(setting, message):
@@ -53,21 +53,23 @@ def test_a_config_survives_the_way_through_a_dict():
 
 
 def test_the_bounds_themselves_are_values():
-    Config(seed=2**32 - 1, cutout=1, decay_to=1.0, dropout=0, ema_decay=0.9999, replay=32)
+    Config(
+        seed=2**32 - 1, cutout=1, lr_final_scale=1.0, dropout=0, ema_decay=0.9999, replay_size=32
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "needs"),
     [
         ({"noise_epochs": 3}, "instance_noise"),
-        ({"decay_to": 0.1}, "decay_epochs"),
-        ({"skip_broken": True}, "data"),
+        ({"lr_final_scale": 0.1}, "lr_decay_epochs"),
+        ({"skip_corrupt": True}, "data"),
         ({"penalty_interval": 4}, "r1 or r2 or wgan_gp or dragan"),
-        ({"dropout": 0.1}, "networks as dcgan"),
+        ({"dropout": 0.1}, "model as dcgan"),
         ({"beta_1": 0.5}, "g_optimizer or d_optimizer as adam or .*"),
         ({"noise_epochs": 3, "instance_noise": 0.1}, ""),
         ({"penalty_interval": 4, "dragan": 1}, ""),
-        ({"dropout": 0.1, "networks": "dcgan"}, ""),
+        ({"dropout": 0.1, "model": "dcgan"}, ""),
         ({"beta_2": 0.5, "d_optimizer": "AdamW"}, ""),
     ],
 )
@@ -76,10 +78,10 @@ def test_a_setting_that_does_nothing_says_what_it_needs(settings, needs):
     assert re.fullmatch(needs, found)
 
 
-def test_betas_are_of_those_optimisers_that_have_them():
+def test_betas_are_of_those_optimizers_that_have_them():
     names = set()
     for name in dir(keras.optimizers):
-        with contextlib.suppress(KeyError, TypeError, ValueError):  # of what is no optimiser
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # of what is no optimizer
             settings = keras.optimizers.get(name).get_config()
             names.add(name)
             for beta in ("beta_1", "beta_2"):
@@ -93,7 +95,7 @@ def test_every_setting_has_a_help_text():
 
 def test_the_help_lists_the_networks_and_the_losses():
     helps = {field.name: field.metadata["help"] for field in dataclasses.fields(Config)}
-    for setting, names in (("networks", MODELS), ("loss", LOSSES)):
+    for setting, names in (("model", MODELS), ("loss", LOSSES)):
         listed = re.findall(r"\w+", helps[setting].split(":")[-1])
         assert sorted(set(listed) - {"or"}) == sorted(names)
 

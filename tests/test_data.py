@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fashion_gan import data
+from fashion_gan.data import fashion_mnist
 
-TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = NAMES = tuple(data._SHA256)
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = NAMES = tuple(fashion_mnist._SHA256)
 
 
 def idx(array, code=8):
@@ -54,8 +55,8 @@ def home(tmp_path, monkeypatch):
     """No place holds anything; returns the folder in the cache of Keras."""
     monkeypatch.delenv("FASHION_MNIST_DIR", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(data, "_DEBIAN_FOLDER", tmp_path / "debian")
-    monkeypatch.setattr(data, "_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr(fashion_mnist, "_DEBIAN_FOLDER", tmp_path / "debian")
+    monkeypatch.setattr(fashion_mnist, "_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setenv("no_proxy", "*")
     return tmp_path / "keras/datasets/fashion-mnist"
 
@@ -79,14 +80,14 @@ def server(home, monkeypatch):
 
     files = fakes(num_train=3)
     monkeypatch.setattr(
-        data, "_SHA256", {name: hashlib.sha256(c).hexdigest() for name, c in files.items()}
+        fashion_mnist, "_SHA256", {name: hashlib.sha256(c).hexdigest() for name, c in files.items()}
     )
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     bodies = {f"/{name}.gz": gzip.compress(content, mtime=0) for name, content in files.items()}
     server.files, server.asked = files, []
     server.handle_error = lambda *_: None  # a client that hangs up is what some tests want
     server.answers = {path: (200, len(body), body) for path, body in bodies.items()}
-    monkeypatch.setattr(data, "_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(fashion_mnist, "_BASE_URL", f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -161,8 +162,8 @@ def test_a_folder_that_was_named_comes_before_every_other(home, tmp_path, monkey
     named, by_variable = store(tmp_path / "named", files), store(tmp_path / "variable", files)
     store(home, files)
     monkeypatch.setenv("FASHION_MNIST_DIR", str(by_variable))
-    assert data.find(named) == data.find(str(named)) == named
-    assert data.find() == by_variable
+    assert data.find_fashion_mnist(named) == data.find_fashion_mnist(str(named)) == named
+    assert data.find_fashion_mnist() == by_variable
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -170,9 +171,9 @@ def test_the_cache_of_keras_comes_before_the_debian_folder(home, tmp_path, monke
     files = dict.fromkeys(NAMES, b"")
     debian = store(tmp_path / "debian", files, zipped)
     monkeypatch.setenv("FASHION_MNIST_DIR", "")  # as good as unset
-    assert data.find() == debian
+    assert data.find_fashion_mnist() == debian
     store(home, files, zipped)
-    assert data.find() == home
+    assert data.find_fashion_mnist() == home
 
 
 def test_a_named_folder_without_the_files_is_an_error_although_others_have_them(
@@ -182,21 +183,21 @@ def test_a_named_folder_without_the_files_is_an_error_although_others_have_them(
     store(home, files)
     partial = store(tmp_path / "partial", {n: b"" for n in NAMES if n != TRAIN_LABELS})
     with pytest.raises(FileNotFoundError, match=f"^folder='{partial}' lacks {TRAIN_LABELS}. Point"):
-        data.find(partial)
+        data.find_fashion_mnist(partial)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=f"^folder='' lacks {', '.join(NAMES)}. Point fold"):
-        data.find("")
+        data.find_fashion_mnist("")
     monkeypatch.setenv("FASHION_MNIST_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match="^FASHION_MNIST_DIR='.*nowhere' is not a folder. "):
-        data.find()
+        data.find_fashion_mnist()
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        data.load()
+        data.load_fashion_mnist()
 
 
 def test_what_is_missing_is_downloaded_once_into_the_cache(server, home):
     store(home, {TRAIN_LABELS: b"already here"}, zipped=False)
     umask = (home / TRAIN_LABELS).stat().st_mode
-    assert data.find() == data.find() == home
+    assert data.find_fashion_mnist() == data.find_fashion_mnist() == home
     wanted = [n for n in NAMES if n != TRAIN_LABELS]
     assert server.asked == [f"/{name}.gz" for name in wanted]
     assert sorted(p.name for p in home.iterdir()) == sorted(
@@ -227,11 +228,11 @@ def test_a_bad_download_leaves_nothing_under_the_final_name(server, home, case):
     good = server.answers[path]
     server.answers[path] = answer(good[2])
     with pytest.raises(FileNotFoundError, match=message):
-        data.find()
+        data.find_fashion_mnist()
     assert sorted(p.name for p in home.iterdir()) == [f"{TRAIN_IMAGES}.gz", f"{TRAIN_LABELS}.gz"]
 
     server.answers[path] = good
-    assert data.find() == home
+    assert data.find_fashion_mnist() == home
     assert (home / f"{TEST_IMAGES}.gz").read_bytes() == good[2]
 
 
@@ -239,9 +240,9 @@ def test_a_silent_server_is_given_up_after_the_timeout(server, home, monkeypatch
     waiting = threading.Event()
     path = f"/{TRAIN_IMAGES}.gz"
     server.answers[path] = (200, 1, lambda: waiting.wait(20) and b"!")
-    monkeypatch.setattr(data, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(fashion_mnist, "_TIMEOUT", 0.1)
     with pytest.raises(FileNotFoundError, match="timed out"):
-        data.find()
+        data.find_fashion_mnist()
     waiting.set()
     assert list(home.iterdir()) == []
     assert socket.getdefaulttimeout() is None
@@ -257,7 +258,9 @@ def test_downloads_at_the_same_time_do_not_harm_each_other(server, home):
         return body
 
     server.answers[path] = (status, length, meanwhile)
-    threads = [threading.Thread(target=lambda: found.append(data.find())) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: found.append(data.find_fashion_mnist())) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -274,7 +277,7 @@ def test_downloads_at_the_same_time_do_not_harm_each_other(server, home):
 def test_one_error_lists_each_place_what_failed_there_and_the_remedy(home, tmp_path):
     store(home, {n: b"" for n in NAMES if n != TEST_LABELS})
     with pytest.raises(FileNotFoundError) as caught:
-        data.find()
+        data.find_fashion_mnist()
     first, in_cache, in_debian, in_network, remedy = str(caught.value).split("\n")
     assert first == "Fashion-MNIST was not found. Tried:"
     assert in_cache == f"  {home}: lacks {TEST_LABELS}"
@@ -291,13 +294,13 @@ def test_one_error_lists_each_place_what_failed_there_and_the_remedy(home, tmp_p
 def test_a_cache_that_cannot_be_written_is_one_of_the_failures(home, tmp_path):
     (tmp_path / "keras").write_text("no folder")
     with pytest.raises(FileNotFoundError, match="Not a directory.*\nRun `make data`"):
-        data.find()
+        data.find_fashion_mnist()
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_the_last_5000_of_the_training_file_are_held_out(tmp_path, zipped):
     files = fakes(num_train=5_003, num_test=2)
-    loaded = data.load(store(tmp_path / "fakes", files, zipped), verify=False)
+    loaded = data.load_fashion_mnist(store(tmp_path / "fakes", files, zipped), verify=False)
     images = np.frombuffer(files[TRAIN_IMAGES], np.uint8, offset=16).reshape(5_003, 28, 28, 1)
     labels = np.frombuffer(files[TRAIN_LABELS], np.uint8, offset=8)
     np.testing.assert_array_equal(loaded.train_images, images[:3], strict=True)
@@ -312,9 +315,9 @@ def test_the_last_5000_of_the_training_file_are_held_out(tmp_path, zipped):
 def test_content_that_is_not_the_known_one_is_refused_unless_asked_for(tmp_path, monkeypatch, name):
     files = fakes()
     sums = {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}
-    monkeypatch.setattr(data, "_SHA256", sums)
+    monkeypatch.setattr(fashion_mnist, "_SHA256", sums)
     folder = store(tmp_path / "fakes", files)
-    data.load(folder)
+    data.load_fashion_mnist(folder)
 
     other = files[name][:-1] + bytes([files[name][-1] ^ 1])
     store(folder, {name: other})
@@ -323,8 +326,8 @@ def test_content_that_is_not_the_known_one_is_refused_unless_asked_for(tmp_path,
         ValueError,
         match=f"{folder / name}.gz has content of SHA-256 {found}, expected {sums[name]}. Delete",
     ):
-        data.load(folder)
-    data.load(folder, verify=False)
+        data.load_fashion_mnist(folder)
+    data.load_fashion_mnist(folder, verify=False)
 
 
 @pytest.mark.parametrize(
@@ -339,27 +342,27 @@ def test_content_that_is_not_the_known_one_is_refused_unless_asked_for(tmp_path,
 def test_images_and_labels_that_do_not_fit_are_refused(tmp_path, name, array, message):
     files = {**fakes(), name: idx(array.astype(np.uint8))}
     with pytest.raises(ValueError, match=f"fakes: expected {message}"):
-        data.load(store(tmp_path / "fakes", files), verify=False)
+        data.load_fashion_mnist(store(tmp_path / "fakes", files), verify=False)
 
 
 def test_too_few_images_to_hold_5000_out_are_refused(tmp_path):
     folder = store(tmp_path / "fakes", fakes(num_train=5_000))
     with pytest.raises(ValueError, match=r"more than 5,000 training images.*Received: 5,000\."):
-        data.load(folder, verify=False)
-    assert len(data.load(store(folder, fakes(5_001)), verify=False).train_images) == 1
+        data.load_fashion_mnist(folder, verify=False)
+    assert len(data.load_fashion_mnist(store(folder, fakes(5_001)), verify=False).train_images) == 1
 
 
 def test_files_on_disk_are_loaded_without_tensorflow(tmp_path):
     folder = store(tmp_path / "fakes", fakes())
     code = (
         "import sys; sys.modules.update(tensorflow=None, keras=None)\n"
-        "from fashion_gan import data; data.load(sys.argv[1], verify=False)"
+        "from fashion_gan import data; data.load_fashion_mnist(sys.argv[1], verify=False)"
     )
     subprocess.run([sys.executable, "-c", code, folder], check=True, timeout=60)
 
 
 def test_the_real_data_is_complete_verified_and_read_only():
-    real = data.load()
+    real = data.load_fashion_mnist()
     for part, n in (("train", 55_000), ("validation", 5_000), ("test", 10_000)):
         images, labels = getattr(real, f"{part}_images"), getattr(real, f"{part}_labels")
         assert (images.shape, images.dtype) == ((n, 28, 28, 1), np.uint8)

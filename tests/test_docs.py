@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from fashion_gan import cli, data, evaluate, own_images
+from fashion_gan import data, evaluation
+from fashion_gan.cli.main import build_parser, main
+from fashion_gan.data import image_folder
+from fashion_gan.runs.train import train_run
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -28,11 +31,11 @@ def test_the_python_of_a_page_runs_as_it_stands_there(name, tmp_path, monkeypatc
             pytest.importorskip(package)
         warnings.simplefilter("ignore")  # theirs
     monkeypatch.chdir(tmp_path)
-    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
-    monkeypatch.setattr(evaluate, "QUICK", small)
-    whole = data.load()
+    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    monkeypatch.setattr(evaluation, "QUICK", small)
+    whole = data.load_fashion_mnist()
     few = {"train_images": whole.train_images[:1000], "train_labels": whole.train_labels[:1000]}
-    monkeypatch.setattr(data, "load", lambda *_: dataclasses.replace(whole, **few))
+    monkeypatch.setattr(data, "load_fashion_mnist", lambda *_: dataclasses.replace(whole, **few))
     code = "\n".join(blocks(ROOT / f"docs/{name}.md", "python"))
     assert len(code) > 400
     code = code.replace("steps_per_execution=100", "steps_per_execution=2")
@@ -64,11 +67,11 @@ def test_links_lead_somewhere_and_every_picture_is_shown():
 # Run before the first cell of the notebook: fewer images, and fewer samples to measure.
 FEWER = """
 import dataclasses
-from fashion_gan import data, evaluate
-evaluate.QUICK = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
-whole = data.load()
+from fashion_gan import data, evaluation
+evaluation.QUICK = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+whole = data.load_fashion_mnist()
 few = {"train_images": whole.train_images[:1000], "train_labels": whole.train_labels[:1000]}
-data.load = lambda *_: dataclasses.replace(whole, **few)
+data.load_fashion_mnist = lambda *_: dataclasses.replace(whole, **few)
 """
 
 
@@ -106,20 +109,19 @@ def commands():
 @pytest.mark.parametrize("arguments", list(commands()), ids=" ".join)
 def test_every_command_in_the_documentation_has_flags_that_exist(arguments):
     arguments = arguments[: arguments.index(">")] if ">" in arguments else arguments
-    options = cli._parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     assert callable(options.command)
 
 
 def test_every_number_of_a_run_is_explained(tmp_path, monkeypatch):
-    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
-    monkeypatch.setattr(evaluate, "QUICK", small)
-    from fashion_gan import run
-    from fashion_gan.config import Config
+    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    monkeypatch.setattr(evaluation, "QUICK", small)
+    from fashion_gan.runs.config import Config
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         settings = {"batch_size": 5000, "epochs": 1, "r1": 0.1, "log_gradients": True}
-        run.train(Config(**settings), tmp_path / "run", verbose=0, final=False)
+        train_run(Config(**settings), tmp_path / "run", verbose=0, final=False)
     (line,) = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
     page = (ROOT / "docs/logs.md").read_text()
     for name in set(json.loads(line)) - {"epoch", "steps"}:
@@ -153,11 +155,11 @@ def test_the_site_builds_without_a_warning(tmp_path):
 def test_what_a_newcomer_must_know_is_said(capsys):
     readme = (ROOT / "README.md").read_text()
     with pytest.raises(SystemExit):
-        cli.main(["--help"])
+        main(["--help"])
     commands = " ".join(capsys.readouterr().out.split())
     for extra in ("explore", "export", "sweep"):
         assert f'".[{extra}]"' in readme and f": {extra})" in commands, extra
-    least = own_images.LEAST
+    least = image_folder.LEAST
     assert f"fewer than {least} images" in (ROOT / "docs/own-images.md").read_text()
     assert f"At least {least} images" in readme
     for command, words in (
@@ -165,5 +167,5 @@ def test_what_a_newcomer_must_know_is_said(capsys):
         ("evaluate", "at least 129, or 65"),
     ):
         with pytest.raises(SystemExit):
-            cli.main([command, "--help"])
+            main([command, "--help"])
         assert words in " ".join(capsys.readouterr().out.split())

@@ -8,23 +8,28 @@ import numpy as np
 import psutil
 import pytest
 
-from fashion_gan import data, evaluate, features, metrics
-from fashion_gan.callbacks import MetricEvaluation, MetricsFile
+from fashion_gan import data, evaluation, metrics
+from fashion_gan.callbacks import EvaluateGAN, JSONLogger
+from fashion_gan.evaluation.classifier import WEIGHTS
 
 ROOT = Path(__file__).parent.parent
 COUNT = 2000
-QUICK = evaluate.Protocol(count=COUNT, kernel_subsets=10, kernel_size=500, bins=20)
+QUICK = evaluation.EvalConfig(count=COUNT, kernel_subsets=10, kernel_size=500, bins=20)
 
 
 @pytest.fixture(scope="module")
 def fashion():
-    return data.load()
+    return data.load_fashion_mnist()
 
 
 @pytest.fixture(scope="module")
 def evaluator(fashion):
-    return evaluate.Evaluator(
-        fashion.test_images, fashion.train_images[:5000], features.load(), data.CLASS_NAMES, QUICK
+    return evaluation.Evaluator(
+        fashion.test_images,
+        fashion.train_images[:5000],
+        evaluation.load_classifier(),
+        data.CLASS_NAMES,
+        QUICK,
     )
 
 
@@ -97,8 +102,8 @@ def test_missing_classes_are_named(scores):
 
 
 def test_copies_of_the_training_images_are_found_out(scores):
-    assert scores["copies"]["nearest_ratio"] == 0
-    assert 0.8 < scores["real"]["nearest_ratio"] < 1.2
+    assert scores["copies"]["memorization_ratio"] == 0
+    assert 0.8 < scores["real"]["memorization_ratio"] < 1.2
 
 
 def test_the_order_of_the_images_changes_nothing(fashion, evaluator, scores):
@@ -109,45 +114,47 @@ def test_the_order_of_the_images_changes_nothing(fashion, evaluator, scores):
 
 
 def test_without_labels_the_numbers_of_classes_are_left_out(fashion):
-    plain = evaluate.Evaluator(
+    plain = evaluation.Evaluator(
         fashion.test_images,
         fashion.train_images[:5000],
         lambda images: images.reshape(len(images), -1)[:, ::8].astype(float),
-        protocol=evaluate.Protocol(count=1000, kernel_subsets=2, kernel_size=100, bins=0),
+        protocol=evaluation.EvalConfig(count=1000, kernel_subsets=2, kernel_size=100, bins=0),
     )
     scores = plain(fashion.train_images[:1000])
     assert "frechet_distance" in scores
     assert not [name for name in scores if "class" in name]
-    assert not {"ndb", "nearest_ratio"} & set(scores)
+    assert not {"ndb", "memorization_ratio"} & set(scores)
 
 
 def test_other_counts_are_refused(fashion, evaluator):
     with pytest.raises(ValueError, match=r"Expected images of shape \(2000, 28, 28, 1\)"):
         evaluator(fashion.test_images[:1999])
     with pytest.raises(ValueError, match="needs 10,000 real images. Received: 5,000"):
-        evaluate.Evaluator(fashion.validation_images, fashion.train_images, features.load())
+        evaluation.Evaluator(
+            fashion.validation_images, fashion.train_images, evaluation.load_classifier()
+        )
 
 
 def test_fewer_images_than_features_are_refused_before_any_is_measured(fashion):
-    few = evaluate.Protocol(count=128, kernel_size=128)
+    few = evaluation.EvalConfig(count=128, kernel_size=128)
     with pytest.raises(ValueError, match="128 features need at least 129 images.* count=128"):
-        evaluate.fashion_mnist(few, split=fashion)
+        evaluation.fashion_mnist_evaluator(few, images=fashion)
     with pytest.raises(ValueError, match="64 features need at least 65 images.* count=37"):
-        evaluate.own_images(fashion, evaluate.Protocol(count=37, bins=0))
+        evaluation.image_evaluator(fashion, evaluation.EvalConfig(count=37, bins=0))
 
 
 def test_one_subset_of_all_images_has_no_deviation(fashion):
-    every = evaluate.Protocol(count=100, kernel_size=100, bins=0)
-    judge = evaluate.Evaluator(
+    every = evaluation.EvalConfig(count=100, kernel_size=100, bins=0)
+    judge = evaluation.Evaluator(
         fashion.test_images, fashion.train_images[:500], None, protocol=every
     )
     scores = judge(fashion.train_images[500:600])
-    assert "pixel_kernel_distance" in scores and "pixel_kernel_distance_sd" not in scores
+    assert "pixel_kernel_distance" in scores and "pixel_kernel_distance_std" not in scores
 
 
 def test_the_classifier_is_the_one_that_was_measured(fashion, tmp_path):
-    classifier = features.load()
-    assert features.WEIGHTS.stat().st_size < 1e6
+    classifier = evaluation.load_classifier()
+    assert WEIGHTS.stat().st_size < 1e6
     outputs, labels = classifier(fashion.test_images)
     assert (outputs.shape, outputs.dtype) == ((10_000, 128), np.float32)
     assert np.mean(labels == fashion.test_labels) >= 0.93
@@ -156,7 +163,7 @@ def test_the_classifier_is_the_one_that_was_measured(fashion, tmp_path):
 
 
 def test_the_last_answer_is_kept_and_never_given_for_other_images(fashion):
-    classifier = features.load()
+    classifier = evaluation.load_classifier()
     images = fashion.test_images[:20]
     first = classifier(images)
     assert classifier(images.copy()) is first
@@ -170,16 +177,16 @@ def test_the_last_answer_is_kept_and_never_given_for_other_images(fashion):
 
 
 def test_another_classifier_is_not_taken_for_it(tmp_path):
-    (tmp_path / "classifier.npz").write_bytes(features.WEIGHTS.read_bytes() + b" ")
+    (tmp_path / "classifier.npz").write_bytes(WEIGHTS.read_bytes() + b" ")
     with pytest.raises(ValueError, match="has SHA-256 .*expected .*Install the package again"):
-        features.load(tmp_path / "classifier.npz")
+        evaluation.load_classifier(tmp_path / "classifier.npz")
 
 
 def test_the_classifier_refuses_what_it_cannot_see():
     with pytest.raises(TypeError, match="uint8"):
-        features.load()(np.zeros((2, 28, 28, 1)))
+        evaluation.load_classifier()(np.zeros((2, 28, 28, 1)))
     with pytest.raises(ValueError, match=r"\(n, 28, 28, 1\)"):
-        features.load()(np.zeros((2, 32, 32, 3), "uint8"))
+        evaluation.load_classifier()(np.zeros((2, 32, 32, 3), "uint8"))
 
 
 @pytest.mark.parametrize("space", ["", "pixel_"])
@@ -194,9 +201,12 @@ def test_the_books_gan_lies_between_one_missing_class_and_its_untrained_self(spa
 
 def test_a_hundred_evaluations_leave_memory_as_it_was(make_gan, fashion):
     gan = make_gan(image_shape=(28, 28, 1))
-    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=5)
-    judge = evaluate.Evaluator(
-        fashion.test_images, fashion.train_images[:2000], features.load(), protocol=small
+    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=5)
+    judge = evaluation.Evaluator(
+        fashion.test_images,
+        fashion.train_images[:2000],
+        evaluation.load_classifier(),
+        protocol=small,
     )
     sizes = []
     for _ in range(100):
@@ -208,34 +218,34 @@ def test_a_hundred_evaluations_leave_memory_as_it_was(make_gan, fashion):
 class Ruler:
     """An evaluator that measures the mean brightness."""
 
-    def judge(self, gan):
+    def evaluate(self, gan):
         mean = gan.sample(8, seed=0).mean()
         return {"mean": mean, "missing_classes": ["a"], "class_shares": {"Ankle boot": 1}}
 
 
 def test_numbers_of_an_evaluation_are_in_the_logs_of_its_epochs(make_gan, tiny_images, tmp_path):
-    gan, file = make_gan(), MetricsFile(tmp_path / "metrics.jsonl")
-    callbacks = [MetricEvaluation(Ruler(), every=2, prefix="quick_"), file]
+    gan, file = make_gan(), JSONLogger(tmp_path / "metrics.jsonl")
+    callbacks = [EvaluateGAN(Ruler(), eval_freq=2, prefix="quick_"), file]
     logs = gan.fit(tiny_images, batch_size=8, epochs=4, callbacks=callbacks, verbose=0).history
     assert logs["quick_missing_classes"] == [1, 1]
     assert logs["share_ankle_boot"] == [1, 1]
     assert len(logs["quick_mean"]) == 2
     assert logs["quick_mean"][-1] == pytest.approx(gan.sample(8, seed=0).mean())
-    assert ["quick_mean" in line for line in file.path.read_text().splitlines()] == [
+    assert ["quick_mean" in line for line in file.filename.read_text().splitlines()] == [
         False,
         True,
         False,
         True,
     ]
-    with pytest.raises(ValueError, match="every=0"):
-        MetricEvaluation(Ruler(), every=0)
+    with pytest.raises(ValueError, match="eval_freq=0"):
+        EvaluateGAN(Ruler(), eval_freq=0)
 
 
 def test_keras_callbacks_choose_and_stop_by_what_was_measured(make_gan, tiny_images, tmp_path):
     class Falling(Ruler):
         values = iter([3.0, 1.0, 2.0, 4.0, 5.0])
 
-        def judge(self, gan):
+        def evaluate(self, gan):
             return {"frechet_distance": next(self.values)}
 
     watched = {"monitor": "frechet_distance", "mode": "min"}
@@ -247,7 +257,7 @@ def test_keras_callbacks_choose_and_stop_by_what_was_measured(make_gan, tiny_ima
     after = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: weights.append(gan.generator.get_weights())
     )
-    callbacks = [MetricEvaluation(Falling()), best, stop, after]
+    callbacks = [EvaluateGAN(Falling()), best, stop, after]
     gan.fit(tiny_images, batch_size=8, epochs=5, callbacks=callbacks, verbose=0)
     assert len(weights) == 4, "two epochs after the best one, the second, it stops"
     other = make_gan(seed=1)

@@ -14,12 +14,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from fashion_gan import GAN, evaluate, models, penalties, run
-from fashion_gan.assembly import build
-from fashion_gan.callbacks import Backup
+from fashion_gan import GAN, evaluation, models, penalties
+from fashion_gan.callbacks import BackupAndRestore
 from fashion_gan.data import make_dataset
-from fashion_gan.pipeline import Source
-from fashion_gan.presets import PRESETS
+from fashion_gan.data.image_dataset import IndexedImages
+from fashion_gan.runs import checkpoints
+from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 PIXELS = np.random.default_rng(5).integers(0, 256, (47, 4, 4, 1)).astype("uint8")
@@ -27,7 +28,7 @@ PIXELS = np.random.default_rng(5).integers(0, 256, (47, 4, 4, 1)).astype("uint8"
 
 
 def dense():
-    return models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
+    return models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1))
 
 
 def stateful():
@@ -49,7 +50,7 @@ def stateful():
 
 
 def convolutional():
-    return models.build("dcgan", latent_dim=3, image_shape=(4, 4, 1))
+    return models.build_networks("dcgan", latent_dim=3, image_shape=(4, 4, 1))
 
 
 def make_gan(networks=dense, value_range=None, seed=7, steps_per_execution=3, **compile_arguments):
@@ -75,16 +76,18 @@ def assert_same(ours, theirs):
 def make_data(gan, images=PIXELS, in_loop=True, **arguments):
     dataset = make_dataset(images, 4, value_range=gan.value_range, **arguments)
     if not in_loop:
-        dataset.source = None
+        dataset.indexed_images = None
     return dataset
 
 
 @pytest.fixture
 def loops(monkeypatch):
     """A list that grows with each `fit()` that uses the compiled loop."""
-    found, executions = [], Source.executions
+    found, executions = [], IndexedImages.index_batches
     monkeypatch.setattr(
-        Source, "executions", lambda self, steps: (found.append(steps), executions(self, steps))[1]
+        IndexedImages,
+        "index_batches",
+        lambda self, steps: (found.append(steps), executions(self, steps))[1],
     )
     return found
 
@@ -142,7 +145,7 @@ def test_the_bits_are_those_of_keras_loop_and_the_step_is_traced_once(case, loop
             gan.fit(dataset, verbose=0, callbacks=[executions], **arguments).history
             for arguments in case["fits"]
         ]
-        position = (int(dataset.epoch), int(dataset.start))
+        position = (int(dataset.epoch), int(dataset.skip_batches))
         return state(gan), logs, executions.seen, position, len(traces)
 
     theirs = run(in_loop=False)
@@ -171,12 +174,14 @@ def test_a_run_stopped_within_an_epoch_ends_as_keras_loop_does_without_a_stop(tm
     logs = theirs.fit(make_data(theirs, in_loop=False), epochs=3, verbose=0).history
 
     first = make_gan(stateful)
-    callbacks = [Backup(tmp_path, seconds=-1), Stop(17)]
+    callbacks = [BackupAndRestore(tmp_path, save_interval=-1), Stop(17)]
     with pytest.raises(RuntimeError, match="stopped here"):
         first.fit(make_data(first), epochs=3, callbacks=callbacks, verbose=0)
 
     ours = make_gan(stateful, seed=8)
-    resumed = ours.fit(make_data(ours), epochs=3, callbacks=[Backup(tmp_path)], verbose=0).history
+    resumed = ours.fit(
+        make_data(ours), epochs=3, callbacks=[BackupAndRestore(tmp_path)], verbose=0
+    ).history
     assert len(loops) == 2
     assert_same(state(ours), state(theirs))
     assert resumed == {name: values[1:] for name, values in logs.items()}
@@ -193,7 +198,7 @@ def test_an_array_and_a_single_batch_between_are_trained_on_as_ever(loops):
     gan.fit(dataset, verbose=0)
     assert len(loops) == 2
     assert gan.steps == 11 + 5 + 1 + 11
-    source = weakref.ref(dataset.source)
+    source = weakref.ref(dataset.indexed_images)
     del dataset
     gc.collect()
     assert source() is None, "the model keeps the images when it is done with them"
@@ -227,7 +232,7 @@ def itself(dataset):
         ({"jit_compile": "auto", "run_eagerly": True}, {}, itself, False),
         ({"networks": convolutional}, {}, itself, False),
     ],
-    ids=["plain", "remainder", "derived", "array", "one step", "no XLA", "eager", "convolutions"],
+    ids=["convnet", "remainder", "derived", "array", "one step", "no XLA", "eager", "convolutions"],
 )
 def test_all_else_is_left_to_keras(compile_arguments, data_arguments, derive, expected):
     gan = make_gan(**compile_arguments)
@@ -238,10 +243,10 @@ def test_all_else_is_left_to_keras(compile_arguments, data_arguments, derive, ex
 
 def test_an_execution_is_one_program_of_static_shapes_that_asks_the_host_for_nothing():
     gan = make_gan(ema_decay=0.9, penalties=[penalties.R1(0.5)])
-    source = make_data(gan).source
+    source = make_data(gan).indexed_images
     gan.make_train_function()
-    indices = next(iter(source.executions(3)))
-    program = gan._executor.loop.experimental_get_compiler_ir(*source.resident, **indices)
+    indices = next(iter(source.index_batches(3)))
+    program = gan._executor.loop.experimental_get_compiler_ir(*source.on_device, **indices)
     text = program(stage="hlo")
     assert text.count(" while(") == 1, "the loop over the steps, and none beside it"
     assert "u8[47,4,4,1]" in text and "f32[47,4,4,1]" not in text, "images stay as they are kept"
@@ -254,19 +259,19 @@ def test_an_execution_is_one_program_of_static_shapes_that_asks_the_host_for_not
 def exported(tmp_path_factory):
     """The module of benchmarks/, a config that it exported, and the folder."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
-        import elsewhere
+        patch.setattr(sys, "path", [*sys.path, str(ROOT / "tools")])
+        import train_with_jax as tool
     config = dataclasses.replace(PRESETS["dense_modern"], epochs=2)
     folder = tmp_path_factory.mktemp("exported")
-    elsewhere.export(config, folder)
-    return elsewhere, config, folder
+    tool.export(config, folder)
+    return tool, config, folder
 
 
 def test_what_is_exported_to_other_runtimes_is_the_whole_state(exported, tmp_path):
-    elsewhere, config, folder = exported
+    tool, config, folder = exported
     meta = json.loads((folder / "meta.json").read_text())
-    state, twins = elsewhere.saved(folder, "state"), meta["twins"]
-    variables = elsewhere.everything(build(config))
+    state, twins = tool.load_arrays(folder, "state"), meta["ema_copies"]
+    variables = tool.all_variables(build_gan(config))
     assert sorted([*state, *map(int, twins)]) == list(range(len(variables)))
     for i, variable in enumerate(variables):
         np.testing.assert_array_equal(variable, state[twins.get(str(i), i)])
@@ -275,8 +280,8 @@ def test_what_is_exported_to_other_runtimes_is_the_whole_state(exported, tmp_pat
     assert {variables[i].name for i in rest} == {"learning_rate"}
 
     moved = {i: np.asarray(variables[i]) + 1 for i in meta["networks"]}
-    elsewhere.save(tmp_path / "epoch-0001", moved)
-    back = elsewhere.everything(elsewhere.restored(folder, tmp_path, "epoch-0001"))
+    tool.save_arrays(tmp_path / "epoch-0001", moved)
+    back = tool.all_variables(tool.restore_gan(folder, tmp_path, "epoch-0001"))
     for i, array in moved.items():
         np.testing.assert_array_equal(back[i], array)
 
@@ -284,40 +289,43 @@ def test_what_is_exported_to_other_runtimes_is_the_whole_state(exported, tmp_pat
 def test_what_was_trained_elsewhere_comes_back_as_a_run_with_scores_of_what_came(
     exported, tmp_path, monkeypatch
 ):
-    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
-    monkeypatch.setattr(evaluate, "FULL", small)
-    elsewhere, config, exports = exported
-    gan = build(config)
-    variables = elsewhere.everything(gan)
+    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    monkeypatch.setattr(evaluation, "FULL", small)
+    tool, config, exports = exported
+    gan = build_gan(config)
+    variables = tool.all_variables(gan)
     average, generator = (
-        {i: np.asarray(variables[i]) for i in elsewhere.places(network.variables, variables)}
+        {i: np.asarray(variables[i]) for i in tool.positions(network.variables, variables)}
         for network in (gan.ema_generator, gan.generator)
     )
     average = {i: array * 1.5 for i, array in average.items()}
     losses = {"epoch": 1, "seconds": 2.0, "compilation": 3.0, "device": "another"}
     (tmp_path / "epochs.jsonl").write_text(2 * (json.dumps(losses) + "\n"))
     for epoch, came in enumerate((average, average | generator), start=1):
-        elsewhere.save(tmp_path / f"epoch-{epoch:04d}", came)
+        tool.save_arrays(tmp_path / f"epoch-{epoch:04d}", came)
         folder = tmp_path / f"run-{epoch}"
-        elsewhere.bring(exports, tmp_path, epoch, folder)
+        tool.import_run(exports, tmp_path, epoch, folder)
         scores = json.loads((folder / "scores.json").read_text())["scores"]
-        assert set(scores) == ({"samples"} if epoch == 1 else {"samples", "raw"})
+        assert set(scores) == ({"samples"} if epoch == 1 else {"samples", "no_ema"})
         assert json.loads((folder / "config.json").read_text())["epochs"] == epoch
         assert json.loads((folder / "seconds.json").read_text()) == 3 + 2 * epoch
-        back = run.load(folder)
+        back = checkpoints.load(folder)
         for network, sent in ((back.ema_generator, average), (back.generator, generator)):
             for array, weight in zip(sent.values(), network.get_weights(), strict=True):
                 np.testing.assert_array_equal(weight, array)
-    assert scores["samples"]["frechet_distance"] != scores["raw"]["frechet_distance"]
+    assert scores["samples"]["frechet_distance"] != scores["no_ema"]["frechet_distance"]
 
 
 def test_the_images_are_kept_once_for_all_who_train_on_them():
-    source = make_data(make_gan()).source
-    images, shades, labels = source.resident
+    source = make_data(make_gan()).indexed_images
+    images, lookup_table, labels = source.on_device
     assert labels is None
-    assert source.resident[0] is images
-    for resident, kept in ((images, source.images.read_value()), (shades, source.shades)):
-        assert np.shares_memory(np.asarray(memoryview(resident)), np.asarray(memoryview(kept)))
+    assert source.on_device[0] is images
+    for on_device, kept in (
+        (images, source.images.read_value()),
+        (lookup_table, source.lookup_table),
+    ):
+        assert np.shares_memory(np.asarray(memoryview(on_device)), np.asarray(memoryview(kept)))
 
 
 def resident_megabytes():
@@ -331,8 +339,8 @@ def test_neither_an_iterator_nor_the_compiled_loop_copies_the_images():
     next(iter(make_dataset(images[:64], 32)))
     dataset = make_dataset(images, 32)
     before = resident_megabytes()
-    iterators = [iter(dataset), iter(dataset.source.executions(10))]
+    iterators = [iter(dataset), iter(dataset.indexed_images.index_batches(10))]
     for iterator in iterators:
         next(iterator)
-    assert dataset.source.resident[0].shape == images.shape
+    assert dataset.indexed_images.on_device[0].shape == images.shape
     assert resident_megabytes() - before < 51

@@ -8,35 +8,35 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-import browser_pages
 import keras
 import numpy as np
 import pytest
-from browser_pages import BROWSER, browser_page
 
-from fashion_gan import GAN, data, explore, images, latents, models
-from fashion_gan.cli import main
+from fashion_gan import GAN, data, demo, images, latents, models
+from fashion_gan.cli.main import main
+from tools import browser_pages
+from tools.browser_pages import BROWSER, browser_page
 
 
 @pytest.fixture(scope="module")
 def explorer():
     """Of the book's GAN, and Fashion-MNIST."""
-    return explore.open_source("dense")
+    return demo.open_source("dense")
 
 
 def test_a_seed_is_an_image_and_a_direction_changes_it(explorer):
-    still, near = explorer.one(5, None, explore.WHOLE)
-    moved, _ = explorer.one(5, None, explore.WHOLE, [0, 3])
+    still, near = explorer.one(5, None, demo.WHOLE)
+    moved, _ = explorer.one(5, None, demo.WHOLE, [0, 3])
     assert still.dtype == np.uint8 and still.shape == (448, 448, 3)
-    assert (still == explorer.one(5, None, explore.WHOLE, [0.0] * 8)[0]).all()
+    assert (still == explorer.one(5, None, demo.WHOLE, [0.0] * 8)[0]).all()
     assert (still != moved).mean() > 0.05
-    assert len(near) == explore.NEIGHBOURS
+    assert len(near) == demo.NEIGHBORS
 
 
 def test_the_nearest_are_those_that_brute_force_finds(explorer):
-    fashion = data.load()
+    fashion = data.load_fashion_mnist()
     (image,) = images.to_uint8(explorer.gan.sample(latents=latents.truncate(1, 30, 4.0, 5)))[None]
-    _, near = explorer.one(5, None, explore.WHOLE)
+    _, near = explorer.one(5, None, demo.WHOLE)
     apart = np.sqrt(np.mean((fashion.train_images - np.float64(image)) ** 2, axis=(1, 2, 3)))
     for (picture, caption), index in zip(near, np.argsort(apart), strict=False):
         assert caption == f"{apart[index]:.0f} of 255"
@@ -44,30 +44,30 @@ def test_the_nearest_are_those_that_brute_force_finds(explorer):
 
 
 def test_a_way_begins_and_ends_at_its_seeds(explorer):
-    strip = explorer.way(3, 4, None, explore.WHOLE, steps=5)
+    strip = explorer.way(3, 4, None, demo.WHOLE, steps=5)
     edge = strip.shape[0]
     for seed, end in ((3, strip[:, :edge]), (4, strip[:, -edge:])):
-        image, _ = explorer.one(seed, None, explore.WHOLE)
+        image, _ = explorer.one(seed, None, demo.WHOLE)
         assert (end[:: edge // 28, :: edge // 28] == image[::16, ::16]).all()
 
 
 def test_classes_of_a_conditional_gan_have_names_and_are_drawn(tmp_path):
     keras.utils.set_random_seed(1)
-    gan = GAN(*models.build("dense", num_classes=10))
+    gan = GAN(*models.build_networks("dense", num_classes=10))
     gan.compile()
     gan.save(tmp_path / "a.keras")
-    explorer = explore.open_source(str(tmp_path / "a.keras"))
+    explorer = demo.open_source(str(tmp_path / "a.keras"))
     assert tuple(explorer.class_names) == data.CLASS_NAMES
-    first, last = (explorer.one(0, label, explore.WHOLE)[0] for label in (0, 9))
+    first, last = (explorer.one(0, label, demo.WHOLE)[0] for label in (0, 9))
     assert (first != last).any()
     assert explorer.many(0, None, 2.0).shape == explorer.many(0, 3, 2.0).shape
 
 
 def test_without_its_training_images_the_rest_works(tmp_path):
-    gan = GAN(*models.build("dense", image_shape=(8, 8, 3)))
+    gan = GAN(*models.build_networks("dense", image_shape=(8, 8, 3)))
     gan.compile()
     gan.save(tmp_path / "a.keras")
-    explorer = explore.open_source(str(tmp_path / "a.keras"))
+    explorer = demo.open_source(str(tmp_path / "a.keras"))
     image, near = explorer.one(0, None, 1.0)
     assert image.shape == (448, 448, 3) and near == []
     assert main(["explore", str(tmp_path / "b.keras")]) == 2
@@ -76,7 +76,7 @@ def test_without_its_training_images_the_rest_works(tmp_path):
 def test_without_gradio_the_extra_is_named(explorer, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install .fashion-gan\[explore\]"):
-        explore.page(explorer, "dense")
+        demo.page(explorer, "dense")
 
 
 def test_a_port_that_is_taken_is_named_with_what_to_do():
@@ -93,7 +93,7 @@ def test_a_port_that_is_taken_is_named_with_what_to_do():
 @pytest.mark.parametrize("host", ["192.0.2.1", "no..host"])
 def test_a_host_that_is_not_this_machine_is_answered_in_one_error(explorer, host, capfd):
     with pytest.raises(OSError, match=f"Cannot listen on port 7860 of {host}. Either"):
-        explore.serve(explorer, "dense", host, 7860, browser=False)
+        demo.serve(explorer, "dense", host, 7860, browser=False)
     assert capfd.readouterr() == ("", "")
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from fashion_gan import GAN, models
-from fashion_gan.cli import main
+from fashion_gan.cli.main import main
 from fashion_gan.export import FORMATS, export
 
 TOLERANCE = 1e-5
@@ -56,13 +56,15 @@ def gan(request):
     """Each conditional but the book's dense, which has an average."""
     keras.utils.set_random_seed(3)
     if request.param == "dense":
-        gan = GAN(*models.build("dense"))
+        gan = GAN(*models.build_networks("dense"))
         gan.compile(ema_decay=0.9)
         first = gan.ema_generator
         first.set_weights([2 * weight + 0.1 for weight in first.get_weights()])
         return gan
     size = {"width": 8}
-    return GAN(*models.build(request.param, num_classes=10, image_shape=(16, 16, 3), **size))
+    return GAN(
+        *models.build_networks(request.param, num_classes=10, image_shape=(16, 16, 3), **size)
+    )
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -90,7 +92,7 @@ def test_the_exported_generator_draws_what_keras_draws(gan, format, use_ema, tmp
 
 
 def test_what_is_there_is_not_overwritten_and_an_unknown_format_is_named(tmp_path):
-    gan = GAN(*models.build("dense"))
+    gan = GAN(*models.build_networks("dense"))
     (tmp_path / "a.onnx").write_text("mine")
     with pytest.raises(FileExistsError, match="a.onnx exists"):
         export(gan, tmp_path / "a.onnx")
@@ -102,7 +104,7 @@ def test_what_is_there_is_not_overwritten_and_an_unknown_format_is_named(tmp_pat
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else name)
     with pytest.raises(ImportError, match=r"needs onnx: pip install .fashion-gan\[export\]"):
-        export(GAN(*models.build("dense")), tmp_path / "a.onnx")
+        export(GAN(*models.build_networks("dense")), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 
 

@@ -9,10 +9,11 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from fashion_gan import cli, files
-from fashion_gan.animation import animate
+from fashion_gan import files
+from fashion_gan.cli.main import main
 from fashion_gan.files import atomic_write, create_dir_or_undo, unique_dir, write_json
 from fashion_gan.images import write_png
+from fashion_gan.images.animation import animate
 
 
 def test_atomic_write_replaces_a_file_when_the_block_ends(tmp_path):
@@ -23,8 +24,8 @@ def test_atomic_write_replaces_a_file_when_the_block_ends(tmp_path):
             partial.write_text(content)
             assert not path.exists() or path.read_text() == "old"
         assert path.read_text() == content
-    (tmp_path / "plain").touch()
-    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "convnet").touch()
+    assert path.stat().st_mode == (tmp_path / "convnet").stat().st_mode
     assert os.listdir(path.parent) == ["scores.JSON"]
 
 
@@ -163,9 +164,9 @@ def test_a_command_names_its_out_when_the_temporary_file_cannot_be_written(tmp_p
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "mkdir", write_protected)
         name = str(tmp_path / "samples.npy")
-        assert cli.main(["sample", "dense", "--out", name]) == 2
+        assert main(["sample", "dense", "--out", name]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{name} cannot be opened or made (Permission denied)" in line
+    assert f"{name} cannot be opened or created (Permission denied)" in line
     assert files._PREFIX not in line
 
 

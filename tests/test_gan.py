@@ -165,7 +165,7 @@ def test_evaluation_agrees_with_the_losses_recomputed_from_probabilities(make_ga
 def test_one_seed_gives_one_result_and_another_seed_another(tiny_images):
     def train(seed):
         keras.utils.set_random_seed(seed)
-        gan = GAN(*models.build("dense", latent_dim=3, image_shape=(4, 4, 1)))
+        gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1)))
         gan.compile()
         gan.fit(tiny_images, batch_size=8, shuffle=False, epochs=2, verbose=0)
         return weights(gan.generator) + weights(gan.discriminator)
@@ -279,7 +279,7 @@ def test_fit_refuses_images_that_do_not_fit_before_a_step_is_made(make_gan, imag
 
 
 def test_images_that_fill_half_the_range_are_doubted_aloud(tiny_images):
-    generator, discriminator = models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
+    generator, discriminator = models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1))
     gan = GAN(generator, discriminator, value_range=(-1, 1))
     gan.compile()
     with pytest.warns(UserWarning, match=r"in \[-1, 1\].*only fill \[0"):
@@ -293,7 +293,7 @@ def test_shapes_that_no_array_shows_beforehand_are_checked_in_the_step(make_gan)
 
 
 def test_an_uncompiled_model_says_so(tiny_images):
-    gan = GAN(*models.build("dense", latent_dim=3, image_shape=(4, 4, 1)))
+    gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1)))
     with pytest.raises(ValueError, match=r"Call compile\(\)"):
         gan.fit(tiny_images)
 
@@ -329,7 +329,9 @@ def test_weights_that_no_step_would_heed_are_refused(make_gan, tiny_images, weig
 @pytest.mark.parametrize("arguments", [{}, {"latent_dim": 3}])
 @pytest.mark.parametrize("num_classes", [None, 3])
 def test_networks_that_changed_places_are_told_so(arguments, num_classes):
-    pair = models.build("dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=num_classes)
+    pair = models.build_networks(
+        "dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=num_classes
+    )
     with pytest.raises(ValueError, match=r"images of shape \(4, 4, 1\). Pass the generator first"):
         GAN(*reversed(pair), **arguments)
 

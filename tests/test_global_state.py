@@ -8,28 +8,33 @@ import pytest
 import tensorflow as tf
 
 import fashion_gan
-from fashion_gan import assembly, cli, evaluate, features, models, report, run
-from fashion_gan.config import Config
+from fashion_gan import evaluation, models
+from fashion_gan.cli.main import main
+from fashion_gan.runs import builder, checkpoints
+from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.evaluate import evaluate_source
+from fashion_gan.runs.train import check_configs, train_run
 
-SMALL = {"batch_size": 5000, "evaluate_every": 0, "alarm": "off", "jit_compile": "off"}
+SMALL = {"batch_size": 5000, "eval_freq": 0, "on_collapse": "off", "jit_compile": False}
 
 
 def judge():
-    protocol = evaluate.Protocol(count=150, kernel_subsets=2, kernel_size=50, bins=0)
-    report.judge("dense", protocol, yardsticks=True)
+    protocol = evaluation.EvalConfig(count=150, kernel_subsets=2, kernel_size=50, bins=0)
+    evaluate_source("dense", protocol, baselines=True)
 
 
 CALLS = {
-    "build": lambda: assembly.build(
-        Config(networks="dcgan", dropout=0.3, ema_decay=0.9, precision="mixed_float16", seed=7)
+    "build": lambda: build_gan(
+        Config(model="dcgan", dropout=0.3, ema_decay=0.9, dtype_policy="mixed_float16", seed=7)
     ),
-    "check": lambda: run.check([Config(seed=1), Config(conditional=True)]),
-    "dry run": lambda: cli.main(["train", "--dry-run", "--precision", "mixed_bfloat16"]),
+    "check": lambda: check_configs([Config(seed=1), Config(conditional=True)]),
+    "dry run": lambda: main(["train", "--dry-run", "--dtype-policy", "mixed_bfloat16"]),
     "evaluate": judge,
-    "features": lambda: features.load.__wrapped__(),
-    "load": lambda: run.load("gan.keras"),
+    "features": lambda: evaluation.load_classifier.__wrapped__(),
+    "load": lambda: checkpoints.load("gan.keras"),
     "pretrained": lambda: fashion_gan.load_pretrained("dense").sample(2),
-    "sample": lambda: cli.main(["sample", "dense", "--count", "2", "--out", "a.png"]),
+    "sample": lambda: main(["sample", "dense", "--num-images", "2", "--out", "a.png"]),
 }
 
 
@@ -46,8 +51,8 @@ def test_a_call_leaves_random_generators_and_dtype_policy_as_they_were(
     call, global_policy, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    features.load.cache_clear()
-    assembly.build(Config()).save("gan.keras")
+    evaluation.load_classifier.cache_clear()
+    build_gan(Config()).save("gan.keras")
     keras.utils.set_random_seed(3)
     wanted = float(tf.random.uniform([]))
     keras.utils.set_random_seed(3)
@@ -65,20 +70,20 @@ def test_build_leaves_them_as_they_were_when_it_raises(global_policy, monkeypatc
         random.random()
         raise ZeroDivisionError
 
-    monkeypatch.setattr(models, "build", fail)
+    monkeypatch.setattr(models, "build_networks", fail)
     python = random.getstate()
     with pytest.raises(ZeroDivisionError):
-        assembly.build(Config())
+        build_gan(Config())
     assert random.getstate() == python
     assert keras.config.dtype_policy().name == global_policy
 
 
 def test_build_has_the_weights_of_its_seed_and_the_precision_of_its_config(global_policy):
     random.seed(1)
-    gan = assembly.build(Config(seed=8, precision="mixed_float16"))
+    gan = build_gan(Config(seed=8, dtype_policy="mixed_float16"))
     keras.utils.set_random_seed(8)
     for network, expected in zip(
-        (gan.generator, gan.discriminator), models.build("dense"), strict=True
+        (gan.generator, gan.discriminator), models.build_networks("dense"), strict=True
     ):
         assert network.layers[0].compute_dtype == "float16"
         for a, b in zip(network.get_weights(), expected.get_weights(), strict=True):
@@ -91,16 +96,16 @@ def test_train_begins_with_the_weights_of_its_seed_and_seeds_the_process(tmp_pat
     def note_and_build(*arguments):
         before.append((random.getstate(), np.random.get_state(), float(tf.random.uniform([]))))
         before.append(keras.config.dtype_policy().name)
-        gan = assembly.build(*arguments)
+        gan = build_gan(*arguments)
         networks = (gan.generator, gan.discriminator)
         before.append([weight for net in networks for weight in net.get_weights()])
         return gan
 
-    monkeypatch.setattr(run, "build", note_and_build)
+    monkeypatch.setattr(builder, "build_gan", note_and_build)
     keras.utils.set_random_seed(1)
-    config = Config(epochs=1, seed=8, precision="mixed_bfloat16", **SMALL)
+    config = Config(epochs=1, seed=8, dtype_policy="mixed_bfloat16", **SMALL)
     try:
-        run.train(config, tmp_path / "run", verbose=0)
+        train_run(config, tmp_path / "run", verbose=0)
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
@@ -109,7 +114,7 @@ def test_train_begins_with_the_weights_of_its_seed_and_seeds_the_process(tmp_pat
     np.testing.assert_equal(before[0], expected)
     assert before[1] == "mixed_bfloat16"
     keras.utils.set_random_seed(8)
-    generator, discriminator = models.build("dense")
+    generator, discriminator = models.build_networks("dense")
     weights = [*generator.get_weights(), *discriminator.get_weights()]
     for a, b in zip(weights, before[2], strict=True):
         np.testing.assert_array_equal(a, b)

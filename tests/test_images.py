@@ -74,9 +74,9 @@ def test_an_empty_range_is_refused(value_range):
 
 
 def test_a_missing_channels_axis_is_added_and_a_present_one_kept():
-    grey = some_images(2, 5, 4)
-    assert with_channels(grey).shape == (2, 5, 4, 1)
-    np.testing.assert_array_equal(with_channels(grey)[..., 0], grey)
+    gray = some_images(2, 5, 4)
+    assert with_channels(gray).shape == (2, 5, 4, 1)
+    np.testing.assert_array_equal(with_channels(gray)[..., 0], gray)
     for channels in (1, 3):
         given = some_images(2, 5, 4, channels)
         np.testing.assert_array_equal(with_channels(given), given)
@@ -111,8 +111,8 @@ def test_a_row_that_is_longer_than_the_images_ends_with_them():
 
 
 def test_images_without_a_channels_axis_are_grey():
-    grey = some_images(3, 5, 4)
-    np.testing.assert_array_equal(tile(grey), tile(grey[..., np.newaxis]))
+    gray = some_images(3, 5, 4)
+    np.testing.assert_array_equal(tile(gray), tile(gray[..., np.newaxis]))
 
 
 def test_inversion_turns_the_images_and_leaves_background_and_input_alone():
@@ -128,8 +128,8 @@ def test_the_default_background_stands_out_from_black_grey_and_white():
     assert all(abs(int(between) - level) > 50 for level in (0, 128, 255))
 
 
-def test_colours_are_not_inverted():
-    with pytest.raises(ValueError, match="grey"):
+def test_colors_are_not_inverted():
+    with pytest.raises(ValueError, match="gray"):
         tile(some_images(2, 5, 4, 3), invert=True)
 
 

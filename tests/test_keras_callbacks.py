@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fashion_gan import data
-from fashion_gan.callbacks import OneOptimizer, TensorBoard
+from fashion_gan.callbacks import ForOptimizer, TensorBoard
 
 DOCS = Path(__file__).parent.parent / "docs/callbacks.md"
 CURVE = [3.0, 1.0, 2.0, 4.0]  # of an artificial "distance": the second epoch is the best
@@ -117,18 +117,18 @@ def test_learning_rate_scheduler_sets_both_rates(make_gan, tiny_images):
 
 
 @pytest.mark.parametrize(
-    ("network", "wanted", "name"),
+    ("optimizer", "wanted", "name"),
     [
-        ("generator", [0.5, 0.001], "learning_rate_g_optimizer"),
-        ("discriminator", [0.001, 0.5], "learning_rate_d_optimizer"),
+        ("g_optimizer", [0.5, 0.001], "learning_rate_g_optimizer"),
+        ("d_optimizer", [0.001, 0.5], "learning_rate_d_optimizer"),
     ],
 )
 def test_a_callback_for_one_optimizer_leaves_the_other_alone(
-    make_gan, tiny_images, network, wanted, name
+    make_gan, tiny_images, optimizer, wanted, name
 ):
     gan = make_gan("adam", "rmsprop")
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5)
-    logs = fit(gan, tiny_images, OneOptimizer(network, scheduler), epochs=2)
+    logs = fit(gan, tiny_images, ForOptimizer(optimizer, scheduler), epochs=2)
     assert rates(gan) == wanted
     assert logs[name] == [0.5, 0.5]
     assert [n for n in logs if n.startswith("learning_rate")] == [name]
@@ -136,10 +136,10 @@ def test_a_callback_for_one_optimizer_leaves_the_other_alone(
 
 def test_a_callback_for_one_optimizer_can_stop_training(make_gan, tiny_images):
     stop = keras.callbacks.EarlyStopping(monitor="distance", mode="min", patience=1)
-    logs = fit(make_gan(), tiny_images, Distance(), OneOptimizer("generator", stop))
+    logs = fit(make_gan(), tiny_images, Distance(), ForOptimizer("g_optimizer", stop))
     assert len(logs["distance"]) == 3
-    with pytest.raises(ValueError, match=r"\['discriminator', 'generator'\].* network='d'"):
-        OneOptimizer("d", stop)
+    with pytest.raises(ValueError, match=r"\['d_optimizer', 'g_optimizer'\].* optimizer='d'"):
+        ForOptimizer("d", stop)
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -311,7 +311,7 @@ def test_history_has_the_logs_of_each_epoch(make_gan, tiny_images):
 
 
 class FromOutside(keras.callbacks.Callback):
-    """What callbacks of other tools ask of a model's one optimiser."""
+    """What callbacks of other tools ask of a model's one optimizer."""
 
     def on_train_begin(self, logs=None):
         self.config = self.model.optimizer.get_config()
@@ -325,7 +325,7 @@ def test_other_tools_read_settings_rate_and_summary_of_both_optimizers(make_gan,
     gan = make_gan()
     gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.SGD(1e-2))
     seen, other = FromOutside(), FromOutside()
-    fit(gan, tiny_images, seen, OneOptimizer("discriminator", other), epochs=1)
+    fit(gan, tiny_images, seen, ForOptimizer("d_optimizer", other), epochs=1)
     assert (seen.rate, other.rate) == (pytest.approx(1e-3), pytest.approx(1e-2))
     assert seen.config["g_optimizer_beta_1"] == 0.9
     assert seen.config["d_optimizer_learning_rate"] == pytest.approx(1e-2)

@@ -14,11 +14,11 @@ class Memory(keras.callbacks.Callback):
         if epoch + 1 in (50, 200):
             print(epoch + 1, psutil.Process().memory_info().rss)
 
-gan = GAN(*models.build("dense", latent_dim=3, image_shape=(8, 8, 1)))
+gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(8, 8, 1)))
 gan.compile()
 images = np.random.default_rng(0).random((64, 8, 8, 1), dtype="float32")
 with tempfile.TemporaryDirectory() as folder:
-    grid = callbacks.ImageGrid(folder, count=16)
+    grid = callbacks.ImageGrid(folder, num_images=16)
     gan.fit(images, batch_size=64, epochs=200, callbacks=[grid, Memory()], verbose=0)
 """
 

@@ -8,7 +8,7 @@ from fashion_gan import GAN, models
 
 
 def test_the_dcgan_is_the_chapters():
-    generator, discriminator = models.build("dcgan")
+    generator, discriminator = models.build_networks("dcgan")
     frozen = sum(int(np.prod(w.shape)) for w in generator.non_trainable_weights)
     assert (generator.count_params(), frozen) == (840_705, 384)
     assert discriminator.count_params() == 212_865
@@ -29,28 +29,28 @@ def test_the_dcgan_is_the_chapters():
 @pytest.mark.parametrize("name", models.MODELS)
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (64, 48, 3)])
 def test_every_pair_is_made_for_other_images(name, shape):
-    generator, discriminator = models.build(name, latent_dim=5, image_shape=shape)
+    generator, discriminator = models.build_networks(name, latent_dim=5, image_shape=shape)
     gan = GAN(generator, discriminator)
     images = gan.sample(2, seed=0)
     assert images.shape == (2, *shape)
     assert discriminator(images).shape == (2, 1)
 
 
-@pytest.mark.parametrize("name", ["dcgan", "infogan", "plain", "resnet"])
+@pytest.mark.parametrize("name", ["dcgan", "infogan", "convnet", "resnet"])
 def test_sizes_that_do_not_divide_are_refused(name):
     with pytest.raises(ValueError, match=r"multiples of 4. Received: image_shape=\(30, 28, 1\)"):
-        models.build(name, image_shape=(30, 28, 1))
+        models.build_networks(name, image_shape=(30, 28, 1))
 
 
 def test_arguments_that_a_pair_does_not_take_are_refused():
     with pytest.raises(ValueError, match="'dense' takes .*'latent_dim'.*Received: width"):
-        models.build("dense", width=64)
+        models.build_networks("dense", width=64)
     with pytest.raises(ValueError, match="Did you mean 'resnet'"):
-        models.build("resnets")
+        models.build_networks("resnets")
 
 
 def test_the_infogan_pair_has_the_sizes_of_the_comparison():
-    generator, discriminator = models.build("infogan")
+    generator, discriminator = models.build_networks("infogan")
     assert generator.layers[0].units == 1024
     assert generator.layers[3].units == 7 * 7 * 128
     kernels = [layer.kernel.shape for layer in discriminator.layers if hasattr(layer, "kernel")]
@@ -62,7 +62,7 @@ def test_the_infogan_pair_has_the_sizes_of_the_comparison():
     [((28, 28, 1), (7, 7)), ((32, 32, 3), (4, 4)), ((64, 48, 3), (8, 6))],
 )
 def test_the_residual_pair_goes_down_to_a_small_image(shape, small):
-    generator, discriminator = models.build(
+    generator, discriminator = models.build_networks(
         "resnet", image_shape=shape, width=8, g_blocks=2, d_blocks=2
     )
     reshaped = next(layer for layer in generator.layers if isinstance(layer, layers.Reshape))
@@ -71,9 +71,9 @@ def test_the_residual_pair_goes_down_to_a_small_image(shape, small):
     assert last.kernel_size == small
 
 
-@pytest.mark.parametrize("name", ["plain", "resnet"])
+@pytest.mark.parametrize("name", ["convnet", "resnet"])
 def test_residual_branches_begin_as_nothing(name):
-    _, discriminator = models.build(name, width=4)
+    _, discriminator = models.build_networks(name, width=4)
     images = np.random.default_rng(0).random((4, 28, 28, 1)).astype("float32")
     before = discriminator(images).numpy()
     first, second = [
@@ -89,21 +89,21 @@ def test_residual_branches_begin_as_nothing(name):
 
 def test_the_deviation_of_a_batch_is_that_of_its_groups():
     x = np.random.default_rng(0).random((8, 3, 2, 5)).astype("float32")
-    y = models.MinibatchDeviation(4)(x).numpy()
+    y = models.MinibatchStdDev(4)(x).numpy()
     np.testing.assert_array_equal(y[..., :5], x)
     for group in (slice(0, 4), slice(4, 8)):
         deviation = x[group].std(axis=0).mean()
         np.testing.assert_allclose(y[group][..., 5], deviation, rtol=1e-4)
-    alike = models.MinibatchDeviation(4)(np.repeat(x[:1], 4, axis=0)).numpy()
+    alike = models.MinibatchStdDev(4)(np.repeat(x[:1], 4, axis=0)).numpy()
     assert alike[..., 5].max() < 1e-3 < y[..., 5].min()
     with pytest.raises(ValueError, match="Groups of 4 images make no batch of 6"):
-        models.MinibatchDeviation(4)(x[:6])
-    with pytest.raises(ValueError, match="group=1"):
-        models.MinibatchDeviation(1)
+        models.MinibatchStdDev(4)(x[:6])
+    with pytest.raises(ValueError, match="group_size=1"):
+        models.MinibatchStdDev(1)
 
 
 def test_the_plain_pair_has_kernels_that_make_no_checkerboards_and_no_norm():
-    pair = models.build("plain", width=4)
+    pair = models.build_networks("convnet", width=4)
     for network in pair:
         for layer in network.layers:
             assert not isinstance(layer, layers.BatchNormalization | layers.Dropout)
@@ -111,13 +111,13 @@ def test_the_plain_pair_has_kernels_that_make_no_checkerboards_and_no_norm():
                 getattr(layer, "kernel_size", ()), getattr(layer, "strides", ()), strict=True
             ):
                 assert size % stride == 0, layer.name
-    assert any(isinstance(layer, models.MinibatchDeviation) for layer in pair[1].layers)
+    assert any(isinstance(layer, models.MinibatchStdDev) for layer in pair[1].layers)
     reshaped = next(layer for layer in pair[0].layers if isinstance(layer, layers.Reshape))
     assert reshaped.target_shape == (7, 7, 8)
 
 
 def test_the_plain_generator_bends_its_latents_first_and_reaches_the_ends_of_its_range():
-    generator, discriminator = models.build("plain", width=4, mapping=3)
+    generator, discriminator = models.build_networks("convnet", width=4, mapping=3)
     dense = [layer for layer in generator.layers if isinstance(layer, layers.Dense)]
     assert [layer.units for layer in dense] == [256, 256, 256, 7 * 7 * 8]
     assert GAN(generator, discriminator).value_range == (-1, 1)

@@ -1,4 +1,4 @@
-"""The peers that we are compared with do the same work: their losses are ours."""
+"""Tests that the peers of benchmarks/peers do the same work: their losses are ours."""
 
 import sys
 from pathlib import Path
@@ -12,12 +12,13 @@ STEPS = 3
 
 
 @pytest.fixture
-def one(monkeypatch):
-    """`benchmarks/peers/one.py`; afterwards Keras computes in float32 again."""
+def worker(monkeypatch):
+    """Yields the module `benchmarks/peers/worker.py`; afterwards Keras computes in float32."""
     monkeypatch.syspath_prepend(PEERS)
-    import one
+    monkeypatch.setattr(sys, "path", list(sys.path))  # to which the worker adds a folder
+    import worker
 
-    yield one
+    yield worker
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     for path in PEERS.glob("*.py"):
@@ -35,13 +36,13 @@ def one(monkeypatch):
     ],
 )
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
-def test_equal_numbers_give_equal_losses(name, packages, pair, one, tmp_path):
+def test_peers_have_equal_losses_when_numbers_are_equal(name, packages, pair, worker, tmp_path):
     for package in packages:
         pytest.importorskip(package)
     given = tmp_path / "given.npz"
-    one.write_given(given, pair, STEPS)
-    ours = one.losses("ours, one step, no XLA", pair, given)
-    theirs = one.losses(name, pair, given)
+    worker.write_given(given, pair, STEPS)
+    ours = worker.compute_losses("ours, one step, no XLA", pair, given)
+    theirs = worker.compute_losses(name, pair, given)
     assert np.shape(ours) == (STEPS, 2)
-    assert len(np.unique(ours)) == 2 * STEPS  # the networks do learn
+    assert len(np.unique(ours)) == 2 * STEPS  # the losses change in each step
     np.testing.assert_allclose(theirs, ours, rtol=1e-6)

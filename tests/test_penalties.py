@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import penalties
+from fashion_gan import models, penalties
 
 RNG = np.random.default_rng(0)
 REAL = RNG.random((6, 4, 4, 1))
@@ -125,3 +125,13 @@ def test_penalties_come_back_from_their_config(name):
 def test_other_penalties_are_refused(identifier, message):
     with pytest.raises(ValueError, match=message):
         penalties.get_all([identifier])
+
+
+def test_fused_penalties_leave_out_a_subclass_with_a_call_of_its_own():
+    class Doubled(penalties.R1):
+        def __call__(self, logits, real, fake, uniform):
+            return 2 * super().__call__(logits, real, fake, uniform)
+
+    _, discriminator = models.build_networks("dense", image_shape=(4, 4, 1))
+    own, plain = Doubled(1.0), penalties.R1(1.0)
+    assert penalties.fused_penalties([own, plain], discriminator) == [plain]

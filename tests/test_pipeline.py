@@ -67,13 +67,13 @@ def test_without_shuffling_the_order_is_the_stored_one_in_every_epoch():
 
 def test_an_iterator_that_is_never_drawn_from_changes_nothing():
     dataset = make_dataset(NUMBERED, 10)
-    dataset.start.assign(2)
+    dataset.skip_batches.assign(2)
     spare = iter(dataset)
     time.sleep(0.2)  # time for a prefetch to go wrong
-    assert (dataset.epoch, dataset.start) == (0, 2)
+    assert (dataset.epoch, dataset.skip_batches) == (0, 2)
     next(spare)
     time.sleep(0.2)
-    assert (dataset.epoch, dataset.start) == (1, 0)
+    assert (dataset.epoch, dataset.skip_batches) == (1, 0)
     assert len(list(spare)) == 9
     assert dataset.epoch == 1
 
@@ -82,18 +82,18 @@ def test_batches_before_start_are_blank_and_the_rest_is_as_ever():
     dataset = make_dataset(NUMBERED + np.uint8(1), 10)
     whole = np.concatenate(list(dataset))
     dataset.epoch.assign(0)
-    dataset.start.assign(3)
+    dataset.skip_batches.assign(3)
     resumed = np.concatenate(list(dataset))
     np.testing.assert_array_equal(resumed[:30], np.zeros_like(whole[:30]), strict=True)
     np.testing.assert_array_equal(resumed[30:], whole[30:], strict=True)
-    assert (dataset.epoch, dataset.start) == (1, 0)
+    assert (dataset.epoch, dataset.skip_batches) == (1, 0)
     assert all(batch.numpy().any() for batch in dataset)
 
 
 @pytest.mark.parametrize(("start", "drop_remainder"), [(10, True), (4, False), (99, False)])
 def test_a_start_at_or_behind_the_end_leaves_the_number_of_batches(start, drop_remainder):
     dataset = make_dataset(NUMBERED, 30, drop_remainder=drop_remainder)
-    dataset.start.assign(start)
+    dataset.skip_batches.assign(start)
     batches = list(dataset)
     assert len(batches) == dataset.cardinality() == (3 if drop_remainder else 4)
     assert not np.concatenate(batches).any()
@@ -155,13 +155,13 @@ def test_a_derived_dataset_outlives_the_one_it_came_from():
 @pytest.mark.parametrize("steps", [4, 20])
 def test_executions_hold_the_indices_of_the_same_batches(steps):
     dataset, expected = make_dataset(NUMBERED, 9), make_dataset(NUMBERED, 9)
-    executions = dataset.source.executions(steps)
-    dataset.start.assign(2)
+    executions = dataset.indexed_images.index_batches(steps)
+    dataset.skip_batches.assign(2)
     spare = iter(executions)
-    assert (dataset.epoch, dataset.start, executions.cardinality()) == (0, 2, 11)
+    assert (dataset.epoch, dataset.skip_batches, executions.cardinality()) == (0, 2, 11)
     next(spare)
     for number in (1, 2):
-        assert (dataset.epoch, dataset.start) == (number, 0)
+        assert (dataset.epoch, dataset.skip_batches) == (number, 0)
         elements = list(executions)
         assert [int(e["steps"]) for e in elements] == ([4, 4, 3] if steps == 4 else [11])
         assert all(e["indices"].shape == (steps, 9) for e in elements)
@@ -171,9 +171,9 @@ def test_executions_hold_the_indices_of_the_same_batches(steps):
 
 def test_a_source_is_there_for_whole_batches_of_the_dataset_itself():
     dataset = make_dataset(NUMBERED, 10)
-    assert dataset.source is not None
+    assert dataset.indexed_images is not None
     assert not hasattr(dataset.prefetch(1), "source")
-    assert make_dataset(NUMBERED, 10, drop_remainder=False).source is None
+    assert make_dataset(NUMBERED, 10, drop_remainder=False).indexed_images is None
 
 
 class Recorder(keras.Model):
@@ -202,7 +202,7 @@ def test_fit_sees_epoch_after_epoch_and_goes_on_where_it_is_told_to(steps_per_ex
     resumed = make_dataset(NUMBERED, 10)
     model.seen.clear()
     resumed.epoch.assign(1)
-    resumed.start.assign(4)
+    resumed.skip_batches.assign(4)
     model.fit(resumed, initial_epoch=1, epochs=3, shuffle=False, verbose=0)
     np.testing.assert_array_equal(numbers(model.seen)[:40], 0)
     np.testing.assert_array_equal(
@@ -219,7 +219,7 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 images = np.arange(1, 101, dtype=np.uint8).reshape(-1, 1, 1)
 def epoch(dataset, variables, number, start=0):
     variables.epoch.assign(number)
-    variables.start.assign(start)
+    variables.skip_batches.assign(start)
     parts = [strategy.experimental_local_results(batch) for batch in dataset]
     assert all(len(part) == 2 and len(part[0]) == len(part[1]) for part in parts)
     return np.concatenate([np.concatenate(part) for part in parts])
@@ -235,7 +235,7 @@ for drop_remainder in (True, False):
         np.testing.assert_array_equal(epoch(replicated, dataset, k), expected[k])
         assert dataset.epoch == k + 1
     resumed = epoch(replicated, dataset, 2, start=3)
-    assert not resumed[:60].any() and dataset.start == 0
+    assert not resumed[:60].any() and dataset.skip_batches == 0
     np.testing.assert_array_equal(resumed[60:], expected[2][60:])
 """
 
@@ -284,12 +284,12 @@ def test_fewer_images_than_a_batch_are_one_smaller_batch_if_the_remainder_is_kep
 
 
 def test_the_real_images_are_those_of_the_book():
-    images = data.load().train_images
+    images = data.load_fashion_mnist().train_images
     first = next(iter(make_dataset(images, 32, shuffle=False)))
     np.testing.assert_array_equal(first, images[:32].astype(np.float32) / 255)
 
 
 def test_no_iterator_waits_at_its_end_for_a_thread_that_tunes():
     dataset = make_dataset(np.zeros((8, 4, 4), np.uint8), 4)
-    for one in (dataset, dataset.source.executions(2)):
+    for one in (dataset, dataset.indexed_images.index_batches(2)):
         assert one.options().autotune.enabled is False

@@ -97,7 +97,7 @@ def test_an_overflow_skips_the_update_of_that_network_alone(
 def test_gradients_too_small_for_float16_still_move_the_weights(policy, tiny_images):
     def move(scale):
         keras.utils.set_random_seed(0)
-        gan = GAN(*models.build("dense", latent_dim=3, image_shape=(4, 4, 1)), seed=0)
+        gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1)), seed=0)
         gan.discriminator.layers[-1].kernel.assign(1e-7 * gan.discriminator.layers[-1].kernel)
         optimizer = keras.optimizers.LossScaleOptimizer(
             keras.optimizers.SGD(1e6), initial_scale=scale

@@ -9,50 +9,54 @@ import numpy as np
 import pytest
 
 import fashion_gan
-from fashion_gan import assembly, cli, features, pretrained
-from fashion_gan.config import Config
+from fashion_gan import evaluation
+from fashion_gan.cli.main import main
+from fashion_gan.evaluation import classifier
 from fashion_gan.files import write_json
+from fashion_gan.runs import checkpoints
+from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.config import Config
 
 
-@pytest.mark.parametrize("name", pretrained.cards())
+@pytest.mark.parametrize("name", checkpoints.pretrained_cards())
 def test_a_pretrained_generator_draws_images_with_its_hash_config_and_scores(name):
     gan = fashion_gan.load_pretrained(name)
     assert gan.sample(4, seed=0).shape == (4, 28, 28, 1)
-    card = pretrained.cards()[name]
-    assert card["record"]["classifier"] == features.SHA256
+    card = checkpoints.pretrained_cards()[name]
+    assert card["record"]["classifier"] == classifier.SHA256
     assert card["record"]["protocol"]["count"] == 10_000
-    assert Config.from_dict(card["config"]).networks
+    assert Config.from_dict(card["config"]).model
 
 
 def test_the_books_gan_is_there_and_makes_no_sneakers(tmp_path):
-    assert cli.main(["sample", "dense", "--count", "500", "--out", str(tmp_path / "x.npy")]) == 0
-    _, labels = features.load()(np.load(tmp_path / "x.npy"))
+    assert main(["sample", "dense", "--num-images", "500", "--out", str(tmp_path / "x.npy")]) == 0
+    _, labels = evaluation.load_classifier()(np.load(tmp_path / "x.npy"))
     assert np.mean(labels == 7) < 0.01
     assert len(np.unique(labels)) > 3
 
 
 def test_what_is_packed_is_the_sampling_generator(make_gan, tmp_path, monkeypatch):
     config = Config(ema_decay=0.5, epochs=1)
-    gan = assembly.build(config)
+    gan = build_gan(config)
     gan.fit(np.random.default_rng(0).random((64, 28, 28, 1)), batch_size=32, verbose=0)
     (tmp_path / "run").mkdir()
     gan.save(tmp_path / "run/model.keras")
     write_json(tmp_path / "run/config.json", {"ema_decay": 0.5, "epochs": 1})
     write_json(tmp_path / "run/scores.json", {"scores": {}})
-    pretrained.pack(tmp_path / "run", "mine", tmp_path)
-    loaded = pretrained.load_pretrained("mine", tmp_path)
+    checkpoints.pack_pretrained(tmp_path / "run", "mine", tmp_path)
+    loaded = checkpoints.load_pretrained("mine", tmp_path)
     np.testing.assert_allclose(loaded.sample(5, seed=1), gan.sample(5, seed=1), atol=2e-3)
     assert np.abs(loaded.sample(5, seed=1) - gan.sample(5, seed=1, use_ema=False)).max() > 5e-3
 
 
 def test_weights_are_rounded_as_by_bfloat16_and_take_less_room(tmp_path):
-    run, gan = tmp_path / "run", assembly.build(Config())
+    run, gan = tmp_path / "run", build_gan(Config())
     run.mkdir()
     gan.save(run / "model.keras")
     write_json(run / "config.json", {})
     write_json(run / "scores.json", {})
-    pretrained.pack(run, "mine", tmp_path)
-    packed = pretrained.load_pretrained("mine", tmp_path).generator.get_weights()
+    checkpoints.pack_pretrained(run, "mine", tmp_path)
+    packed = checkpoints.load_pretrained("mine", tmp_path).generator.get_weights()
     for before, after in zip(gan.generator.get_weights(), packed, strict=True):
         expected = before.astype(ml_dtypes.bfloat16).astype("float32")
         half_of_the_smallest_step = 2**-25
@@ -62,7 +66,7 @@ def test_weights_are_rounded_as_by_bfloat16_and_take_less_room(tmp_path):
 
 def test_four_generators_take_less_than_12_megabytes():
     names = ("dense_modern", "dcgan_modern", "resnet", "resnet_conditional")
-    assert sum((pretrained.FOLDER / f"{name}.npz").stat().st_size for name in names) < 12_000_000
+    assert sum((checkpoints.WEIGHTS / f"{name}.npz").stat().st_size for name in names) < 12_000_000
 
 
 def test_another_file_is_not_taken_for_it(tmp_path):
@@ -70,7 +74,7 @@ def test_another_file_is_not_taken_for_it(tmp_path):
     card = {"sha256": hashlib.sha256(b"mine").hexdigest(), "config": {}, "record": {}}
     (tmp_path / "pretrained.json").write_text(json.dumps({"mine": card}))
     with pytest.raises(ValueError, match="SHA-256 .*Install the package again"):
-        pretrained.load_pretrained("mine", tmp_path)
+        checkpoints.load_pretrained("mine", tmp_path)
     with pytest.raises(ValueError, match="Did you mean 'mine'"):
-        pretrained.load_pretrained("mime", tmp_path)
+        checkpoints.load_pretrained("mime", tmp_path)
     assert keras.config.dtype_policy().name == "float32"

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fashion_gan import evaluate, real_side
+from fashion_gan import evaluation
+from fashion_gan.evaluation import reference_stats
 
 RNG = np.random.default_rng(0)
 REAL = RNG.integers(0, 256, (150, 9, 9, 1), np.uint8)
 TRAIN = RNG.integers(0, 256, (300, 9, 9, 1), np.uint8)
-PROTOCOL = evaluate.Protocol(count=150, kernel_subsets=2, kernel_size=50, bins=5)
+PROTOCOL = evaluation.EvalConfig(count=150, kernel_subsets=2, kernel_size=50, bins=5)
 
 
 class Brightness:
@@ -28,7 +29,7 @@ class Brightness:
 
 def evaluator(folder, features, real=REAL, train=TRAIN, **changes):
     protocol = dataclasses.replace(PROTOCOL, **changes)
-    return evaluate.Evaluator(real, train, features, protocol=protocol, cache=folder)
+    return evaluation.Evaluator(real, train, features, protocol=protocol, cache=folder)
 
 
 def test_the_second_evaluator_reads_what_the_first_measured(tmp_path):
@@ -36,7 +37,7 @@ def test_the_second_evaluator_reads_what_the_first_measured(tmp_path):
     scores = evaluator(tmp_path, first)(TRAIN[:150])
     again = evaluator(tmp_path, second)(TRAIN[:150])
     assert again == scores
-    assert {"ndb", "nearest_ratio"} < set(scores)
+    assert {"ndb", "memorization_ratio"} < set(scores)
     assert (first.asked, second.asked) == (1 + 150 + 150, 1 + 150)
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -53,8 +54,8 @@ def test_the_second_evaluator_reads_what_the_first_measured(tmp_path):
     ids=["real", "train", "bins", "no bins", "seed"],
 )
 def test_what_it_depends_on_is_in_its_name(tmp_path, change):
-    _ = evaluator(tmp_path, Brightness()).real_side
-    _ = evaluator(tmp_path, Brightness(), **change).real_side
+    _ = evaluator(tmp_path, Brightness()).reference_stats
+    _ = evaluator(tmp_path, Brightness(), **change).reference_stats
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -62,7 +63,7 @@ def test_another_network_is_another_side_and_one_without_a_hash_is_not_kept(tmp_
     other = Brightness()
     other.sha256 = "other"
     for features in (Brightness(), other, lambda images: Brightness()(images)):
-        _ = evaluator(tmp_path, features).real_side
+        _ = evaluator(tmp_path, features).reference_stats
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -83,4 +84,4 @@ def test_a_folder_that_cannot_be_made_is_done_without(tmp_path):
 
 def test_the_default_folder_is_in_keras_home(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert real_side.cache_folder() == tmp_path / "fashion_gan"
+    assert reference_stats.cache_dir() == tmp_path / "fashion_gan"

@@ -7,9 +7,9 @@ import tensorflow as tf
 from keras import layers
 
 from fashion_gan import GAN, augmentations
-from fashion_gan.batch import LabeledImages
 from fashion_gan.losses import BinaryCrossentropy
 from fashion_gan.replay import ReplayBuffer, get
+from fashion_gan.typing import LabeledImages
 
 
 class FixedRandom:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import cli, data, report
+from fashion_gan import data
+from fashion_gan.cli.main import main
+from fashion_gan.evaluation.report import score_tables
 
 COUNT = 300
 
@@ -15,15 +17,15 @@ COUNT = 300
 def folder(tmp_path_factory):
     """A run of one epoch of the dense preset."""
     folder = tmp_path_factory.mktemp("logs") / "run"
-    flags = ["--batch-size", "5000", "--epochs", "1", "--evaluate-every", "0", "--alarm", "off"]
-    assert cli.main(["train", "--run", str(folder), *flags]) == 0
+    flags = ["--batch-size", "5000", "--epochs", "1", "--eval-freq", "0", "--on-collapse", "off"]
+    assert main(["train", "--run-dir", str(folder), *flags]) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """300 training images as a .npy, sandals left out."""
-    fashion = data.load()
+    fashion = data.load_fashion_mnist()
     kept = fashion.train_images[fashion.train_labels != 5][:COUNT]
     path = tmp_path_factory.mktemp("images") / "real.npy"
     np.save(path, kept)
@@ -31,11 +33,11 @@ def real(tmp_path_factory):
 
 
 def evaluate(*arguments):
-    return cli.main(["evaluate", *map(str, arguments), "--count", str(COUNT)])
+    return main(["evaluate", *map(str, arguments), "--num-images", str(COUNT)])
 
 
 def test_a_run_is_measured_beside_its_yardsticks(folder, capsys):
-    assert evaluate(folder, "--yardsticks", "--json") == 0
+    assert evaluate(folder, "--baselines", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     names = list(result["scores"])
     assert names[0] == str(folder)
@@ -51,13 +53,13 @@ def test_a_run_is_measured_beside_its_yardsticks(folder, capsys):
 
 def test_images_from_anywhere_are_measured_alike_in_every_form(real, tmp_path, capsys):
     pictures = np.load(real)
-    for channels, name in ((1, "grey"), (3, "rgb")):
+    for channels, name in ((1, "gray"), (3, "rgb")):
         (tmp_path / name).mkdir()
         for index, picture in enumerate(pictures):
             encoded = tf.io.encode_png(np.repeat(picture, channels, axis=-1)).numpy()
             (tmp_path / name / f"{index:03d}.png").write_bytes(encoded)
     results = []
-    for source in (real, tmp_path / "grey", tmp_path / "rgb"):
+    for source in (real, tmp_path / "gray", tmp_path / "rgb"):
         assert evaluate(source, "--json") == 0
         (scores,) = json.loads(capsys.readouterr().out)["scores"].values()
         results.append(scores)
@@ -103,11 +105,11 @@ def sizes(path):
     [
         (
             lambda path: path,
-            "images.npy, and no pretrained generator of that name, of which there are: ",
+            "images.npy, and no pretrained generator of that name",
         ),
         (
             lambda path: np.save(path, np.zeros((5, 28, 28), "uint8")),
-            "needs 300 images. Received: 5",
+            "Expected 300 images, as the protocol says. Received: 5",
         ),
         (lambda path: np.save(path, np.zeros((300, 28, 28))), "Expected uint8 images"),
         (archive, "images.npy, an archive with images, y. Save the images alone by numpy.save"),
@@ -135,6 +137,6 @@ def test_no_two_columns_of_a_table_have_one_name():
     scores = {"frechet_distance": 1.0, "precision": 1.0, "recall": 1.0, "coverage": 1.0}
     pixels = {f"pixel_{name}": score for name, score in scores.items()}
     for measured in (scores | pixels, pixels):
-        table, _ = report.tables({"scores": {"samples": measured}})
+        table, _ = score_tables({"scores": {"samples": measured}})
         names = [column.header for column in table.columns]
         assert len(set(names)) == len(names) and "pixel Fréchet" in names

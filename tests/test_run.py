@@ -11,22 +11,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import assembly, cli, data, evaluate, run, run_folder
-from fashion_gan.cli import main
-from fashion_gan.config import Config
+from fashion_gan import data, evaluation
+from fashion_gan.cli.main import build_parser, main
+from fashion_gan.runs import checkpoints
+from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.train import train_run
 
-SMALL = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": "off", "alarm": "off"}
-FLAGS = ["--batch-size", "5000", "--steps-per-execution", "4", "--jit-compile", "off"]
-FLAGS += ["--alarm", "off"]
+SMALL = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": False, "on_collapse": "off"}
+FLAGS = ["--batch-size", "5000", "--steps-per-execution", "4", "--jit-compile", "false"]
+FLAGS += ["--on-collapse", "off"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_protocols():
     """Evaluations on a few images, so that tests of runs do not wait for them."""
-    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "QUICK", small)
-        patch.setattr(evaluate, "FULL", dataclasses.replace(small, count=400, bins=5))
+        patch.setattr(evaluation, "QUICK", small)
+        patch.setattr(evaluation, "FULL", dataclasses.replace(small, count=400, bins=5))
         yield
 
 
@@ -34,14 +38,14 @@ def _small_protocols():
 def folder(tmp_path_factory):
     """The folder of a run of two epochs, made by the command."""
     folder = tmp_path_factory.mktemp("runs") / "small"
-    assert main(["train", "--run", str(folder), "--epochs", "2", *FLAGS]) == 0
+    assert main(["train", "--run-dir", str(folder), "--epochs", "2", *FLAGS]) == 0
     return folder
 
 
 def test_a_run_folder_holds_all_that_one_needs_to_know(folder):
     names = {path.name for path in folder.iterdir()}
     assert names >= {"train", "validation", "images", "samples", "backup", "model.keras"}
-    assert run_folder.read_config(folder) == Config(epochs=2, **SMALL)
+    assert RunDirectory(folder).read_config() == Config(epochs=2, **SMALL)
     assert json.loads((folder / "versions.json").read_text())["tensorflow"] == tf.__version__
     pictures = sorted(path.name for path in (folder / "samples").iterdir())
     assert pictures == ["epoch_0000.png", "epoch_0001.png", "epoch_0002.png", "real.png"]
@@ -58,20 +62,22 @@ def test_a_run_folder_holds_all_that_one_needs_to_know(folder):
 
 def test_an_average_is_scored_beside_the_raw_generator(tmp_path):
     config = Config(epochs=1, ema_decay=0.9, loss="relativistic", r1=0.1, **SMALL)
-    gan = run.train(config, tmp_path / "run", verbose=0)
+    gan = train_run(config, tmp_path / "run", verbose=0)
     scores = json.loads((tmp_path / "run/scores.json").read_text())["scores"]
-    assert set(scores) == {"samples", "raw"}
-    assert scores["samples"] != scores["raw"]
-    assert run.load(tmp_path / "run").ema_decay == gan.ema_decay == 0.9
+    assert set(scores) == {"samples", "no_ema"}
+    assert scores["samples"] != scores["no_ema"]
+    assert checkpoints.load(tmp_path / "run").ema_decay == gan.ema_decay == 0.9
     assert [type(penalty).__name__ for penalty in gan.penalties] == ["R1"]
 
 
 def test_learning_rates_fall_along_a_cosine_over_the_decay_epochs():
-    config = Config(decay_epochs=2, decay_to=0.5, d_steps=2, g_optimizer="adam", beta_1=0.1)
+    config = Config(
+        lr_decay_epochs=2, lr_final_scale=0.5, d_steps=2, g_optimizer="adam", beta_1=0.1
+    )
     nothing = np.zeros((1000, 28, 28, 1), np.uint8)
     split = data.Split(nothing, None, nothing, None, nothing, None)
-    gan = assembly.build(dataclasses.replace(config, batch_size=50), split)
-    later = assembly.build(dataclasses.replace(config, batch_size=50, decay_from=3), split)
+    gan = build_gan(dataclasses.replace(config, batch_size=50), split)
+    later = build_gan(dataclasses.replace(config, batch_size=50, lr_decay_start=3), split)
     for optimizer, after, steps in (
         (gan.g_optimizer, 0, 20),
         (gan.d_optimizer, 0, 40),
@@ -87,10 +93,15 @@ def test_learning_rates_fall_along_a_cosine_over_the_decay_epochs():
 
 def test_build_takes_augmentations_replay_and_label_flips_from_the_config():
     config = Config(
-        replay=512, label_flips=0.1, instance_noise=0.2, noise_epochs=3, cutout=0.3, batch_size=50
+        replay_size=512,
+        label_flip_rate=0.1,
+        instance_noise=0.2,
+        noise_epochs=3,
+        cutout=0.3,
+        batch_size=50,
     )
     nothing = np.zeros((1000, 28, 28, 1), np.uint8)
-    gan = assembly.build(config, data.Split(nothing, None, nothing, None, nothing, None))
+    gan = build_gan(config, data.Split(nothing, None, nothing, None, nothing, None))
     noise, cutout = gan.augmentations
     assert (gan.replay.capacity, gan.loss_function.label_flip_rate, cutout.strength) == (
         512,
@@ -102,7 +113,7 @@ def test_build_takes_augmentations_replay_and_label_flips_from_the_config():
 
 def test_weight_decay_shrinks_weights_without_a_gradient():
     config = Config(g_optimizer="adam", d_optimizer="adam", weight_decay=0.5)
-    gan = assembly.build(config)
+    gan = build_gan(config)
     weight = gan.generator.trainable_variables[0]
     before = weight.numpy()
     gan.g_optimizer.apply([np.zeros_like(v) for v in gan.generator.trainable_variables])
@@ -118,20 +129,24 @@ def test_a_film_of_a_run(folder, tmp_path, capsys):
 
 
 def test_a_loaded_run_is_the_trained_gan_ready_to_go_on(folder):
-    gan = run.load(folder)
+    gan = checkpoints.load(folder)
     assert (gan.steps, gan.latent_dim, gan.value_range) == (22, 30, (0, 1))
     assert gan.g_optimizer.iterations == 22
-    again = run.train(Config(epochs=2, **SMALL), folder, resume=True, verbose=0)
+    again = train_run(Config(epochs=2, **SMALL), folder, resume=True, verbose=0)
     for a, b in zip(gan.variables, again.variables, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_epochs_may_grow_and_end_where_a_longer_run_ends(folder, tmp_path):
     config = Config(epochs=3, **SMALL)
-    longer = run.train(config, tmp_path / "at once", verbose=0)
-    run.train(Config(epochs=1, **SMALL), tmp_path / "in parts", verbose=0)
-    assert main(["train", "--resume", "--run", str(tmp_path / "in parts"), "--epochs", "3"]) == 0
-    for a, b in zip(run.load(tmp_path / "in parts").variables, longer.variables, strict=True):
+    longer = train_run(config, tmp_path / "at once", verbose=0)
+    train_run(Config(epochs=1, **SMALL), tmp_path / "in parts", verbose=0)
+    assert (
+        main(["train", "--resume", "--run-dir", str(tmp_path / "in parts"), "--epochs", "3"]) == 0
+    )
+    for a, b in zip(
+        checkpoints.load(tmp_path / "in parts").variables, longer.variables, strict=True
+    ):
         np.testing.assert_array_equal(a, b)
     metrics = [(tmp_path / part / "metrics.jsonl").read_text() for part in ("at once", "in parts")]
     assert metrics[0] == metrics[1]
@@ -143,19 +158,28 @@ def test_epochs_may_grow_and_end_where_a_longer_run_ends(folder, tmp_path):
         (["--seed", "1", "--loss", "x"], "loss was 'binary_crossentropy', now 'x'; seed was 42"),
         (["--epochs", "1"], "epochs was 2, now 1: it may only grow"),
         (["--preset", "dense_modern"], "r1 was 0.0, now 0.5; r2 was 0.0, now 0.5; ema_decay"),
-        (["--preset", "dense"], "batch_size was 5000, now 32; jit_compile was 'off', now"),
+        (["--preset", "dense"], "batch_size was 5000, now 32; jit_compile was False, now"),
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry run"])
 def test_a_changed_config_is_refused_field_by_field(folder, capsys, flags, message, dry):
     before = (folder / "config.json").read_text()
-    assert main(["train", "--resume", "--run", str(folder), *flags, *dry]) == 2
+    assert main(["train", "--resume", "--run-dir", str(folder), *flags, *dry]) == 2
     assert message in capsys.readouterr().err
     assert (folder / "config.json").read_text() == before
 
 
 def test_a_preset_named_again_with_the_same_settings_goes_on(folder, capsys):
-    again = ["train", "--resume", "--run", str(folder), "--preset", "dense", *FLAGS, "--dry-run"]
+    again = [
+        "train",
+        "--resume",
+        "--run-dir",
+        str(folder),
+        "--preset",
+        "dense",
+        *FLAGS,
+        "--dry-run",
+    ]
     assert main([*again, "--epochs", "3"]) == 0
     assert "3 epochs of 11 steps" in capsys.readouterr().out
 
@@ -163,10 +187,10 @@ def test_a_preset_named_again_with_the_same_settings_goes_on(folder, capsys):
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry run"])
 def test_a_folder_in_use_is_not_written_to(folder, capsys, dry):
     before = {path: path.stat().st_mtime for path in folder.rglob("*")}
-    assert main(["train", "--run", str(folder), *dry]) == 2
-    assert "is not empty. Go on with the run in it by --resume" in capsys.readouterr().err
-    with run_folder.occupied(folder):
-        assert main(["train", "--resume", "--run", str(folder), *dry]) == 2
+    assert main(["train", "--run-dir", str(folder), *dry]) == 2
+    assert "is not empty. Resume the run in it with --resume" in capsys.readouterr().err
+    with RunDirectory(folder).lock():
+        assert main(["train", "--resume", "--run-dir", str(folder), *dry]) == 2
         assert "A training is under way in" in capsys.readouterr().err
     after = {path: path.stat().st_mtime for path in folder.rglob("*") if path.name != ".lock"}
     assert {path: time for path, time in before.items() if path.name != ".lock"} == after
@@ -175,18 +199,18 @@ def test_a_folder_in_use_is_not_written_to(folder, capsys, dry):
 @pytest.mark.parametrize("flags", [[], ["--resume"], ["--dry-run"], ["--resume", "--dry-run"]])
 def test_where_there_is_no_run_none_is_to_be_resumed(tmp_path, capsys, flags):
     (tmp_path / "photo.png").touch()
-    assert main(["train", "--run", str(tmp_path), *flags]) == 2
+    assert main(["train", "--run-dir", str(tmp_path), *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "is not empty, and there is no run in it" in line and "--resume" not in line
+    assert "is not empty, and holds no run to resume" in line and "--resume" not in line
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
 def test_samples_are_written_as_grid_array_and_folder(folder, tmp_path):
     for out in ("a.png", "a.npy", "a"):
-        assert main(["sample", str(folder), "--count", "6", "--out", str(tmp_path / out)]) == 0
+        assert main(["sample", str(folder), "--num-images", "6", "--out", str(tmp_path / out)]) == 0
     array = np.load(tmp_path / "a.npy")
     assert (array.shape, array.dtype) == ((6, 28, 28, 1), np.uint8)
-    wanted = np.rint(255 * run.load(folder).sample(6, seed=0))
+    wanted = np.rint(255 * checkpoints.load(folder).sample(6, seed=0))
     np.testing.assert_array_equal(array, wanted)
     for index, image in enumerate(array):
         png = tf.io.decode_png((tmp_path / "a" / f"{index:05d}.png").read_bytes())
@@ -196,7 +220,7 @@ def test_samples_are_written_as_grid_array_and_folder(folder, tmp_path):
 
 
 def sample_to_folder(out, count, seed):
-    return main(["sample", "dense", "--count", count, "--seed", seed, "--out", str(out)])
+    return main(["sample", "dense", "--num-images", count, "--seed", seed, "--out", str(out)])
 
 
 def test_sample_replaces_the_images_of_an_earlier_sample_in_a_folder(tmp_path, capsys):
@@ -263,40 +287,58 @@ def test_a_model_file_is_sampled_like_its_run(folder, tmp_path):
         (["train", "--preset", "dens"], "Did you mean 'dense'?"),
         (["train", "--epochs", "0"], "at least 1. Received: epochs=0"),
         (["train", "--epochs", "many"], "invalid int value: 'many'"),
-        (["train", "--precision", "float8"], "invalid choice: 'float8'"),
-        (["train", "--resume"], "--resume needs --run"),
+        (["train", "--dtype-policy", "float8"], "invalid choice: 'float8'"),
+        (["train", "--resume"], "Expected --run-dir with --resume"),
         (["train", "--loss", "hing", "--dry-run"], "one of ['binary_crossentropy'"),
-        (["train", "--networks", "dence", "--dry-run"], "networks='dence'. Did you mean 'dense'?"),
+        (["train", "--model", "dence", "--dry-run"], "model='dence'. Did you mean 'dense'?"),
         (["train", "--g-optimizer", "adm", "--dry-run"], "g_optimizer='adm'. Did you mean 'adam'?"),
         (["train", "--noise-epochs", "3"], "noise_epochs does nothing without instance_noise."),
-        (["train", "--preset", "dense", "--decay-to", "0.1"], "decay_to does nothing without"),
-        (["train", "--backup-seconds", "nan"], "--backup-seconds: expected 0 or more seconds"),
-        (["train", "--backup-seconds", "-1"], "--backup-seconds: expected 0 or more seconds"),
+        (
+            ["train", "--preset", "dense", "--lr-final-scale", "0.1"],
+            "lr_final_scale does nothing without",
+        ),
+        (["train", "--backup-interval", "nan"], "--backup-interval: expected 0 or more seconds"),
+        (["train", "--backup-interval", "-1"], "--backup-interval: expected 0 or more seconds"),
         (["train", "--data", ""], "argument --data: expected a value, not an empty one"),
-        (["train", "--run", ""], "argument --run: expected a value, not an empty one"),
+        (["train", "--run-dir", ""], "argument --run-dir: expected a value, not an empty one"),
         (["train", "--dry-run", "--data-dir", ""], "argument --data-dir: folder=''"),
         (["runs", ""], "argument FOLDER: expected a value, not an empty one"),
         (["compare", "a", ""], "argument RUN: expected a value, not an empty one"),
         (["train", "--data-dir", "/nowhere", "--dry-run"], "--data-dir: folder='/nowhere' is"),
-        (["train", "--batch-size", "60000", "--dry-run"], "Received: batch_size=60000. Lower it."),
+        (
+            ["train", "--batch-size", "60000", "--dry-run"],
+            "step of batch_size=60000. Received: 55,000",
+        ),
         (["explore", "dense", "--port", "99999"], "--port: expected a port, 1 to 65535, not 99999"),
         (["sample", "dense", "--seed", "-1"], "argument --seed: expected at least 0, not -1"),
         (["sample", "/nowhere"], "There is no /nowhere, and no pretrained generator"),
-        (["sample", "/nowhere", "--count", "0"], "expected at least 1, not 0"),
-        (["sample", "/nowhere", "--count", "-3"], "expected at least 1, not -3"),
+        (["sample", "/nowhere", "--num-images", "0"], "expected at least 1, not 0"),
+        (["sample", "/nowhere", "--num-images", "-3"], "expected at least 1, not -3"),
         (["animate", "run", "--fps", "0"], "--fps: expected 0.1 to 100 frames a second, not 0"),
-        (["sample", "dense", "--count", "9" * 14], "Unable to allocate"),
+        (["sample", "dense", "--num-images", "9" * 14], "Unable to allocate"),
         (["sample", "dense", "--out", "o.jpg"], "in .png or .npy, or a folder without an ending"),
-        (["sample", "dense", "--out", "/proc/x/o.png"], "/proc/x cannot be opened or made (No suc"),
-        (["sample", "dense", "--out", "/proc/o.npy"], "/proc/o.npy cannot be opened or made (No s"),
-        (["export", "dense", "--out", __file__ + "/x"], "test_run.py cannot be opened or made (Fi"),
+        (
+            ["sample", "dense", "--out", "/proc/x/o.png"],
+            "/proc/x cannot be opened or created (No suc",
+        ),
+        (
+            ["sample", "dense", "--out", "/proc/o.npy"],
+            "/proc/o.npy cannot be opened or created (No s",
+        ),
+        (
+            ["export", "dense", "--out", __file__ + "/x"],
+            "test_run.py cannot be opened or created (Fi",
+        ),
         (["export", "dense", "--out", "m.h5"], "in .onnx or .tflite, or a folder without an"),
         (["export", "dense", "--out", "m.onnx", "--format", "litert"], "m.onnx ends like onnx"),
         (["evaluate", "/nowhere", "--out", "r"], "There is no /nowhere, and no pretrained"),
         (["evaluate", "m.keras", "--out", "a/r"], "There is no m.keras, and no pretrained"),
-        (["evaluate", "dense", "--count", "5", "--out", "r"], "at least 129 images on each side"),
+        (
+            ["evaluate", "dense", "--num-images", "5", "--out", "r"],
+            "at least 129 images on each side",
+        ),
         (["evaluate", "dense", "--out", "r.json"], "Expected a folder without an ending. Received"),
-        (["evaluate", "dense", "--out", "/proc/x"], "/proc/x cannot be opened or made (No such"),
+        (["evaluate", "dense", "--out", "/proc/x"], "/proc/x cannot be opened or created (No such"),
         (["compare", "logs/a", "--out", "c.txt"], "ends in .html or .htm. Received: 'c.txt'"),
         (["sweep", "r1=0,1", "--chart", "c.png"], "ends in .svg. Received: 'c.png'"),
         (["benchmark", "--steps", "1", "--chart", "c.png"], "ends in .svg. Received: 'c.png'"),
@@ -320,7 +362,7 @@ def test_wrong_use_is_answered_in_one_line_and_status_2(
 
 
 def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
-    assert main(["train", "--dry-run", "--run", str(tmp_path / "x"), "--epochs", "7"]) == 0
+    assert main(["train", "--dry-run", "--run-dir", str(tmp_path / "x"), "--epochs", "7"]) == 0
     out = capsys.readouterr().out
     assert "136,634 parameters" in out
     assert "7 epochs of 1,718 steps" in out
@@ -330,7 +372,7 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
 
 def test_a_training_that_cannot_begin_leaves_no_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["train", "--loss", "hing"]) == 2
+    assert main(["train", "--loss", "hing"]) == 2
     assert "Did you mean 'hinge'?" in capsys.readouterr().err
     assert list(tmp_path.rglob("dense*")) == []
 
@@ -338,11 +380,11 @@ def test_a_training_that_cannot_begin_leaves_no_folder(tmp_path, monkeypatch, ca
 def test_an_unfinished_run_says_how_to_finish_it(tmp_path):
     (tmp_path / "backup").mkdir()
     with pytest.raises(FileNotFoundError, match="not finished: `fashion-gan train --resume`"):
-        run.load(tmp_path)
+        checkpoints.load(tmp_path)
 
 
 def test_every_line_of_help_stands_alone():
-    (commands,) = (action for action in cli._parser()._actions if action.choices)
+    (commands,) = (action for action in build_parser()._actions if action.choices)
     for name, command in commands.choices.items():
         for action in command._actions:
             where = f"{name} {action.dest}: {action.help}"
@@ -353,8 +395,8 @@ def test_every_line_of_help_stands_alone():
 
 def test_help_and_version_do_not_wait_for_tensorflow():
     code = (
-        "import sys, fashion_gan.cli\n"
-        "try: fashion_gan.cli.main(['train', '--help'])\n"
+        "import sys, fashion_gan.cli.main\n"
+        "try: fashion_gan.cli.main.main(['train', '--help'])\n"
         "except SystemExit: pass\n"
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
@@ -377,8 +419,8 @@ def test_tensorflow_is_silent_unless_asked():
 @pytest.mark.filterwarnings("default:Not finite")
 def test_a_run_whose_only_epoch_diverges_fails_and_logs_nothing_of_it(tmp_path, capsys):
     folder = tmp_path / "run"
-    flags = [*FLAGS, "--epochs", "1", "--g-learning-rate", "1e30", "--evaluate-every", "0"]
-    assert main(["train", "--run", str(folder), *flags]) == 2
+    flags = [*FLAGS, "--epochs", "1", "--g-learning-rate", "1e30", "--eval-freq", "0"]
+    assert main(["train", "--run-dir", str(folder), *flags]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("fashion-gan: error: Not finite: ")
     assert "no step is left of epoch 1" in said
@@ -389,14 +431,16 @@ def test_a_run_whose_only_epoch_diverges_fails_and_logs_nothing_of_it(tmp_path, 
 
 @pytest.mark.parametrize(("steps", "words"), [(1, "1 step."), (2000, "2,000 steps.")])
 def test_one_step_is_no_steps(steps, words, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(run, "train", lambda *_, **__: SimpleNamespace(steps=steps))
-    assert main(["train", "--run", str(tmp_path)]) == 0
+    monkeypatch.setattr(
+        "fashion_gan.runs.train.train_run", lambda *_, **__: SimpleNamespace(steps=steps)
+    )
+    assert main(["train", "--run-dir", str(tmp_path)]) == 0
     assert f"Trained for {words} The run is in" in capsys.readouterr().out
 
 
 def test_an_older_file_of_samples_is_replaced_and_a_dot_before_a_digit_is_no_ending(tmp_path):
     (tmp_path / "a.NPY").write_text("older")
     for out in ("a.NPY", "v0.5"):
-        assert main(["sample", "dense", "--count", "2", "--out", str(tmp_path / out)]) == 0
+        assert main(["sample", "dense", "--num-images", "2", "--out", str(tmp_path / out)]) == 0
     assert np.load(tmp_path / "a.NPY").shape == (2, 28, 28, 1)
     assert len(list((tmp_path / "v0.5").glob("*.png"))) == 2

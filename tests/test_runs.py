@@ -10,14 +10,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fashion_gan import presets, run_folder, runs, svg
-from fashion_gan.cli import main
-from fashion_gan.config import Config
+from fashion_gan import charts
+from fashion_gan.cli.main import main
 from fashion_gan.files import write_json
-from fashion_gan.presets import PRESETS
+from fashion_gan.runs import presets, summary
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.presets import PRESETS
 
-CALM = {"50": {"said": []}}
-LOST = {"49": {"said": []}, "50": {"said": ["vanished: Bag", "vanished: Coat"]}}
+CALM = {"50": {"reported": []}}
+LOST = {"49": {"reported": []}, "50": {"reported": ["missing: Bag", "missing: Coat"]}}
 
 
 def make_run(folder, config=PRESETS["dense"], epochs=50, monitor=CALM, model=True, count=None):
@@ -52,8 +54,8 @@ def test_each_state_is_told_from_the_folder_alone(tmp_path):
     (tmp_path / "f").mkdir()
     (tmp_path / "f/config.json").write_text("{")
     (tmp_path / "no-run").mkdir()
-    with run_folder.occupied(made["running"]):
-        found = {run.folder: run for run in runs.find(tmp_path)}
+    with RunDirectory(made["running"]).lock():
+        found = {run.folder: run for run in summary.list_runs(tmp_path)}
     for state, folder in made.items():
         assert found.pop(folder).state == state
     assert found.pop(grown).state == "interrupted", "its epochs have grown since it was done"
@@ -61,16 +63,16 @@ def test_each_state_is_told_from_the_folder_alone(tmp_path):
     assert (broken.state, broken.config) == ("broken", None)
     assert "no config of a run" in broken.error
     assert not found
-    assert runs.overview(made["running"]).state == "interrupted", "once its process is done"
+    assert summary.summarize_run(made["running"]).state == "interrupted", "once its process is done"
 
 
 def test_scores_are_the_full_ones_once_they_are_there_and_say_what_they_are_from(tmp_path):
-    quick = runs.overview(make_run(tmp_path / "a", epochs=3, model=False))
+    quick = summary.summarize_run(make_run(tmp_path / "a", epochs=3, model=False))
     assert (quick.epochs, quick.measured) == (3, "quick")
     assert quick.scores == {"frechet_distance": 97.0, "missing_classes": 3.0}
-    full = runs.overview(make_run(tmp_path / "b", count=10_000))
+    full = summary.summarize_run(make_run(tmp_path / "b", count=10_000))
     assert (full.measured, full.scores["coverage"]) == ("10,000 images", 0.75)
-    none = runs.overview(make_run(tmp_path / "c", epochs=0, model=False))
+    none = summary.summarize_run(make_run(tmp_path / "c", epochs=0, model=False))
     assert (none.epochs, none.measured, none.scores) == (0, "", {})
 
 
@@ -78,49 +80,54 @@ def test_a_line_that_was_cut_off_ends_the_history(tmp_path):
     folder = make_run(tmp_path / "a", epochs=4)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 5, "d_lo')
-    assert [line["epoch"] for line in runs.history(folder)] == [1, 2, 3, 4]
+    assert [line["epoch"] for line in summary.read_history(folder)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_closest_preset_is_found_and_what_differs_from_it(name):
     changed = dataclasses.replace(PRESETS[name], seed=7)
-    assert presets.closest(PRESETS[name]) == (name, {})
-    assert presets.closest(changed) == (name, {"seed": 7})
+    assert presets.closest_preset(PRESETS[name]) == (name, {})
+    assert presets.closest_preset(changed) == (name, {"seed": 7})
 
 
 def test_differences_are_the_settings_that_differ_in_the_order_of_the_runs(tmp_path):
     configs = [Config(), Config(r1=2.0), Config(r1=2.0, seed=3)]
-    made = [runs.overview(make_run(tmp_path / str(i), config)) for i, config in enumerate(configs)]
-    assert runs.differences(made) == {"r1": [0.0, 2.0, 2.0], "seed": [42, 42, 3]}
-    assert runs.differences(made[:1]) == {}
+    made = [
+        summary.summarize_run(make_run(tmp_path / str(i), config))
+        for i, config in enumerate(configs)
+    ]
+    assert summary.differing_settings(made) == {"r1": [0.0, 2.0, 2.0], "seed": [42, 42, 3]}
+    assert summary.differing_settings(made[:1]) == {}
 
 
 def test_blocks_of_all_runs_have_one_scale_and_end_with_the_last_value():
-    first, second, third = runs._sparks([[0.0, 7.0], [3.0, None], [None] * 2])
+    first, second, third = summary._sparks([[0.0, 7.0], [3.0, None], [None] * 2])
     assert first == "▁█ 7"
     assert second == "▄  3"
     assert third == "  "
-    (long,) = runs._sparks([[float(i) for i in range(100)]])
+    (long,) = summary._sparks([[float(i) for i in range(100)]])
     assert long.startswith("▁") and long.endswith("█ 99") and len(long) == 24 + 3
 
 
 def test_the_page_is_whole_escapes_names_and_draws_a_curve_a_run(tmp_path):
-    folders = [make_run(tmp_path / name) for name in ("a<b>&", "plain")]
+    folders = [make_run(tmp_path / name) for name in ("a<b>&", "convnet")]
     grids = folders[0] / "samples"
     grids.mkdir()
     for number in (9, 10):
         (grids / f"epoch_{number:04d}.png").write_bytes(bytes([number]))
-    page = runs.page([runs.overview(folder) for folder in folders])
+    page = summary.comparison_page([summary.summarize_run(folder) for folder in folders])
     assert "a<b>" not in page
     assert page.count("<title>") == 1 + 2 * page.count("<svg")
     assert 'alt="epoch_0010" src="data:image/png;base64,Cg=="' in page, "the last grid"
     assert "http" not in page.replace('xmlns="http://www.w3.org/2000/svg"', "")
-    alone = runs.page([runs.overview(make_run(tmp_path / "new", epochs=0, model=False))])
+    alone = summary.comparison_page(
+        [summary.summarize_run(make_run(tmp_path / "new", epochs=0, model=False))]
+    )
     assert "No epoch is finished" in alone and "none yet" in alone
 
 
 def test_curves_have_gaps_and_stay_within_the_frame():
-    text = svg.curves("a < b", "x", {"y": [(1, 5.0), (2, None), (3, float("nan")), (4, 9.0)]})
+    text = charts.curves("a < b", "x", {"y": [(1, 5.0), (2, None), (3, float("nan")), (4, 9.0)]})
     root = ElementTree.fromstring(text)
     (path,) = (p.get("d") for p in root.iter() if p.get("stroke-width") == "2")
     places = [tuple(map(float, p.split())) for p in re.split("[ML]", path)[1:]]
@@ -128,9 +135,9 @@ def test_curves_have_gaps_and_stay_within_the_frame():
     width, height = (float(root.get(side)) for side in ("width", "height"))
     assert all(0 < x < width and 0 < y < height for x, y in places)
     assert places[0][0] < places[1][0] and places[0][1] > places[1][1]
-    svg.curves("flat", "x", {"y": [(1, 2.0)]})
+    charts.curves("flat", "x", {"y": [(1, 2.0)]})
     with pytest.raises(ValueError, match="at least one point"):
-        svg.curves("empty", "x", {"y": [(1, None)]})
+        charts.curves("empty", "x", {"y": [(1, None)]})
 
 
 def test_the_commands_print_tables_json_and_a_page(tmp_path, capsys):
@@ -149,7 +156,7 @@ def test_the_commands_print_tables_json_and_a_page(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["settings"] == {"r1": [0.0, 2.0]}
     (tmp_path / "empty").mkdir()
     assert main(["runs", str(tmp_path / "empty")]) == 0
-    assert "`fashion-gan train` makes one" in capsys.readouterr().out
+    assert "`fashion-gan train` begins one" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -160,7 +167,7 @@ def test_the_commands_print_tables_json_and_a_page(tmp_path, capsys):
         (["compare"], "required: RUN"),
         (["train", "--bach-size", "3"], "Did you mean --batch-size?"),
         (["trian"], "Did you mean train?"),
-        (["train", "--precision", "float23"], "Did you mean float32?"),
+        (["train", "--dtype-policy", "float23"], "Did you mean float32?"),
         (["train", "--xyzzy"], "unrecognized arguments: --xyzzy (--help"),
     ],
 )
@@ -184,31 +191,31 @@ def test_a_broken_run_is_not_compared(tmp_path, capsys):
 def test_a_folder_is_held_by_one_process_and_free_once_that_is_killed(tmp_path, capsys):
     folder = make_run(tmp_path / "a", epochs=2, model=False)
     code = (
-        "import pathlib, sys, time\n"
-        "from fashion_gan import run_folder\n"
-        f"with run_folder.occupied(pathlib.Path({str(folder)!r})):\n"
+        "import sys, time\n"
+        "from fashion_gan.runs.directory import RunDirectory\n"
+        f"with RunDirectory({str(folder)!r}).lock():\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        assert run_folder.is_running(folder)
+        assert RunDirectory(folder).is_locked()
         with (
             pytest.raises(BlockingIOError, match=f"process {holder.pid} on"),
-            run_folder.occupied(folder),
+            RunDirectory(folder).lock(),
         ):
             pass
-        assert main(["train", "--resume", "--run", str(folder)]) == 2
+        assert main(["train", "--resume", "--run-dir", str(folder)]) == 2
         assert "A training is under way in" in capsys.readouterr().err
         assert not (folder / "backup").exists()
         holder.kill()
-    assert not run_folder.is_running(folder)
-    with run_folder.occupied(folder):
+    assert not RunDirectory(folder).is_locked()
+    with RunDirectory(folder).lock():
         assert str(os.getpid()) in (folder / ".lock").read_text()
 
 
 def test_listing_runs_needs_no_tensorflow(tmp_path):
     make_run(tmp_path / "a")
-    code = f"import sys; from fashion_gan.cli import main; main(['runs', {str(tmp_path)!r}]); "
+    code = f"import sys; from fashion_gan.cli.main import main; main(['runs', {str(tmp_path)!r}]); "
     code += "print(*[name for name in ('tensorflow', 'keras') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ""

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from fashion_gan import __main__, runtime
-from fashion_gan.cli import main
+from fashion_gan.cli.main import main
 
 WORKERS = {"worker": ["a:1", "b:2"]}
 
@@ -22,7 +22,7 @@ def answer(arguments, capsys):
 
 def test_more_devices_than_there_are_are_refused_before_anything_is_written(tmp_path, capsys):
     folder = tmp_path / "run"
-    status, lines = answer(["train", "--devices", "3", "--run", str(folder)], capsys)
+    status, lines = answer(["train", "--devices", "3", "--run-dir", str(folder)], capsys)
     assert status == 2
     assert len(lines) == 1
     assert "Expected 1 to 1 devices" in lines[0]
@@ -50,7 +50,7 @@ def test_more_devices_than_there_are_are_refused_before_anything_is_written(tmp_
 def test_a_tf_config_that_cannot_be_read_is_refused(text, flags, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     folder = tmp_path / "run"
-    status, lines = answer(["train", "--run", str(folder), *flags], capsys)
+    status, lines = answer(["train", "--run-dir", str(folder), *flags], capsys)
     assert status == 2
     assert len(lines) == 1
     assert "Expected TF_CONFIG=" in lines[0]
@@ -63,7 +63,10 @@ def test_workers_need_a_folder_that_they_share(capsys, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": WORKERS, "task": task}))
     assert answer(["train"], capsys) == (
         2,
-        ["fashion-gan: error: With TF_CONFIG, --run is needed: a folder that all workers share."],
+        [
+            "fashion-gan: error: Expected --run-dir with TF_CONFIG. Received: none. Name a folder "
+            "that all workers share."
+        ],
     )
 
 
@@ -85,7 +88,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path, capsys, monkeypatch)
     task = {"type": "worker", "index": 0}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": WORKERS, "task": task}))
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", fail)
-    status, lines = answer(["train", "--run", str(tmp_path / "run")], capsys)
+    status, lines = answer(["train", "--run-dir", str(tmp_path / "run")], capsys)
     assert status == 2
     assert len(lines) == 1
     assert "cannot listen at its address" in lines[0]

@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fashion_gan
-from fashion_gan import GAN, own_images, run, run_folder, runs
-from fashion_gan.cli import main
-from fashion_gan.images import read_images
+from fashion_gan import GAN
+from fashion_gan.cli.main import main
+from fashion_gan.data import image_folder, read_samples
+from fashion_gan.runs import checkpoints, summary
+from fashion_gan.runs.directory import RunDirectory
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/security.md"
@@ -60,7 +62,7 @@ def test_a_lambda_layer_in_a_model_is_refused(make_gan, tmp_path):
     path = tmp_path / "model.keras"
     GAN(generator, make_gan().discriminator, 3, value_range=(0, 1)).save(path)
     with pytest.raises(Exception, match="(?i)lambda|unsafe|safe_mode"):
-        run.load(path)
+        checkpoints.load(path)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_model_cannot_name_a_function_of_the_system(module, name, make_gan, tm
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises((ValueError, TypeError)):
-            run.load(path)
+            checkpoints.load(path)
     assert not trace.exists()
 
 
@@ -91,7 +93,7 @@ def test_pickled_arrays_are_never_unpickled(tmp_path):
     np.savez(tmp_path / "images.npz", images=array)
     with (tmp_path / "plain.npy").open("wb") as file:
         pickle.dump(Payload(trace), file)
-    for read in (lambda p: own_images.read(str(p)), read_images):
+    for read in (lambda p: image_folder.load_images(str(p)), read_samples):
         for name in ("images.npy", "images.npz", "plain.npy"):
             with pytest.raises(ValueError):
                 read(tmp_path / name)
@@ -104,7 +106,7 @@ def test_a_path_in_an_archive_leads_nowhere(tmp_path, make_gan):
     with zipfile.ZipFile(inner / "images.npz", "w") as archive:
         archive.writestr("../outside.npy", b"x")
     with pytest.raises(ValueError):
-        own_images.read(str(inner / "images.npz"))
+        image_folder.load_images(str(inner / "images.npz"))
     path = saved(inner, make_gan)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("../outside", b"x")
@@ -112,7 +114,7 @@ def test_a_path_in_an_archive_leads_nowhere(tmp_path, make_gan):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            run.load(path)
+            checkpoints.load(path)
         except Exception as error:
             assert isinstance(error, ValueError | OSError), error
     assert sorted(p.name for p in tmp_path.iterdir()) == ["inner"]
@@ -133,10 +135,10 @@ def test_a_run_folder_of_anything_is_listed_and_at_most_called_broken(tmp_path, 
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content))
     (folder / "monitor.json").write_bytes(noise or json.dumps(files["monitor.json"]).encode())
-    (listed,) = runs.find(tmp_path)
+    (listed,) = summary.list_runs(tmp_path)
     assert listed.state in ("broken", "interrupted")
-    runs.tables([listed])
-    runs.page([listed])
+    summary.summary_tables([listed])
+    summary.comparison_page([listed])
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -144,9 +146,9 @@ def test_a_run_folder_of_anything_is_listed_and_at_most_called_broken(tmp_path, 
 def test_a_config_of_anything_is_read_or_refused_by_name(tmp_path, content):
     folder = tmp_path / "run"
     folder.mkdir(exist_ok=True)
-    (folder / run_folder.CONFIG).write_text(json.dumps(content))
+    RunDirectory(folder).config_path.write_text(json.dumps(content))
     try:
-        run_folder.read_config(folder)
+        RunDirectory(folder).read_config()
     except ValueError as error:
         assert str(folder) in str(error)
 

@@ -63,7 +63,7 @@ def test_our_datasets_ask_to_be_shared_by_rows_and_not_by_files():
 
 
 def test_batch_norm_that_sees_only_a_share_is_warned_of_by_name():
-    pair = models.build("dcgan", latent_dim=3, image_shape=(4, 4, 1))
+    pair = models.build_networks("dcgan", latent_dim=3, image_shape=(4, 4, 1))
     names = [x.name for x in pair[0].layers if isinstance(x, keras.layers.BatchNormalization)]
     assert len(names) == 2
     with pytest.warns(UserWarning, match=f"On 2 replicas, {', '.join(names)} will each take"):

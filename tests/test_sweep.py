@@ -15,9 +15,11 @@ from xml.etree import ElementTree
 import pytest
 from sweep_worker import EPOCHS, SEEDS, SPACE, distance, train
 
-from fashion_gan import run, run_folder, sweep
-from fashion_gan.cli import main
-from fashion_gan.config import Config
+from fashion_gan import sweep
+from fashion_gan.cli.main import main
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.train import train_run
 from fashion_gan.sweep import Range
 
 optuna = pytest.importorskip("optuna")
@@ -60,7 +62,7 @@ def test_settings_are_read_as_lists_and_ranges(text, expected):
         ("cutout=0..2", "Expected 0 to 1. Received: cutout=2.0"),
         ("loss=hinge..minimax", "A range is for numbers, and loss has none."),
         ("conditional=false..true", "A range is for numbers, and conditional has none."),
-        ("alarm=stp", "Did you mean 'stop'?"),
+        ("on_collapse=stp", "Did you mean 'stop'?"),
     ],
 )
 def test_what_cannot_be_read_is_named(text, said):
@@ -72,12 +74,12 @@ CONFIG = Config(epochs=EPOCHS)
 
 
 def study(folder, space=SPACE, storage=None):
-    return sweep.study(folder, space, CONFIG, SEEDS, storage)
+    return sweep.open_study(folder, space, CONFIG, SEEDS, storage)
 
 
 def work(folder, space=SPACE, **arguments):
     made = study(folder, space)
-    sweep.work(made, folder, CONFIG, space, SEEDS, **{"train": train, **arguments})
+    sweep.run_worker(made, folder, CONFIG, space, SEEDS, **{"train": train, **arguments})
     return made
 
 
@@ -133,17 +135,17 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path, space, changes,
     study(tmp_path)
     study(tmp_path)
     with pytest.raises(ValueError, match="began with .*" + re.escape(said)):
-        sweep.study(tmp_path, space, dataclasses.replace(CONFIG, **changes), seeds)
+        sweep.open_study(tmp_path, space, dataclasses.replace(CONFIG, **changes), seeds)
 
 
 def test_what_a_varied_setting_is_in_the_config_and_the_seed_make_no_difference(tmp_path):
     study(tmp_path)
-    sweep.study(tmp_path, SPACE, dataclasses.replace(CONFIG, r1=7.0, seed=7), SEEDS)
+    sweep.open_study(tmp_path, SPACE, dataclasses.replace(CONFIG, r1=7.0, seed=7), SEEDS)
 
 
 def test_corners_hold_each_value_and_both_ends_of_a_range():
     space = {"r1": Range(0.5, 2.0), "loss": ["hinge", "minimax", "wasserstein"]}
-    assert sweep.corners(space) == [
+    assert sweep.covering_points(space) == [
         {"r1": 0.5, "loss": "hinge"},
         {"r1": 2.0, "loss": "minimax"},
         {"r1": 0.5, "loss": "wasserstein"},
@@ -161,7 +163,7 @@ def test_sensitivity_is_mean_spread_and_collapse_over_all_else(tmp_path):
     ]
     if middle["runs"] == 4:  # else one was pruned
         assert middle["mean"] == pytest.approx(sum(ends) / 4, rel=1e-12)
-        assert (middle["least"], middle["largest"]) == (min(ends), max(ends))
+        assert (middle["min"], middle["max"]) == (min(ends), max(ends))
     assert rows["loss", "minimax"]["mean"] < rows["loss", "hinge"]["mean"]
     assert rows["loss", "minimax"]["collapsed"] == 0
     assert rows["r1", "0"]["collapsed"] in (0.5, 0.0)
@@ -200,7 +202,7 @@ def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
     before = lines.read_text()
     made = study(folder, SPACE, storage)
     told = []
-    sweep.work(made, folder, CONFIG, SPACE, SEEDS, train=train, say=told.append)
+    sweep.run_worker(made, folder, CONFIG, SPACE, SEEDS, train=train, say=told.append)
     assert "trial-0000 was not finished; it goes on." in told
     assert_each_point_was_tried_once(made)
     assert lines.read_text().startswith(before), "no epoch of it was made again"
@@ -218,7 +220,7 @@ def test_a_trial_that_ends_while_another_worker_looks_is_not_taken_up(tmp_path, 
         return False
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_folder, "is_running", finish_and_say_no)
+        patch.setattr(RunDirectory, "is_locked", finish_and_say_no)
         work(tmp_path, trials=1)
     assert [t.user_attrs.get("folder") for t in made.trials].count("trial-0000") == 1
 
@@ -250,7 +252,7 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):
     trial.set_user_attr("worker", worker)
     home = tmp_path / "workers" / worker
     home.mkdir(parents=True)
-    with run_folder.occupied(home):
+    with RunDirectory(home).lock():
         work(tmp_path, trials=2)
     assert made.trials[0].state == optuna.trial.TrialState.RUNNING
     work(tmp_path)
@@ -259,16 +261,16 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):
 
 
 def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch):
-    real = run.train
-    small = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": "off"}
+    real = train_run
+    small = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": False}
 
     def quick(config, folder, **arguments):
         return real(dataclasses.replace(config, **small), folder, **arguments)
 
-    monkeypatch.setattr(run, "train", quick)
+    monkeypatch.setattr("fashion_gan.runs.train.train_run", quick)
     folder = tmp_path / "sweep"
     command = ["sweep", "g_learning_rate=1e-3,1e-2", "--epochs", "1", "--seeds", "1"]
-    command += ["--folder", str(folder)]
+    command += ["--sweep-dir", str(folder)]
     chart = tmp_path / "bars.svg"
     assert main([*command, "--chart", str(chart)]) == 0
     printed = capsys.readouterr()
@@ -291,7 +293,7 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
     [
         (["seed=1,2"], "Give --seeds"),
         (["r1=1,2", "r1=3,4"], "twice"),
-        (["evaluate_every=1,2"], "evaluate_every cannot be varied"),
+        (["eval_freq=1,2"], "eval_freq cannot be varied"),
         (["r1=1,2", "--preset", "dens"], "Did you mean 'dense'?"),
         (["loss=minimax,hing"], "loss='hing'. Did you mean 'hinge'?"),
         (["loss=hinge,minimax", "networks=dense,dens"], "Did you mean 'dense'?"),
@@ -305,7 +307,7 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_use_is_answered_in_one_line(arguments, said, capsys, tmp_path):
-    assert main(["sweep", *arguments, "--folder", str(tmp_path / "s")]) == 2
+    assert main(["sweep", *arguments, "--sweep-dir", str(tmp_path / "s")]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and said in lines[0]
     assert not (tmp_path / "s").exists()

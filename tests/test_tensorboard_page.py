@@ -5,10 +5,11 @@ import re
 import warnings
 
 import pytest
-from browser_pages import BROWSER, browser_page, tensorboard
 
-from fashion_gan import evaluate, run
-from fashion_gan.config import Config
+from fashion_gan import evaluation
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.train import train_run
+from tools.browser_pages import BROWSER, browser_page, tensorboard
 
 pytest.importorskip("playwright")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
@@ -17,16 +18,16 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installe
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A browser page, and the address of a TensorBoard with two short runs."""
-    small = evaluate.Protocol(count=300, kernel_subsets=2, kernel_size=100, bins=0)
+    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
     logs = tmp_path_factory.mktemp("logs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "QUICK", small)
-        patch.setattr(evaluate, "FULL", dataclasses.replace(small, count=400, bins=5))
+        patch.setattr(evaluation, "QUICK", small)
+        patch.setattr(evaluation, "FULL", dataclasses.replace(small, count=400, bins=5))
         for name, rate in (("slow", 1e-4), ("fast", 2e-3)):
             config = Config(epochs=2, batch_size=5000, steps_per_execution=4, g_learning_rate=rate)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the alarm speaks, with good reason
-                run.train(config, logs / name, verbose=0)
+                warnings.simplefilter("ignore")  # the monitor speaks, with good reason
+                train_run(config, logs / name, verbose=0)
     with tensorboard(logs) as address, browser_page() as page:
         page.address = address
         yield page

@@ -1,4 +1,4 @@
-"""The chapter's loop on Keras 3: two compiled models, train_on_batch, trainable toggled."""
+"""The chapter's loop on Keras 3: two compiled models, `train_on_batch`, `trainable` toggled."""
 
 import keras
 import tensorflow as tf
@@ -6,9 +6,9 @@ from keras_networks import images_of, networks
 
 
 class Trainer:
-    def __init__(self, pair, weights=None, dropout=True, xla="auto"):
+    def __init__(self, pair, weights=None, dropout=True, jit_compile="auto"):
         self.generator, self.discriminator, self.latent_dim = networks(pair, weights, dropout)
-        arguments = {"loss": "binary_crossentropy", "jit_compile": xla}
+        arguments = {"loss": "binary_crossentropy", "jit_compile": jit_compile}
         self.discriminator.compile(optimizer="rmsprop", **arguments)
         self.discriminator.trainable = False
         self.gan = keras.Sequential([self.generator, self.discriminator])

@@ -1,68 +1,68 @@
 """Do the peers compute the same? Equal weights, images and latents have to give equal losses.
 
-    python benchmarks/peers/check.py [--only NAME ...] [--steps 20]
+    python benchmarks/peers/check.py [--only NAME ...] [--pair dense] [--steps 20]
 
-Each peer makes the same steps in a process of its own, in float64, where rounding does not hide
-what differs, and without dropout, whose masks no two frameworks draw alike. Fails if a loss differs
-from ours by more than a millionth of it.
+Each peer makes the same steps in a process of its own. They compute in float64, where rounding does
+not hide a difference, and without dropout, whose masks no two frameworks draw alike. Fails if a
+loss differs from ours by more than a millionth of it.
 """
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from one import PEERS
+import worker
+from _harness import Request, measure
+from worker import PEERS
 
-HERE = Path(__file__).parent
 NEEDS = {"torch_gan": ("torch",), "jax_gan": ("jax", "optax")}
+PAIRS = ("dense", "dcgan")
 TOLERANCE = 1e-6
 
 
-def lacking(name):
-    """Packages that a peer needs and that are not installed."""
+def missing_packages(name):
+    """Returns the packages that a peer needs and that are not installed."""
     return [package for package in NEEDS.get(PEERS[name][0], ()) if find_spec(package) is None]
 
 
-def child(*arguments):
-    """What a process of `one.py` prints, from JSON."""
-    command = [sys.executable, "-W", "ignore", HERE / "one.py", *map(str, arguments)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{arguments} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def ask(task, **arguments):
+    """Runs a task of `worker.py` in a process of its own."""
+    return measure(worker.__file__, Request(task, arguments))
 
 
-def differences(pair, names, steps):
-    """The largest relative difference of a loss from ours, for each peer."""
+def loss_differences(pair, names, steps):
+    """Returns the largest relative difference of a loss from ours, for each peer."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "given.npz"
-        child("give", "ours", pair, path, steps)
-        ours = np.array(child("check", "ours, one step, no XLA", pair, path))
-        found = {}
+        given = str(Path(folder) / "given.npz")
+        ask("write_given", path=given, pair=pair, steps=steps)
+        ours = np.array(
+            ask("compute_losses", name="ours, one step, no XLA", pair=pair, given=given)
+        )
+        differences = {}
         for name in names:
-            theirs = np.array(child("check", name, pair, path))
-            found[name] = float(np.max(np.abs(theirs - ours) / np.abs(ours)))
-        return found
+            theirs = np.array(ask("compute_losses", name=name, pair=pair, given=given))
+            differences[name] = float(np.max(np.abs(theirs - ours) / np.abs(ours)))
+        return differences
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", choices=list(PEERS), help="one or several peers")
+    parser.add_argument("--pair", action="append", choices=PAIRS, help="one or both")
+    parser.add_argument("--steps", type=int, default=20)
+    options = parser.parse_args()
+    names = [name for name in options.only or PEERS if not missing_packages(name)]
+    largest = 0.0
+    for pair in options.pair or PAIRS:
+        for name, difference in loss_differences(pair, names, options.steps).items():
+            print(f"{pair}, {name}: losses within {difference:.1e}", flush=True)
+            largest = max(largest, difference)
+    if largest > TOLERANCE:
+        sys.exit(f"Expected losses within {TOLERANCE:.0e} of ours. Received: {largest:.1e}.")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=list(PEERS), help="one or several peers")
-    parser.add_argument("--pair", action="append", choices=("dense", "dcgan"))
-    parser.add_argument("--steps", type=int, default=20)
-    options = parser.parse_args()
-    names = [name for name in options.only or PEERS if not lacking(name)]
-    worst = 0.0
-    for pair in options.pair or ("dense", "dcgan"):
-        for name, difference in differences(pair, names, options.steps).items():
-            print(f"{pair}, {name}: losses within {difference:.1e}", flush=True)
-            worst = max(worst, difference)
-    if worst > TOLERANCE:
-        sys.exit(f"A loss differs by {worst:.1e} of it, more than {TOLERANCE:.0e}.")
+    main()

@@ -18,7 +18,7 @@ SHAPES = {  # of the kernels, in Keras' layout; a single number is a batch norm
 
 
 def initial(key, shapes, transposed):
-    """Kernels in Keras' default, biases 0, batch norm's scales 1 and offsets 0."""
+    """Returns kernels as Keras initializes them, zero biases, and batch norm's scales of 1."""
     values = []
     for shape in shapes:
         key, mine = jax.random.split(key)
@@ -44,7 +44,7 @@ def dense_discriminator(weights, images, key, rate):
 
 
 def batch_norm(x, scale, offset):
-    """The training mode; its moving statistics are not needed to train, and so not kept."""
+    """Normalizes a batch in training mode; training needs no moving statistics."""
     mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
     return (x - mean) * lax.rsqrt(variance + 1e-3) * scale + offset
 

@@ -1,4 +1,4 @@
-"""A GAN as in keras-io's examples: a keras.Model with its own train_step, trained by fit()."""
+"""A GAN as in keras-io's examples: a `keras.Model` with its own `train_step`, under `fit()`."""
 
 import keras
 import tensorflow as tf
@@ -54,14 +54,14 @@ class GAN(keras.Model):
 
 
 class GivenLatents(GAN):
-    """For the check: the latents of a phase are what was put in `given`."""
+    """A GAN whose latents in each phase are those of `given`, for the check."""
 
     def latents(self, size, phase):
         return self.given[phase]
 
 
 class Trainer:
-    def __init__(self, pair, weights=None, dropout=True, xla="auto"):
+    def __init__(self, pair, weights=None, dropout=True, jit_compile="auto"):
         generator, discriminator, latent_dim = networks(pair, weights, dropout)
         kind = GAN if weights is None else GivenLatents
         self.gan = kind(discriminator, generator, latent_dim)
@@ -69,7 +69,7 @@ class Trainer:
             d_optimizer=keras.optimizers.RMSprop(),
             g_optimizer=keras.optimizers.RMSprop(),
             loss_fn=keras.losses.BinaryCrossentropy(),
-            jit_compile=xla,
+            jit_compile=jit_compile,
         )
         self.pair = pair
 

@@ -1,4 +1,4 @@
-"""The two pairs of networks in Keras, and the chapter's input pipeline, for the peers in Keras."""
+"""The two pairs of networks and the chapter's input pipeline, for the peers in Keras."""
 
 import tensorflow as tf
 from keras import Sequential, layers
@@ -55,7 +55,7 @@ def dcgan(dropout):
 
 
 def networks(pair, weights=None, dropout=True):
-    """`(generator, discriminator, latent_dim)`, with trainable weights given or fresh."""
+    """Returns `(generator, discriminator, latent_dim)`, with given or fresh trainable weights."""
     both = dense() if pair == "dense" else dcgan(0.4 if dropout else 0.0)
     for network, values in zip(both, weights or [], strict=False):
         for variable, value in zip(network.trainable_variables, values, strict=True):
@@ -64,7 +64,7 @@ def networks(pair, weights=None, dropout=True):
 
 
 def images_of(pixels, pair):
-    """Shuffled batches of 32 images in [0, 1] or, for the dcgan pair, of 64 in [-1, 1]."""
+    """Returns shuffled batches of 32 images in [0, 1], or of 64 in [-1, 1] for the dcgan pair."""
     low, size = (-1.0, 64) if pair == "dcgan" else (0.0, 32)
     dataset = tf.data.Dataset.from_tensor_slices(pixels)
     dataset = dataset.shuffle(1000).batch(size, drop_remainder=True)

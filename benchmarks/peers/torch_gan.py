@@ -19,14 +19,14 @@ def dense():
 
 
 class Crop(nn.Module):
-    """What TensorFlow's padding "same" leaves of a transposed convolution with kernel 5."""
+    """Crops a transposed convolution with kernel 5 to TensorFlow's padding "same"."""
 
     def forward(self, x):
         return x[..., 1:-2, 1:-2]
 
 
 def dcgan(dropout):
-    norm = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults, in torch's sense of momentum
+    norm = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults, with torch's meaning of momentum
     generator = nn.Sequential(
         nn.Linear(100, 7 * 7 * 128), nn.Unflatten(1, (128, 7, 7)), nn.BatchNorm2d(128, **norm),
         nn.ConvTranspose2d(128, 64, 5, 2), Crop(), nn.SELU(), nn.BatchNorm2d(64, **norm),
@@ -41,8 +41,8 @@ def dcgan(dropout):
     return generator, discriminator
 
 
-def _initialise(network):
-    """Keras' default: Glorot uniform, and no bias."""
+def _initialize(network):
+    """Initializes weights as Keras does by default: Glorot uniform, and zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(module.weight)
@@ -50,7 +50,7 @@ def _initialise(network):
 
 
 def _load(network, values):
-    """Take over weights from Keras, whose axes and flattened images are in another order."""
+    """Loads weights from Keras, whose axes and flattened images have another order."""
     values = [torch.from_numpy(np.array(value)) for value in values]
     for module in network.modules():
         if isinstance(module, nn.Linear):
@@ -72,7 +72,7 @@ def _load(network, values):
 
 
 class RMSprop(torch.optim.Optimizer):
-    """torch's own, in its fastest form, but with epsilon where Keras has it: below the root."""
+    """RMSprop as torch computes it fastest, but with epsilon below the root, as in Keras."""
 
     def __init__(self, parameters, lr=0.001, rho=0.9, eps=1e-7):
         super().__init__(parameters, {"lr": lr, "rho": rho, "eps": eps})
@@ -99,7 +99,7 @@ class Trainer:
         for network, values in zip(
             (self.generator, self.discriminator), weights or (None, None), strict=True
         ):
-            _initialise(network) if values is None else _load(network, values)
+            _initialize(network) if values is None else _load(network, values)
         self.g_optimizer = RMSprop(self.generator.parameters())
         self.d_optimizer = RMSprop(self.discriminator.parameters())
         wrap = torch.compile if compiled else lambda function: function

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fashion_gan.benchmark.variants import BOOK_PAIRS, VARIANTS, Variant, find
-from fashion_gan.presets import PRESETS
+from fashion_gan.benchmark.variants import BOOK_MODELS, VARIANTS, Variant, find_variant
+from fashion_gan.charts import Bar, bars
 from fashion_gan.registry import lookup
-from fashion_gan.svg import Bar, bars
+from fashion_gan.runs.presets import PRESETS
 
-__all__ = ["VARIANTS", "Variant", "chart", "compare", "find", "processor", "table"]
+__all__ = ["VARIANTS", "Variant", "chart", "compare", "find_variant", "processor", "table"]
 
 
 def compare(
@@ -49,7 +49,7 @@ def compare(
         steps_per_execution: of the variants with many.
         settings: fields of `Config` in place of the presets' own.
         device: "CPU" or "GPU"; by default what TensorFlow prefers.
-        data_dir: see `data.find`.
+        data_dir: see `data.find_fashion_mnist`.
         profile: folder that gets a TensorBoard profile of each in the first round.
         progress: told a line after each measurement.
 
@@ -57,7 +57,7 @@ def compare(
         `machine`, `settings`, and `results`, one for each preset and variant: the median, least and
         largest `ms_per_step` of the rounds with all `measurements`, `images_per_second`,
         `floor_ms`, which is the step's FLOPs at the machine's best float32 rate, and
-        `share_of_floor`, 1 if a step took no longer; or the `error` that ended it.
+        `flops_utilization`, 1 if a step took no longer; or the `error` that ended it.
 
     Raises:
         ValueError: for an unknown name, a device that is not there, or rounds or steps below 1.
@@ -69,7 +69,7 @@ def compare(
         for name in presets
     }
     for name in variants or ():
-        find(name)
+        find_variant(name)
     machine = _child({"task": "machine", "device": device})
     if "error" in machine:
         raise ValueError(machine["error"].removeprefix("ValueError: "))
@@ -79,7 +79,7 @@ def compare(
         (preset, variant): []
         for preset, config in configs.items()
         for variant in variants or [*VARIANTS, *several]
-        if variants or not find(variant).book or config.networks in BOOK_PAIRS
+        if variants or not find_variant(variant).book or config.model in BOOK_MODELS
     }
     total, done = rounds * len(made), 0
     for turn in range(rounds):
@@ -120,7 +120,7 @@ def table(report: dict[str, Any]) -> Any:
 
     made = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     made.add_column(no_wrap=True)
-    for head in ("ms a step", "least", "most", "images/s", "floor", "compile", "start", "MiB"):
+    for head in ("ms a step", "min", "most", "images/s", "floor", "compile", "start", "MiB"):
         made.add_column(head, justify="right")
     for result in report["results"]:
         name = f"{result['preset']}, {result['variant']}"
@@ -131,9 +131,9 @@ def table(report: dict[str, Any]) -> Any:
         memory = [result["host_mib"], result["device_mib"]]
         made.add_row(
             name,
-            *(f"{times[part]:.3f}" for part in ("median", "least", "largest")),
+            *(f"{times[part]:.3f}" for part in ("median", "min", "max")),
             f"{result['images_per_second']:,.0f}",
-            f"{result['share_of_floor']:.0%}",
+            f"{result['flops_utilization']:.0%}",
             f"{result['compile_seconds']:.1f} s",
             f"{result['first_seconds']:.1f} s",
             " + ".join(f"{part:.0f}" for part in memory if part is not None),
@@ -149,7 +149,7 @@ def chart(report: dict[str, Any]) -> str:
     """
     spreads = [(r, r["ms_per_step"]) for r in report["results"] if "error" not in r]
     drawn = [
-        Bar(f"{r['preset']}, {r['variant']}", ms["median"], ms["least"], ms["largest"])
+        Bar(f"{r['preset']}, {r['variant']}", ms["median"], ms["min"], ms["max"])
         for r, ms in spreads
     ]
     return bars(f"A train step on {report['machine']['processor']}", "ms", drawn)
@@ -167,10 +167,10 @@ def _summary(measurements: list[dict[str, Any]], machine: dict[str, Any]) -> dic
     floor = 1e3 * last["flops"] / machine["flops_per_second"]
     median = statistics.median(times)
     return {
-        "ms_per_step": {"median": median, "least": min(times), "largest": max(times)},
+        "ms_per_step": {"median": median, "min": min(times), "max": max(times)},
         "images_per_second": 1e3 * last["batch_size"] / median,
         "floor_ms": floor,
-        "share_of_floor": floor / median,
+        "flops_utilization": floor / median,
         "device_mib": last["device_mib"],
         **middle,
         "flops": last["flops"],

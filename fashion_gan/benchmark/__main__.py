@@ -3,7 +3,7 @@
 import json
 import sys
 
-from fashion_gan.config import Config
+from fashion_gan.runs.config import Config
 from fashion_gan.runtime import import_tensorflow_quietly
 
 

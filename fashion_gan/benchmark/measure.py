@@ -9,11 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fashion_gan import assembly, data, runtime
-from fashion_gan.benchmark.arithmetic import matmul_flops_per_second, step_flops
-from fashion_gan.benchmark.book import BookLoop
-from fashion_gan.benchmark.variants import find
-from fashion_gan.config import Config
+from fashion_gan import data, runtime
+from fashion_gan.benchmark.flops import matmul_flops_per_second, step_flops
+from fashion_gan.benchmark.train_on_batch import TrainOnBatchLoop
+from fashion_gan.benchmark.variants import find_variant
+from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.config import Config
 
 __all__ = ["machine", "measure"]
 
@@ -49,12 +50,12 @@ def measure(
 
     Args:
         preset: what to train.
-        variant: a name, see `variants.find`.
+        variant: a name, see `variants.find_variant`.
         steps: rounded down to whole executions, at least one and at most an epoch of them.
         steps_per_execution: of the variants with many.
         started: `time.time()` when the command for this process was given.
         device: "CPU" or "GPU"; by default what TensorFlow prefers.
-        data_dir: see `data.find`.
+        data_dir: see `data.find_fashion_mnist`.
         profile: folder for a TensorBoard profile of one more execution, of at least 10 steps.
 
     Returns:
@@ -65,13 +66,13 @@ def measure(
     Raises:
         ValueError: if there are not the devices that were asked for.
     """
-    chosen = find(variant)
+    chosen = find_variant(variant)
     config = chosen.config(preset, steps_per_execution)
     kind = _use(device, chosen.devices)
-    fashion = data.load(data_dir)
-    runtime.prepare(config.seed, config.precision)
+    fashion = data.load_fashion_mnist(data_dir)
+    runtime.prepare(config.seed, config.dtype_policy)
     with runtime.strategy(chosen.devices).scope():
-        gan = assembly.build(config)
+        gan = build_gan(config)
     dataset = data.make_dataset(
         fashion.train_images,
         config.batch_size,
@@ -83,7 +84,7 @@ def measure(
     executions = max(min(steps, len(dataset)) // size, 1)
     if chosen.book:
         pair = (gan.g_optimizer, gan.d_optimizer)
-        book = BookLoop(gan.generator, gan.discriminator, pair, gan.jit_compile)
+        book = TrainOnBatchLoop(gan.generator, gan.discriminator, pair, gan.jit_compile)
         batches = iter(dataset.repeat())
         train = lambda count: _time(lambda: book.run(batches, count))
     else:

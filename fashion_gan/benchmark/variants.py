@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from fashion_gan.config import Config
 from fashion_gan.registry import lookup
+from fashion_gan.runs.config import Config
 
-__all__ = ["BOOK_PAIRS", "VARIANTS", "Variant", "find"]
+__all__ = ["BOOK_MODELS", "VARIANTS", "Variant", "find_variant"]
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,26 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     "book": Variant(
         "the chapter's loop: train_on_batch on two models, trainable toggled",
-        {"jit_compile": "off"},
+        {"jit_compile": False},
         many_steps=False,
         book=True,
     ),
-    "fit": Variant("one step an execution, no XLA", {"jit_compile": "off"}, many_steps=False),
-    "fit-many": Variant("many steps an execution, no XLA", {"jit_compile": "off"}),
-    "xla": Variant("one step an execution, XLA", {"jit_compile": "on"}, many_steps=False),
-    "xla-many": Variant("many steps an execution, XLA", {"jit_compile": "on"}),
+    "fit": Variant("one step an execution, no XLA", {"jit_compile": False}, many_steps=False),
+    "fit-many": Variant("many steps an execution, no XLA", {"jit_compile": False}),
+    "xla": Variant("one step an execution, XLA", {"jit_compile": True}, many_steps=False),
+    "xla-many": Variant("many steps an execution, XLA", {"jit_compile": True}),
     "auto": Variant("many steps an execution, XLA if it pays here", {"jit_compile": "auto"}),
-    "bfloat16": Variant("auto, in mixed_bfloat16", {"precision": "mixed_bfloat16"}),
-    "float16": Variant("auto, in mixed_float16", {"precision": "mixed_float16"}),
+    "bfloat16": Variant("auto, in mixed_bfloat16", {"dtype_policy": "mixed_bfloat16"}),
+    "float16": Variant("auto, in mixed_float16", {"dtype_policy": "mixed_float16"}),
 }
 """By name. `devices-N` is one more for each N: auto, on N devices."""
 
 
-BOOK_PAIRS = ("dense", "dcgan")
+BOOK_MODELS = ("dense", "dcgan")
 """Pairs of networks that the chapter's loop can train: they end in probabilities."""
 
 
-def find(name: str) -> Variant:
+def find_variant(name: str) -> Variant:
     """The variant of a name.
 
     Raises:

@@ -16,14 +16,14 @@ class ClassBalance:
     Attributes:
         shares: of the labels in each class, summing to 1.
         entropy: of the shares, in nats: 0 for one class, `log(num_classes)` for even shares.
-        normalised_entropy: the entropy over its maximum, in [0, 1].
+        normalized_entropy: the entropy over its maximum, in [0, 1].
         total_variation: share of the labels that would have to change class for even shares.
         missing: the classes with less than `missing_below` of the labels, by name.
     """
 
     shares: tuple[float, ...]
     entropy: float
-    normalised_entropy: float
+    normalized_entropy: float
     total_variation: float
     missing: tuple[str, ...]
 
@@ -71,7 +71,7 @@ def class_balance(
     return ClassBalance(
         shares=tuple(shares.tolist()),
         entropy=entropy,
-        normalised_entropy=entropy / float(np.log(num_classes)),
+        normalized_entropy=entropy / float(np.log(num_classes)),
         total_variation=float(np.abs(shares - 1 / num_classes).sum() / 2),
         missing=tuple(
             name for name, share in zip(names, shares, strict=True) if share < missing_below

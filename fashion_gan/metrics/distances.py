@@ -14,29 +14,29 @@ from numpy.typing import ArrayLike, NDArray
 
 from fashion_gan.metrics.samples import Floats, as_samples, check_dims
 
-__all__ = ["Neighbours", "between", "blocks", "nearest", "where"]
+__all__ = ["Neighbors", "between", "blocks", "nearest", "where"]
 
 BLOCK_BYTES = 2**25  # glibc's malloc maps fresh pages for anything larger, at half the speed
 CACHE_BYTES = 2**20
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """Distances, ascending, and indices of the `count` nearest references: both `(n, count)`."""
 
     distances: Floats
     indices: NDArray[np.intp]
 
 
-def nearest(queries: ArrayLike, references: ArrayLike, count: int = 1) -> Neighbours:
+def nearest(queries: ArrayLike, references: ArrayLike, count: int = 1) -> Neighbors:
     """The nearest references of each query; of two at the same distance, the first one first.
 
-    A query that is among the references is its own neighbour, at distance 0. Besides a copy of the
+    A query that is among the references is its own neighbor, at distance 0. Besides a copy of the
     references, memory stays at a few times `BLOCK_BYTES`, whatever the numbers of samples.
 
     Args:
         queries: samples `(n, d)`.
         references: samples `(m, d)`, `m >= count`.
-        count: how many neighbours to find.
+        count: how many neighbors to find.
 
     Raises:
         TypeError: if samples are not real numbers.
@@ -59,7 +59,7 @@ def nearest(queries: ArrayLike, references: ArrayLike, count: int = 1) -> Neighb
         first = np.searchsorted(rows, np.arange(len(squared)))
         best = ranked[first[:, np.newaxis] + np.arange(count)]
         distances[block], indices[block] = exact[best], columns[best]
-    return Neighbours(distances, indices)
+    return Neighbors(distances, indices)
 
 
 def blocks(queries: Floats, references: Floats) -> Iterator[tuple[slice, Floats, Floats]]:
@@ -69,8 +69,8 @@ def blocks(queries: Floats, references: Floats) -> Iterator[tuple[slice, Floats,
         `(rows, squared, error)`: `squared` `(b, m)` belongs to `queries[rows]`, and differs from
         the truth by at most `error` `(b, 1)`. Slightly negative squares occur.
     """
-    centre = references.mean(axis=0)  # nearer to 0, the norms and thus the errors are smaller
-    right = _with_norms(references, centre)
+    center = references.mean(axis=0)  # nearer to 0, the norms and thus the errors are smaller
+    right = _with_norms(references, center)
     norms = right[:, -2].copy()
     right[:, :-2] *= -2
     right[:, -2], right[:, -1] = 1, norms  # so that one product gives |x|² + |y|² - 2xy
@@ -79,15 +79,15 @@ def blocks(queries: Floats, references: Floats) -> Iterator[tuple[slice, Floats,
     unit = (right.shape[1] + 8) * np.finfo(np.float64).eps
     step = max(1, BLOCK_BYTES // (8 * sum(references.shape)))
     for start in range(0, len(queries), step):
-        left = _with_norms(queries[start : start + step], centre)
+        left = _with_norms(queries[start : start + step], center)
         error = unit * (np.sqrt(left[:, -2:-1]) + largest) ** 2
         yield slice(start, start + len(left)), left @ right.T, error
 
 
-def _with_norms(samples: Floats, centre: Floats) -> Floats:
-    """`(n, d + 2)`: the samples less the centre, their squared norms, and ones."""
+def _with_norms(samples: Floats, center: Floats) -> Floats:
+    """`(n, d + 2)`: the samples less the center, their squared norms, and ones."""
     padded = np.empty((len(samples), samples.shape[1] + 2))
-    shifted = np.subtract(samples, centre, out=padded[:, :-2])
+    shifted = np.subtract(samples, center, out=padded[:, :-2])
     np.einsum("ij,ij->i", shifted, shifted, out=padded[:, -2])
     padded[:, -1] = 1
     return padded

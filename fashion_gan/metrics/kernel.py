@@ -15,7 +15,7 @@ class KernelDistance:
     """Mean and population standard deviation of the distance over the subsets."""
 
     mean: float
-    deviation: float
+    std: float
 
 
 def kernel_distance(

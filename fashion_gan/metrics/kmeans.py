@@ -37,17 +37,17 @@ def kmeans(
     if num_clusters < 1:
         raise ValueError(f"Expected num_clusters >= 1. Received: num_clusters={num_clusters}.")
     samples = as_samples(samples, "samples")
-    centre = samples.mean(axis=0)
-    centred = samples - centre
-    norms = np.einsum("ij,ij->i", centred, centred)
-    centroids = _start(centred, norms, num_clusters, np.random.default_rng(seed))
+    center = samples.mean(axis=0)
+    centerd = samples - center
+    norms = np.einsum("ij,ij->i", centerd, centerd)
+    centroids = _start(centerd, norms, num_clusters, np.random.default_rng(seed))
     previous = np.inf
     for _ in range(max_iterations):
-        centroids, cost = _step(centred, norms, centroids)
+        centroids, cost = _step(centerd, norms, centroids)
         if cost >= (1 - tolerance) * previous:
             break
         previous = cost
-    return centroids + centre
+    return centroids + center
 
 
 def _start(samples: Floats, norms: Floats, num_clusters: int, rng: np.random.Generator) -> Floats:

@@ -7,39 +7,39 @@ from typing import Any
 import keras
 
 from fashion_gan.models.conditioning import OneHot, conditional
+from fashion_gan.models.convnet import convnet
 from fashion_gan.models.dcgan import dcgan
 from fashion_gan.models.dense import dense
 from fashion_gan.models.infogan import infogan
-from fashion_gan.models.minibatch import MinibatchDeviation
-from fashion_gan.models.plain import plain
+from fashion_gan.models.minibatch import MinibatchStdDev
 from fashion_gan.models.resnet import resnet
 from fashion_gan.registry import lookup
 
 __all__ = [
     "MODELS",
-    "MinibatchDeviation",
+    "MinibatchStdDev",
     "OneHot",
-    "build",
+    "build_networks",
     "conditional",
     "dcgan",
     "dense",
     "infogan",
-    "plain",
+    "convnet",
     "resnet",
 ]
 
-Pair = tuple[keras.Model, keras.Model]
+Networks = tuple[keras.Model, keras.Model]
 
-MODELS: dict[str, Callable[..., Pair]] = {
+MODELS: dict[str, Callable[..., Networks]] = {
     "dcgan": dcgan,
     "dense": dense,
     "infogan": infogan,
-    "plain": plain,
+    "convnet": convnet,
     "resnet": resnet,
 }
 
 
-def build(name: str, *, num_classes: int | None = None, **arguments: Any) -> Pair:
+def build_networks(name: str, *, num_classes: int | None = None, **arguments: Any) -> Networks:
     """`(generator, discriminator)` of a named pair, built and with fresh weights.
 
     Args:

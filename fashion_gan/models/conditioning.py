@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from fashion_gan.typing import Labels
+
 __all__ = ["OneHot", "conditional"]
 
 
@@ -13,14 +15,14 @@ class OneHot(layers.Layer):
     """Labels `(batch,)` to rows `(batch, num_classes)` of zeros with a one.
 
     With a dense layer behind it, it is an embedding whose gradient is dense. That of an `Embedding`
-    is sparse, and of repeated rows an adaptive optimiser squares each by itself, not their sum.
+    is sparse, and of repeated rows an adaptive optimizer squares each by itself, not their sum.
     """
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_classes = num_classes
 
-    def call(self, labels: Any) -> Any:
+    def call(self, labels: Labels) -> Any:
         """The rows."""
         return ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
 
@@ -80,7 +82,7 @@ def conditional(
     judged = layers.Dense(features.shape[-1], use_bias=False, dtype=dtype, name="judged_class")(
         OneHot(num_classes, dtype=dtype)(labels)
     )
-    plain = layers.Dense(1, dtype=dtype, name="any_class")(features)
+    convnet = layers.Dense(1, dtype=dtype, name="any_class")(features)
     projected = layers.Dot(1, dtype=dtype, name="this_class")([features, judged])
-    logits = layers.Add(dtype=dtype, name="logits")([plain, projected])
+    logits = layers.Add(dtype=dtype, name="logits")([convnet, projected])
     return conditional_generator, keras.Model([images, labels], logits, name="discriminator")

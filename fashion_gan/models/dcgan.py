@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from fashion_gan.models.sizes import quarter
+from fashion_gan.models.blocks import quarter_size
 
 __all__ = ["dcgan"]
 
@@ -34,7 +34,7 @@ def dcgan(
         Géron 2019, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 2nd ed.
     """
     head_dtype = keras.config.dtype_policy().variable_dtype
-    small = (*quarter(image_shape), 2 * width)
+    small = (*quarter_size(image_shape), 2 * width)
     generator = keras.Sequential(
         [
             layers.Input((latent_dim,)),

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from fashion_gan.models.sizes import quarter
+from fashion_gan.models.blocks import quarter_size
 
 __all__ = ["infogan"]
 
@@ -25,7 +25,7 @@ def infogan(
         https://arxiv.org/abs/1711.10337, section 5.
     """
     head_dtype = keras.config.dtype_policy().variable_dtype
-    small = (*quarter(image_shape), 128)
+    small = (*quarter_size(image_shape), 128)
     generator = keras.Sequential(
         [
             layers.Input((latent_dim,)),

@@ -5,13 +5,15 @@ is found whether it is an activation, a function, a lambda or a line of a subcla
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+
+from fashion_gan.keras_compat import is_eager, iter_layers, sigmoid_logits
 
 __all__ = [
     "build_network",
@@ -24,7 +26,6 @@ __all__ = [
     "infer_num_classes",
     "infer_value_range",
     "input_shapes",
-    "iter_layers",
     "logits_function",
     "output_bounds",
 ]
@@ -34,11 +35,6 @@ _CALL_OPS = {"PartitionedCall", "StatefulPartitionedCall", "PyFunc", "EagerPyFun
 _PROBE_SCALES = (1e3, 3e4)  # both finite in float16
 _VOLATILE = {"_called", "trainable", "_losses", "_loss_ids", "_metrics"}
 """Attributes that change without a change of what a layer computes."""
-
-
-def iter_layers(network: keras.Layer) -> Iterator[keras.Layer]:
-    """Yields a network and all layers below it, each once."""
-    yield from network._flatten_layers()
 
 
 def input_shapes(network: keras.Layer) -> list[tuple[int | None, ...]] | None:
@@ -344,7 +340,7 @@ def first_conv_layer(networks: Iterable[keras.Model]) -> keras.layers.Layer | No
 def fingerprint(network: keras.Layer) -> tuple[Any, ...]:
     """Returns a value that changes with the structure of a network, but not with its weights.
 
-    It covers the identity of each variable and the plain settings and functions of each layer, so
+    It covers the identity of each variable and the convnet settings and functions of each layer, so
     that it changes after LoRA, quantization, a new layer or another activation.
     """
     layers = tuple(iter_layers(network))
@@ -365,7 +361,7 @@ def _setting(value: Any) -> Any:
         return tuple((str(key), _setting(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
         return tuple(map(_setting, value))
-    if isinstance(value, np.ndarray | np.generic | tf.__internal__.EagerTensor):
+    if isinstance(value, np.ndarray | np.generic) or is_eager(value):
         array = np.asarray(value)
         return array.shape, str(array.dtype), array.tobytes()
     if isinstance(value, keras.DTypePolicy):
@@ -407,8 +403,8 @@ def _sigmoid_input(tensor: Any) -> Any:
     An eager tensor does not tell which operation made it, but Keras' sigmoid leaves the logits on
     it.
     """
-    if isinstance(tensor, tf.__internal__.EagerTensor):
-        return getattr(tensor, "_keras_logits", None)
+    if is_eager(tensor):
+        return sigmoid_logits(tensor)
     source = _through_shape_ops(tensor)
     return source.op.inputs[0] if source.op.type == "Sigmoid" else None
 

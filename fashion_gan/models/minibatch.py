@@ -5,11 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["MinibatchDeviation"]
+__all__ = ["MinibatchStdDev"]
 
 
 @keras.saving.register_keras_serializable("fashion_gan")
-class MinibatchDeviation(keras.layers.Layer):
+class MinibatchStdDev(keras.layers.Layer):
     """Appends a channel: how much the images of a group differ, one number for each group.
 
     Of each feature the standard deviation over the group is taken, and of these the mean. Groups
@@ -17,7 +17,7 @@ class MinibatchDeviation(keras.layers.Layer):
     since the GAN refuses batches that do not divide into groups.
 
     Args:
-        group: images in a group; all of a batch that is smaller.
+        group_size: Number of images in a group; all of a batch that is smaller.
 
     Raises:
         ValueError: for a group below 2; in training, if the batch does not divide into groups.
@@ -27,16 +27,16 @@ class MinibatchDeviation(keras.layers.Layer):
         et al. 2016, https://arxiv.org/abs/1606.03498, section 3.2.
     """
 
-    def __init__(self, group: int = 4, **kwargs: Any) -> None:
-        if group < 2:
-            raise ValueError(f"Expected at least 2. Received: group={group}.")
+    def __init__(self, group_size: int = 4, **kwargs: Any) -> None:
+        if group_size < 2:
+            raise ValueError(f"Expected at least 2. Received: group_size={group_size}.")
         super().__init__(**kwargs)
-        self.group = group
+        self.group_size = group_size
 
     def call(self, x: Any) -> Any:
         """`(batch, …, c)` to `(batch, …, c + 1)`."""
         batch, *shape = x.shape
-        group = self.group if batch is None else min(self.group, batch)
+        group = self.group_size if batch is None else min(self.group_size, batch)
         if batch is not None and batch % group:
             raise ValueError(
                 f"Groups of {group} images make no batch of {batch}. Choose a batch size that "
@@ -56,4 +56,4 @@ class MinibatchDeviation(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "group": self.group}
+        return {**super().get_config(), "group_size": self.group_size}

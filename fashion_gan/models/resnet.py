@@ -1,13 +1,12 @@
-"""The residual pair: no normalisation, and a network that begins as a plain one."""
+"""The residual pair: no normalization, and a network that begins as a plain one."""
 
 from typing import Any
 
 import keras
 from keras import layers
 
-from fashion_gan.models.blocks import bend, mapped, residual
-from fashion_gan.models.minibatch import MinibatchDeviation
-from fashion_gan.models.sizes import quarter
+from fashion_gan.models.blocks import leaky_relu, mapping_network, quarter_size, residual_block
+from fashion_gan.models.minibatch import MinibatchStdDev
 
 __all__ = ["resnet"]
 
@@ -27,9 +26,9 @@ def resnet(
     and below, which one strided convolution leads to and one transposed leads from: blocks at the
     full size would cost several times as much as all the others. Both halve or double the size,
     and the channels with it, until the smaller side is less than 8 or odd. Residual branches end
-    in zeros at first, which takes the place of normalisation; sizes change by bilinear
+    in zeros at first, which takes the place of normalization; sizes change by bilinear
     interpolation and by means of 2 x 2. The mapping and the output that is cut off at the limits
-    are those of `plain`; what is mapped becomes `width` channels of the smallest size, and these
+    are those of `convnet`; what is mapped becomes `width` channels of the smallest size, and these
     as many as there are at that size. Both end in float32 under the mixed precision policies.
 
     Args:
@@ -48,7 +47,7 @@ def resnet(
         Huang et al. 2024, https://arxiv.org/abs/2501.05441, section 3; Zhang et al. 2019,
         https://arxiv.org/abs/1901.09321: the initialisation.
     """
-    quarter(image_shape)
+    quarter_size(image_shape)
     height, breadth, channels = image_shape
     halvings = 2
     while min(height, breadth) >> halvings >= 8 and not (height | breadth) >> halvings & 1:
@@ -58,17 +57,17 @@ def resnet(
     head_dtype = keras.config.dtype_policy().variable_dtype
 
     latents = keras.Input((latent_dim,))
-    x = mapped(latents, mapping)
+    x = mapping_network(latents, mapping)
     x = layers.Dense(small[0] * small[1] * width, kernel_initializer="he_normal")(x)
     x = _widen(layers.Reshape((*small, width))(x), widths[-1])
     for level in reversed(range(halvings)):
         if level < halvings - 1:
             x = layers.UpSampling2D(interpolation="bilinear")(_widen(x, widths[level]))
         for _ in range(g_blocks):
-            x = residual(x)
+            x = residual_block(x)
     x = layers.Conv2DTranspose(
         channels, 6, 2, padding="same", activation="hard_tanh", dtype=head_dtype
-    )(bend(x))
+    )(leaky_relu(x))
     generator = keras.Model(latents, x, name="generator")
 
     images = keras.Input(image_shape)
@@ -77,9 +76,9 @@ def resnet(
         if level:
             x = layers.AveragePooling2D(2)(_widen(x, widths[level]))
         for _ in range(d_blocks):
-            x = residual(x)
-    x = MinibatchDeviation()(x)
-    x = layers.DepthwiseConv2D(small)(bend(x))
+            x = residual_block(x)
+    x = MinibatchStdDev()(x)
+    x = layers.DepthwiseConv2D(small)(leaky_relu(x))
     logits = layers.Dense(1, dtype=head_dtype)(layers.Flatten()(x))
     return generator, keras.Model(images, logits, name="discriminator")
 

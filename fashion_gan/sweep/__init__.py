@@ -1,19 +1,19 @@
 """Sweeps: settings and seeds tried through Optuna, and how sensitive training is to each."""
 
 from fashion_gan.sweep.sensitivity import chart, sensitivity, table
-from fashion_gan.sweep.space import Range, Space, corners, grid, parse
-from fashion_gan.sweep.work import Watch, study, work
+from fashion_gan.sweep.space import Range, Space, covering_points, grid, parse
+from fashion_gan.sweep.work import Watch, open_study, run_worker
 
 __all__ = [
     "Range",
     "Space",
     "Watch",
     "chart",
-    "corners",
+    "covering_points",
     "grid",
     "parse",
     "sensitivity",
-    "study",
+    "open_study",
     "table",
-    "work",
+    "run_worker",
 ]

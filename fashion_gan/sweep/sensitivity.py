@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fashion_gan import svg
+from fashion_gan import charts
 from fashion_gan.sweep.work import SCORE, SETTINGS
 
 if TYPE_CHECKING:
@@ -14,20 +14,22 @@ if TYPE_CHECKING:
 __all__ = ["chart", "sensitivity", "table"]
 
 
-def sensitivity(made: "optuna.Study") -> dict[str, list[dict[str, Any]]]:
+def sensitivity(study: "optuna.Study") -> dict[str, list[dict[str, Any]]]:
     """For each setting and value: what its runs reached, over all other settings and seeds.
 
-    Ranges are cut into thirds of the trials. Each row has `value`, `runs`, `mean`, `sd`, `least`,
-    `largest` of the distance, and `collapsed`, a share of the runs. Pruned trials count with the
+    Ranges are cut into thirds of the trials. Each row has `value`, `runs`, `mean`, `std`, `min`,
+    `max` of the distance, and `collapsed`, a share of the runs. Pruned trials count with the
     seeds that they finished.
     """
-    trials = [trial for trial in made.get_trials(deepcopy=False) if "reached" in trial.user_attrs]
+    trials = [trial for trial in study.get_trials(deepcopy=False) if "reached" in trial.user_attrs]
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in made.user_attrs[SETTINGS]["varied"]:
+    for name in study.user_attrs[SETTINGS]["varied"]:
         groups: dict[str, list[dict[str, Any]]] = {}
         for label, trial in _grouped(name, [t for t in trials if name in t.params]):
             groups.setdefault(label, []).extend(trial.user_attrs["reached"])
-        found[name] = [{"value": label, **_spread(reached)} for label, reached in groups.items()]
+        found[name] = [
+            {"value": label, **_statistics(reached)} for label, reached in groups.items()
+        ]
     return found
 
 
@@ -50,14 +52,14 @@ def _grouped(name: str, trials: Sequence[Any]) -> list[tuple[str, Any]]:
     return made
 
 
-def _spread(reached: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _statistics(reached: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     distances = [one[SCORE] for one in reached]
     return {
         "runs": len(distances),
         "mean": statistics.fmean(distances),
-        "sd": statistics.stdev(distances) if len(distances) > 1 else 0.0,
-        "least": min(distances),
-        "largest": max(distances),
+        "std": statistics.stdev(distances) if len(distances) > 1 else 0.0,
+        "min": min(distances),
+        "max": max(distances),
         "collapsed": statistics.fmean(one["collapsed"] for one in reached),
     }
 
@@ -69,12 +71,12 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
 
     made = Table(box=SIMPLE, pad_edge=False)
     for column, head in enumerate(
-        ("setting", "value", "runs", "Fréchet", "sd", "least", "largest", "collapsed")
+        ("setting", "value", "runs", "Fréchet", "std", "min", "max", "collapsed")
     ):
         made.add_column(head, justify="right" if column > 1 else "left", no_wrap=column < 2)
     for name, rows in found.items():
         for index, row in enumerate(rows):
-            numbers = [f"{row[key]:.2f}" for key in ("mean", "sd", "least", "largest")]
+            numbers = [f"{row[key]:.2f}" for key in ("mean", "std", "min", "max")]
             share = f"{row['collapsed']:.0%}"
             label = name if not index else ""
             made.add_row(label, row["value"], str(row["runs"]), *numbers, share)
@@ -88,14 +90,14 @@ def chart(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         ValueError: if no run is finished.
     """
     drawn = [
-        svg.Bar(
+        charts.Bar(
             f"{name} {row['value']}"
             + (f", {row['collapsed']:.0%} collapsed" if row["collapsed"] else ""),
             row["mean"],
-            row["least"],
-            row["largest"],
+            row["min"],
+            row["max"],
         )
         for name, rows in found.items()
         for row in rows
     ]
-    return svg.bars("Fréchet distance by setting", "", drawn)
+    return charts.bars("Fréchet distance by setting", "", drawn)

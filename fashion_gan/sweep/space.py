@@ -7,13 +7,13 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fashion_gan.config import Config, check
 from fashion_gan.registry import lookup
+from fashion_gan.runs.config import Config, check_setting
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Range", "Space", "corners", "grid", "parse", "points", "suggest"]
+__all__ = ["Range", "Space", "covering_points", "grid", "parse", "grid_size", "suggest"]
 
 
 class Range(NamedTuple):
@@ -64,7 +64,7 @@ def parse(text: str) -> tuple[str, list[Any] | Range]:
             f"NAME=LOW..HIGH or NAME=LOW..HIGH:log. Received: {text!r}."
         ) from None
     for value in tried:
-        check(field, value)
+        check_setting(field, value)
     return name, read
 
 
@@ -76,7 +76,7 @@ def _value(kind: type, text: str) -> Any:
     return text.lower() == "true"
 
 
-def points(space: Space) -> int | None:
+def grid_size(space: Space) -> int | None:
     """How many points there are; None if one of the settings has a range."""
     if any(isinstance(values, Range) for values in space.values()):
         return None
@@ -85,13 +85,13 @@ def points(space: Space) -> int | None:
 
 def grid(space: Space) -> Iterator[dict[str, Any]]:
     """The points of a space of lists, in an order without pattern; none if there is a range."""
-    if points(space) is not None:
+    if grid_size(space) is not None:
         values = [tuple(values) for values in space.values()]
         made = [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
         yield from random.Random(0).sample(made, len(made))
 
 
-def corners(space: Space) -> list[dict[str, Any]]:
+def covering_points(space: Space) -> list[dict[str, Any]]:
     """Points in which each value is at least once; of a range, both its ends."""
     values = {
         name: [tried.low, tried.high] if isinstance(tried, Range) else list(tried)

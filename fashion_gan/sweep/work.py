@@ -11,14 +11,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fashion_gan import run_folder, runs
-from fashion_gan.config import Config
-from fashion_gan.sweep.space import Range, Space, grid, points, suggest
+from fashion_gan.runs import summary
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.sweep.space import Range, Space, grid, grid_size, suggest
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["SCORE", "SETTINGS", "Watch", "study", "work"]
+__all__ = ["SCORE", "SETTINGS", "Watch", "open_study", "run_worker"]
 
 Watch = Callable[[int, Mapping[str, float]], bool]
 Train = Callable[[Config, Path, Watch], Any]
@@ -29,7 +30,7 @@ _ENDED = ("done", "collapsed")  # states of a run
 _WORKERS = "workers"  # a folder for each, locked as long as it works
 
 
-def study(
+def open_study(
     folder: str | os.PathLike[str],
     space: Space,
     config: Config,
@@ -82,22 +83,22 @@ def study(
             "sampler": optuna.samplers.TPESampler(constant_liar=True),
             "pruner": optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
         }
-        made = optuna.create_study(**arguments)  # of several workers, one succeeds
+        study = optuna.create_study(**arguments)  # of several workers, one succeeds
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise ValueError(
             f"The storage {storage} cannot be opened: {error}. Give a URL such as "
             "sqlite:///study.db, or a FILE.log."
         ) from error
     except optuna.exceptions.DuplicatedStudyError:
-        made = optuna.load_study(**arguments)
-        before = _wait_for(lambda: made.user_attrs.get(SETTINGS))  # None: its maker was killed
+        study = optuna.load_study(**arguments)
+        before = _wait_for(lambda: study.user_attrs.get(SETTINGS))  # None: its maker was killed
         if before is not None:
             _check_same(folder, before, _described(space, config, seeds))
-            return made
+            return study
     for point in grid(space):
-        made.enqueue_trial(point, user_attrs={"point": point}, skip_if_exists=True)
-    made.set_user_attr(SETTINGS, _described(space, config, seeds))
-    return made
+        study.enqueue_trial(point, user_attrs={"point": point}, skip_if_exists=True)
+    study.set_user_attr(SETTINGS, _described(space, config, seeds))
+    return study
 
 
 def _described(space: Space, config: Config, seeds: Sequence[int]) -> dict[str, dict[str, str]]:
@@ -136,20 +137,20 @@ def _wait_for(look: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _study_lock(folder: Path) -> Iterator[None]:
     """One worker of this host at a time: on SQLite, Optuna may give one trial to two that ask."""
     with ExitStack() as held:
         while True:
             try:
-                held.enter_context(run_folder.occupied(folder))
+                held.enter_context(RunDirectory(folder).lock())
                 break
             except BlockingIOError:
                 time.sleep(0.05)
         yield
 
 
-def work(
-    made: "optuna.Study",
+def run_worker(
+    study: "optuna.Study",
     folder: str | os.PathLike[str],
     config: Config,
     space: Space,
@@ -166,7 +167,7 @@ def work(
     distance. What a killed worker of this host had begun goes on from its backups.
 
     Args:
-        made: what `study` returned.
+        study: what `open_study` returned.
         folder: of the sweep.
         config: what all trials share.
         space: settings to their values.
@@ -180,19 +181,19 @@ def work(
     import optuna
 
     folder = Path(folder)
-    size = points(space)
+    size = grid_size(space)
     wanted = trials or size or 20
     worker = f"{socket.gethostname()}-{os.getpid()}"
 
     def done() -> int:
         over = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-        return len(made.get_trials(deepcopy=False, states=over))
+        return len(study.get_trials(deepcopy=False, states=over))
 
     def ask() -> "optuna.Trial | None":
         waiting = (optuna.trial.TrialState.WAITING,)
-        if done() >= wanted or (size and not made.get_trials(deepcopy=False, states=waiting)):
+        if done() >= wanted or (size and not study.get_trials(deepcopy=False, states=waiting)):
             return None
-        trial = made.ask()
+        trial = study.ask()
         place = trial.user_attrs.get("folder", f"trial-{trial.number:04d}")
         trial.set_user_attr("folder", place)
         trial.set_user_attr("worker", worker)
@@ -206,21 +207,21 @@ def work(
                 trial, place, dataclasses.replace(config, **settings), seeds, train
             )
         except optuna.TrialPruned:
-            made.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return "pruned"
         except BaseException:
-            made.tell(trial, state=optuna.trial.TrialState.FAIL)
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
-        made.tell(trial, score)
+        study.tell(trial, score)
         return f"Fréchet {score:.2f}"
 
     home = folder / _WORKERS / worker
     home.mkdir(parents=True, exist_ok=True)
-    with run_folder.occupied(home):
-        with _alone(folder):
-            _take_up(made, folder, say)
+    with RunDirectory(home).lock():
+        with _study_lock(folder):
+            _requeue_interrupted(study, folder, say)
         while True:
-            with _alone(folder):
+            with _study_lock(folder):
                 trial = ask()
             if trial is None:
                 break
@@ -248,38 +249,38 @@ def _train_seeds(
 
     for seed in seeds:
         folder = place / f"seed-{seed}"
-        if not run_folder.is_run(folder) or runs.overview(folder).state not in _ENDED:
+        if not RunDirectory(folder).exists() or summary.summarize_run(folder).state not in _ENDED:
             train(dataclasses.replace(config, seed=seed), folder, watch)
-        shutil.rmtree(folder / "backup", ignore_errors=True)
-        run = runs.overview(folder)
+        shutil.rmtree(RunDirectory(folder).backup_dir, ignore_errors=True)
+        run = summary.summarize_run(folder)
         if run.epochs < config.epochs:
             raise optuna.TrialPruned
-        last = runs.history(folder)[-1]
+        last = summary.read_history(folder)[-1]
         reached.append({"seed": seed, SCORE: last[SCORE], "collapsed": run.state == "collapsed"})
         trial.set_user_attr("reached", reached)
     return statistics.fmean(one[SCORE] for one in reached)
 
 
-def _take_up(made: "optuna.Study", folder: Path, say: Callable[[str], None]) -> None:
+def _requeue_interrupted(study: "optuna.Study", folder: Path, say: Callable[[str], None]) -> None:
     """Enqueue again what was interrupted, or begun by workers of this host that were killed."""
     import optuna
 
     states = optuna.trial.TrialState
-    newest = {t.user_attrs["folder"]: t for t in made.trials if "folder" in t.user_attrs}
+    newest = {t.user_attrs["folder"]: t for t in study.trials if "folder" in t.user_attrs}
     for place, trial in newest.items():
         state = trial.state
         if state == states.RUNNING:
             worker = trial.user_attrs.get("worker", "")
             ours = worker.startswith(f"{socket.gethostname()}-")
-            if not ours or run_folder.is_running(folder / _WORKERS / worker):
+            if not ours or RunDirectory(folder / _WORKERS / worker).is_locked():
                 continue
             # Looked up again: the worker may have finished it since, and gone home.
-            state = made.get_trials(deepcopy=False)[trial.number].state
+            state = study.get_trials(deepcopy=False)[trial.number].state
             if state == states.RUNNING:
-                made.tell(trial.number, state=states.FAIL)
+                study.tell(trial.number, state=states.FAIL)
                 state = states.FAIL
         if state != states.FAIL:
             continue
         point = trial.user_attrs.get("point", trial.params)
-        made.enqueue_trial(point, user_attrs={"folder": place, "point": point})
+        study.enqueue_trial(point, user_attrs={"folder": place, "point": point})
         say(f"{place} was not finished; it goes on.")

@@ -14,6 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fashion_gan.data.image_dataset import ImageDataset
+from fashion_gan.typing import Images, Labels
+
 __all__ = ["NO_BATCH", "InputChecks", "as_labels", "check_shape"]
 
 NO_BATCH = (
@@ -22,7 +25,7 @@ NO_BATCH = (
 )
 
 
-def as_labels(labels: Any, count: int, num_classes: int | None = None) -> np.ndarray:
+def as_labels(labels: Labels, count: int, num_classes: int | None = None) -> np.ndarray:
     """Returns labels as int32 `(count,)`.
 
     Args:
@@ -130,7 +133,7 @@ class InputChecks:
                 raise
             raise self._error from None
 
-    def check_batch(self, images: Any, labels: Any = None, first: bool = True) -> None:
+    def check_batch(self, images: Images, labels: Labels | None = None, first: bool = True) -> None:
         """Checks size and shape of a batch and its labels, and if it is the first its values.
 
         Raises:
@@ -143,7 +146,7 @@ class InputChecks:
         if self.num_classes is not None:
             self.check_labels(labels, len(images))
 
-    def check_labels(self, labels: Any, count: int) -> None:
+    def check_labels(self, labels: Labels, count: int) -> None:
         """Raises ValueError unless there is a label of one of the classes for each image."""
         if labels is None:
             raise ValueError(
@@ -152,7 +155,7 @@ class InputChecks:
             )
         as_labels(_to_numpy(labels), count, self.num_classes)
 
-    def check_images(self, images: Any) -> None:
+    def check_images(self, images: Images) -> None:
         """Raises ValueError for images of another shape, dtype or range than the generator's."""
         shape = tuple(images.shape)
         if shape and shape[0] == 0:
@@ -193,7 +196,7 @@ class InputChecks:
             raise ValueError(_structure_error(batch))
         return images, labels
 
-    def _guard(self, first: Any, images: Any, labels: Any = None) -> bool:
+    def _guard(self, first: Any, images: Images, labels: Labels | None = None) -> bool:
         """Runs `check_batch` in a thread of a data pipeline, and keeps its error."""
         try:
             self.check_batch(images, labels, bool(first))
@@ -215,9 +218,8 @@ class InputChecks:
             raise ValueError(NO_BATCH)
         images, labels = self._unpack(spec)
         self._check_spec(images, labels)
-        source = getattr(dataset, "source", None)
-        if source is not None:
-            source.check(self)
+        if isinstance(dataset, ImageDataset) and dataset.indexed_images is not None:
+            dataset.indexed_images.check(self)
             return dataset
         if isinstance(dataset, tf.distribute.DistributedDataset):
             return dataset
@@ -247,7 +249,7 @@ class InputChecks:
 
         return dataset.scan(tf.constant(True), check)
 
-    def _check_spec(self, images: Any, labels: Any) -> None:
+    def _check_spec(self, images: Images, labels: Labels) -> None:
         """Raises ValueError if the kind or the shape of a dataset's batches is wrong."""
         if not isinstance(images, tf.TensorSpec):
             raise ValueError(
@@ -274,7 +276,7 @@ class InputChecks:
         if None not in shape[1:]:
             check_shape(shape[1:], self.image_shape)
 
-    def _with_known_shape(self, images: Any) -> Any:
+    def _with_known_shape(self, images: Images) -> Any:
         """Returns the images of a batch, with the shape that a decoder leaves open."""
         rank = images.shape.rank
         if rank is not None and None not in images.shape[1:]:

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from fashion_gan.keras_compat import optimized_variables
+
 __all__ = ["LearningRates", "OptimizerPair", "build_optimizer", "resolve_optimizer"]
 
 
@@ -26,7 +28,7 @@ def build_optimizer(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.name = name
     variables = network.trainable_variables
-    if optimizer.built and [id(v) for v in optimizer._trainable_variables] != [*map(id, variables)]:
+    if optimizer.built and [*map(id, optimized_variables(optimizer))] != [*map(id, variables)]:
         raise ValueError(
             f"Expected an optimizer for the {len(variables)} trainable weights of "
             f"{network.name!r}. Received: {name}, which was built for other weights. Pass a new "
@@ -111,7 +113,7 @@ class OptimizerPair:
 
     `LearningRateScheduler` and `ReduceLROnPlateau` set, and `TensorBoard` logs, the learning rate
     of each of `optimizers`. A callback that knows one optimizer alone reads the generator's and
-    sets both; `callbacks.OneOptimizer` shows it the other.
+    sets both; `callbacks.ForOptimizer` shows it the other.
     """
 
     built = True

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from fashion_gan.data.image_dataset import ImageDataset
 from fashion_gan.training.inputs import NO_BATCH
 
 __all__ = ["ResumeState", "SetEpoch"]
@@ -71,11 +72,11 @@ class SetEpoch(keras.callbacks.Callback):
         """Sets the dataset's epoch and, after a resumption, its start and the metrics."""
         resume = self._resume()
         self._has_batches = resume.num_batches > 0
-        if hasattr(self._dataset, "epoch"):
+        if isinstance(self._dataset, ImageDataset):
             if self._offset is None:
                 self._offset = self._first_epoch(epoch, len(self._dataset)) - epoch
             self._dataset.epoch.assign(epoch + self._offset)
-            self._dataset.start.assign(resume.num_batches)
+            self._dataset.skip_batches.assign(resume.num_batches)
         for variable, value in zip(
             self.model.metrics_variables, resume.metrics or [], strict=False
         ):

@@ -9,14 +9,15 @@ from typing import Any
 
 from keras import ops
 
-from fashion_gan.batch import LabeledImages
 from fashion_gan.penalties import with_gradients
 from fashion_gan.training.random import StepRandom
 from fashion_gan.training.updates import frozen, minimize
+from fashion_gan.typing import LabeledImages, Logits
 
 __all__ = ["discriminate", "discriminator_step", "generator_step", "scores", "train_step"]
 
-REAL, FAKE, REPLAY, FLIPS, PENALTIES = range(5)  # purposes of random numbers within an update
+# Purposes of random numbers within an update. Each penalty has one of its own, so theirs come last.
+REAL, FAKE, REPLAY, FLIPS, FIRST_PENALTY = range(5)
 
 
 def train_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def gradient_penalty(
             norm_squared = norms_squared[1 if penalty.uses_fake_labels else 0]
             total += ops.mean(penalty.weight * penalty.penalty(norm_squared))
         else:
-            stream = random.fold_in(PENALTIES + position)
+            stream = random.fold_in(FIRST_PENALTY + position)
             total += ops.mean(_own_pass(gan, penalty, real, fake, stream))
     return total
 
@@ -161,7 +162,7 @@ def augment(gan: Any, images: LabeledImages, random: StepRandom, purpose: int) -
     return images.with_images(result)
 
 
-def scores(gan: Any, real_logits: Any, fake_logits: Any) -> dict[str, Any]:
+def scores(gan: Any, real_logits: Logits, fake_logits: Logits) -> dict[str, Any]:
     """Computes the discriminator's accuracies and mean logits."""
     threshold = gan.loss_function.decision_threshold(real_logits, fake_logits)
     return {

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fashion_gan.models.introspection import input_shapes, iter_layers
+from fashion_gan.keras_compat import iter_layers
+from fashion_gan.models.introspection import input_shapes
 from fashion_gan.training.inputs import as_labels
+from fashion_gan.typing import Labels
 
 __all__ = [
     "check_batch_norm",
@@ -201,7 +203,7 @@ def reject_sample_weight(sample_weight: Any = None, class_weight: Any = None) ->
         )
 
 
-def sample_labels(labels: Any, count: int, num_classes: int | None) -> np.ndarray | None:
+def sample_labels(labels: Labels, count: int, num_classes: int | None) -> np.ndarray | None:
     """Returns int32 labels `(count,)` for conditional networks, and None for others.
 
     Raises:

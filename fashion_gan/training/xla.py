@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.config import is_op_determinism_enabled
 
-from fashion_gan.models.introspection import first_conv_layer, iter_layers
+from fashion_gan.keras_compat import is_op_determinism_enabled, iter_layers
+from fashion_gan.models.introspection import first_conv_layer
 
 __all__ = ["COMPILE_ERRORS", "JitDecision", "compile_or_fall_back", "decide", "reason_of"]
 

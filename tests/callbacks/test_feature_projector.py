@@ -14,7 +14,7 @@ def features(images):
     return images.reshape(len(images), -1)[:, :3] / 255.0
 
 
-def labelled(images):
+def labeled(images):
     return features(images), np.arange(len(images)) % 2
 
 
@@ -29,7 +29,7 @@ def read(folder):
 
 def test_points_labels_and_thumbnails_stand_in_one_order(make_gan, tiny_images, tmp_path):
     real = (255 * tiny_images).astype("uint8")
-    projector = FeatureProjector(tmp_path, real, labelled, ["even", "odd"], count=7)
+    projector = FeatureProjector(tmp_path, real, labeled, ["even", "odd"], count=7)
     gan = make_gan()
     gan.fit(tiny_images, batch_size=8, callbacks=[projector], verbose=0)
     assert list((tmp_path / "projector").glob("events.*")), "TensorBoard would not look here"

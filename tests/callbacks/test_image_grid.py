@@ -96,7 +96,7 @@ def painted(model, step, seed, columns, invert=False):
 @pytest.mark.parametrize("image_shape", [(5, 4), (5, 4, 1), (5, 4, 3)])
 def test_grids_hold_the_samples_of_their_epoch_pixel_by_pixel(tmp_path, image_shape, value_range):
     model = Painter(image_shape, value_range)
-    train(model, ImageGrid(tmp_path, count=6, columns=3, seed=7), epochs=2)
+    train(model, ImageGrid(tmp_path, num_images=6, columns=3, seed=7), epochs=2)
     fixed, fresh = (read_grids(tmp_path / "images", name) for name in (FIXED, FRESH))
     assert list(fixed) == list(fresh) == [0, 1, 2]
     for step in (0, 1, 2):
@@ -106,7 +106,7 @@ def test_grids_hold_the_samples_of_their_epoch_pixel_by_pixel(tmp_path, image_sh
 
 def test_inverted_grids_are_dark_on_white(tmp_path):
     model = Painter()
-    train(model, ImageGrid(tmp_path, count=6, columns=2, invert=True), epochs=1)
+    train(model, ImageGrid(tmp_path, num_images=6, columns=2, invert=True), epochs=1)
     grids = read_grids(tmp_path / "images", FIXED)
     np.testing.assert_array_equal(grids[1], painted(model, 1, 0, 2, invert=True))
 
@@ -135,7 +135,7 @@ def test_two_runs_of_one_seed_paint_alike_and_of_two_seeds_otherwise(tmp_path):
 
 @pytest.mark.parametrize("every, steps", [(1, [0, 1, 2, 3, 4, 5, 6, 7]), (3, [0, 3, 6]), (9, [0])])
 def test_grids_come_before_training_and_after_every_nth_epoch(tmp_path, every, steps):
-    train(Painter(), ImageGrid(tmp_path, every=every), epochs=7)
+    train(Painter(), ImageGrid(tmp_path, image_freq=every), epochs=7)
     assert read_steps(tmp_path / "images", FIXED) == steps
     assert read_steps(tmp_path / "images", FRESH) == steps
 
@@ -161,7 +161,9 @@ def test_the_real_grid_is_the_first_images_whether_bytes_or_floats(tmp_path, val
     floats = (low + real / 255 * (high - low)).astype("float32")
     for name, images in (("bytes", real), ("floats", floats)):
         model = Painter(value_range=value_range)
-        train(model, ImageGrid(tmp_path / name, count=4, columns=2, real_images=images), epochs=2)
+        train(
+            model, ImageGrid(tmp_path / name, num_images=4, columns=2, real_images=images), epochs=2
+        )
         grids = read_grids(tmp_path / name / "images", "real")
         assert list(grids) == [0]
         assert grids[0].shape == (11, 9, 1)
@@ -186,7 +188,7 @@ def test_each_grid_explains_itself(tmp_path):
 def test_png_files_hold_the_grids_of_fixed_latents_and_of_real_images(tmp_path):
     real = np.zeros((1, 5, 4), np.uint8)
     folder = tmp_path / "deep" / "png"
-    train(Painter(), ImageGrid(tmp_path, every=2, real_images=real, png_dir=folder), epochs=5)
+    train(Painter(), ImageGrid(tmp_path, image_freq=2, real_images=real, png_dir=folder), epochs=5)
     names = {"epoch_0000.png": 0, "epoch_0002.png": 2, "epoch_0004.png": 4}
     assert set(os.listdir(folder)) == {"real.png", *names}
     grids = read_grids(tmp_path / "images", FIXED)
@@ -257,7 +259,7 @@ def test_samples_that_are_not_finite_raise_an_alarm_and_training_goes_on(tmp_pat
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        history = train(Diverging(), ImageGrid(tmp_path, count=5), epochs=4)
+        history = train(Diverging(), ImageGrid(tmp_path, num_images=5), epochs=4)
     assert history.epoch == [0, 1, 2, 3]
     assert len(caught) == 1
     assert "After 2 epochs 4 of 10 samples" in str(caught[0].message)
@@ -303,11 +305,11 @@ def test_of_many_workers_only_the_chief_writes(tmp_path, resolver, writes):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"count": 0},
-        {"count": 2.0},
+        {"num_images": 0},
+        {"num_images": 2.0},
         {"columns": 0},
-        {"every": 0},
-        {"every": -1},
+        {"image_freq": 0},
+        {"image_freq": -1},
         {"seed": -1},
         {"seed": None},
     ],
@@ -357,7 +359,7 @@ def gan():
 
 def test_a_gan_paints_its_own_samples(tmp_path, gan):
     images = np.random.default_rng(0).uniform(size=(8, 5, 4)).astype("float32")
-    gan.fit(images, epochs=2, verbose=0, callbacks=[ImageGrid(tmp_path, count=2, seed=4)])
+    gan.fit(images, epochs=2, verbose=0, callbacks=[ImageGrid(tmp_path, num_images=2, seed=4)])
     first, second = np.floor(255 * gan.sample(2, seed=4).astype("float64") + 0.5)
     grid = read_grids(tmp_path / "images", FIXED)[2]
     np.testing.assert_array_equal(grid[:, :4, 0], first)

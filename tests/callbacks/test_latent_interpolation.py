@@ -17,14 +17,16 @@ def read_png(path):
 
 
 def conditional():
-    gan = GAN(*models.build("dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=3), seed=0)
+    gan = GAN(
+        *models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=3), seed=0
+    )
     gan.compile(jit_compile=False)
     return gan
 
 
 def test_each_row_is_an_arc_between_two_latents(make_gan, tiny_images, tmp_path):
     gan = make_gan()
-    rows = LatentInterpolation(tmp_path, rows=2, steps=5, every=2, seed=7, png_dir=tmp_path)
+    rows = LatentInterpolation(tmp_path, rows=2, steps=5, image_freq=2, seed=7, png_dir=tmp_path)
     gan.fit(tiny_images, batch_size=8, epochs=4, callbacks=[rows], verbose=0)
     names = sorted(path.name for path in tmp_path.glob("*.png"))
     assert names == ["epoch_0000.png", "epoch_0002.png", "epoch_0004.png"]
@@ -48,7 +50,7 @@ def test_the_rows_of_conditional_networks_are_classes(tiny_images, tmp_path):
 
 def test_the_columns_of_an_image_grid_are_classes(tiny_images, tmp_path):
     gan = conditional()
-    grid = ImageGrid(tmp_path, count=8, png_dir=tmp_path)
+    grid = ImageGrid(tmp_path, num_images=8, png_dir=tmp_path)
     gan.fit(tiny_images, LABELS, batch_size=8, callbacks=[grid], verbose=0)
     samples = gan.sample(6, seed=0, labels=[0, 1, 2, 0, 1, 2])
     expected = tile(to_uint8(samples), 3)

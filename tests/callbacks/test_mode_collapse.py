@@ -1,4 +1,4 @@
-"""The alarm: it names what is lost, says it once, acts as told, and remembers over a resumption."""
+"""ModeCollapseMonitor: what it reports, how often, what it does, and how it resumes."""
 
 import json
 import sys
@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from fashion_gan import data, features, metrics
-from fashion_gan.callbacks import Backup, MetricsFile, ModeCollapseMonitor
+from fashion_gan import data, evaluation, monitor
+from fashion_gan.callbacks import BackupAndRestore, JSONLogger, ModeCollapseMonitor
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ("trouser", "sneaker", "bag", "Ankle boot")
@@ -32,8 +32,10 @@ def classifier(images):
     return pixels, (pixels.mean(axis=1) // 64).astype(int)
 
 
-def labelled(**arguments):
-    return ModeCollapseMonitor(draw(EVEN, 400, seed=9), classifier, NAMES, count=200, **arguments)
+def labeled(**arguments):
+    return ModeCollapseMonitor(
+        draw(EVEN, 400, seed=9), classifier, NAMES, num_samples=200, **arguments
+    )
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def script(gan, epochs):
 
 
 def train(gan, monitor, epochs, callbacks=(), **arguments):
-    """Fit with one step an epoch; the epochs and texts of the alarm's warnings."""
+    """Fit with one step an epoch; the epochs and texts of the monitor's warnings."""
     images = np.random.default_rng(1).random((4, 4, 4, 1), dtype="float32")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -83,40 +85,46 @@ def drive(monitor, gan, logs):
         warnings.simplefilter("ignore")
         for epoch, numbers in enumerate(logs):
             monitor.on_epoch_end(epoch, dict(numbers))
-    return [(epoch, finding.kind) for epoch, finding in monitor.warned]
+    return [(epoch, issue.kind) for epoch, issue in monitor.warned]
 
 
 def test_a_lost_class_is_named_once_and_again_with_a_further_one_or_when_it_comes_back(make_gan):
     plan = [EVEN, LOST, LOST, LOST, LOST_TWO, LOST_TWO, LOST_TWO, EVEN, EVEN, LOST, LOST]
-    gan, monitor = script(make_gan(), plan), labelled()
+    gan, monitor = script(make_gan(), plan), labeled()
     history, texts = train(gan, monitor, len(plan))
-    vanished = [text for text in texts if "vanished" in text]
-    assert epochs_of(vanished) == [3, 6, 11]
-    assert "After 3 epochs: Mode collapse, vanished or nearly so: sneaker (0.0 % of" in vanished[0]
-    assert "25.0 % of the real images). What helps: a relativistic loss" in vanished[0]
-    assert "bag" in vanished[1]
-    assert [f.classes for f in monitor.findings if f.kind == "vanished"] == [("sneaker",)]
+    missing = [text for text in texts if "missing" in text]
+    assert epochs_of(missing) == [3, 6, 11]
+    assert "After 3 epochs: Mode collapse, missing or nearly so: sneaker (0.0 % of" in missing[0]
+    assert "25.0 % of the real images). What helps: a relativistic loss" in missing[0]
+    assert "bag" in missing[1]
+    assert [f.classes for f in monitor.issues if f.kind == "missing"] == [("sneaker",)]
     assert history["missing_classes"] == [0, 1, 1, 1, 2, 2, 2, 0, 0, 1, 1]
     assert (3, ("sneaker",)) in [(e, f.classes) for e, f in monitor.warned]
 
 
 def test_a_healthy_run_is_silent_and_its_numbers_are_in_the_logs(make_gan, tmp_path):
-    gan, monitor = script(make_gan(), [EVEN]), labelled()
-    history, texts = train(gan, monitor, 3, [MetricsFile(tmp_path / "metrics.jsonl")])
+    gan, monitor = script(make_gan(), [EVEN]), labeled()
+    history, texts = train(gan, monitor, 3, [JSONLogger(tmp_path / "metrics.jsonl")])
     assert texts == []
-    assert monitor.findings == ()
+    assert monitor.issues == ()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
         np.testing.assert_allclose(line["diversity"], 1, atol=0.1)
         np.testing.assert_allclose(line["share_ankle_boot"], 0.25, rtol=1e-12)
         np.testing.assert_allclose(line["largest_class_share"], 0.25, rtol=1e-12)
-        for name in ("findings", "missing_classes", "class_imbalance", "rotation", "loss_rise"):
+        for name in (
+            "num_issues",
+            "missing_classes",
+            "class_imbalance",
+            "mode_rotation",
+            "loss_growth",
+        ):
             assert line[name] == 0
         assert line["loss_oscillation"] == 0
 
 
 def test_numbers_that_are_there_already_stay_as_they_are(make_gan):
-    monitor, logs = labelled(), {"missing_classes": 7.0, "share_bag": 0.5}
+    monitor, logs = labeled(), {"missing_classes": 7.0, "share_bag": 0.5}
     monitor.set_model(script(make_gan(), [EVEN]))
     monitor.on_train_begin()
     monitor.on_epoch_begin(0)
@@ -126,10 +134,10 @@ def test_numbers_that_are_there_already_stay_as_they_are(make_gan):
 
 
 def test_without_labels_the_cluster_is_named_with_its_share_of_the_reals(make_gan):
-    monitor = ModeCollapseMonitor(draw(EVEN, 400, seed=9), count=200)
+    monitor = ModeCollapseMonitor(draw(EVEN, 400, seed=9), num_samples=200)
     history, texts = train(script(make_gan(), [EVEN, LOST]), monitor, 3)
     assert epochs_of(texts)[0] == 3
-    assert "vanished or nearly so: cluster " in texts[0]
+    assert "missing or nearly so: cluster " in texts[0]
     assert "% of the real images)" in texts[0]
     assert history["missing_classes"][0] == 0
     assert history["missing_classes"][1] > 0
@@ -138,7 +146,7 @@ def test_without_labels_the_cluster_is_named_with_its_share_of_the_reals(make_ga
 
 def test_features_without_labels_are_clustered(make_gan):
     monitor = ModeCollapseMonitor(
-        draw(EVEN, 400, seed=9), lambda images: classifier(images)[0][:, :8], count=200
+        draw(EVEN, 400, seed=9), lambda images: classifier(images)[0][:, :8], num_samples=200
     )
     _, texts = train(script(make_gan(), [EVEN, LOST]), monitor, 3)
     assert "cluster" in texts[0]
@@ -150,26 +158,26 @@ def test_features_without_labels_are_clustered(make_gan):
         (
             {**BALANCED, "d_accuracy_real": 1.0, "d_accuracy_fake": 1.0, "d_logit_real": 20},
             {**BALANCED, "d_accuracy_real": 0.9, "d_accuracy_fake": 1.0, "d_logit_real": 20},
-            "discriminator won",
+            "discriminator saturated",
         ),
         (
             {**BALANCED, "d_accuracy_real": 1.0, "d_accuracy_fake": 0.0, "d_logit_fake": 1},
             BALANCED,
-            "discriminator blind",
+            "discriminator at chance level",
         ),
     ],
 )
 def test_the_discriminator_is_watched_by_the_logs(make_gan, ill, healthy, kind):
     gan = script(make_gan(), [EVEN])
-    assert drive(labelled(), gan, [healthy] * 4) == []
-    assert drive(labelled(), gan, [healthy, ill, ill, ill]) == [(3, kind)]
+    assert drive(labeled(), gan, [healthy] * 4) == []
+    assert drive(labeled(), gan, [healthy, ill, ill, ill]) == [(3, kind)]
 
 
 def test_the_gradient_decides_where_it_is_logged(make_gan):
     gan, won = script(make_gan(), [EVEN]), {"d_accuracy_real": 1.0, "d_accuracy_fake": 1.0}
     logs = [{**BALANCED, **won, "g_gradient_norm": norm} for norm in (5.0, 4.0, 0.01, 0.01)]
-    assert drive(labelled(), gan, logs) == [(4, "discriminator won")]
-    assert drive(labelled(), gan, logs[:2] * 3) == []
+    assert drive(labeled(), gan, logs) == [(4, "discriminator saturated")]
+    assert drive(labeled(), gan, logs[:2] * 3) == []
 
 
 @pytest.mark.parametrize(
@@ -183,7 +191,7 @@ def test_the_gradient_decides_where_it_is_logged(make_gan):
 def test_losses_are_watched_over_a_window(make_gan, ill, healthy, kind):
     gan = script(make_gan(), [EVEN])
     for losses, expected in ((healthy, False), (ill, True)):
-        found = drive(labelled(), gan, [{"d_loss": 1.0, "g_loss": value} for value in losses])
+        found = drive(labeled(), gan, [{"d_loss": 1.0, "g_loss": value} for value in losses])
         assert (kind in [k for _, k in found]) == expected
         assert all(epoch > 5 for epoch, _ in found)
 
@@ -191,20 +199,20 @@ def test_losses_are_watched_over_a_window(make_gan, ill, healthy, kind):
 def test_samples_that_are_not_finite_count_as_divergence(make_gan):
     gan = make_gan()
     gan.sample = lambda count, seed: np.full((count, 4, 4, 1), np.nan, "float32")
-    assert drive(labelled(), gan, [{}] * 3) == [(2, "diverging")]
+    assert drive(labeled(), gan, [{}] * 3) == [(2, "diverging")]
 
 
 def test_classes_that_take_turns_rotate(make_gan):
     turns = [(0.45, 0.25, 0.15, 0.15), (0.15, 0.15, 0.25, 0.45)]
-    limits = metrics.Thresholds(dominant=1.0)
-    _, texts = train(script(make_gan(), turns * 3), labelled(thresholds=limits), 6)
+    limits = monitor.Thresholds(dominant=1.0)
+    _, texts = train(script(make_gan(), turns * 3), labeled(thresholds=limits), 6)
     assert epochs_of(texts) == [3]
     assert "The classes rotate: " in texts[0]
 
 
 def test_stop_ends_training_with_the_epoch_of_the_finding(make_gan):
     gan = script(make_gan(), [EVEN, EVEN, LOST])
-    history, texts = train(gan, labelled(action="stop"), 10)
+    history, texts = train(gan, labeled(action="stop"), 10)
     assert len(history["d_loss"]) == 4
     assert epochs_of(texts) == [4]
 
@@ -217,13 +225,13 @@ def test_restore_goes_back_to_the_last_healthy_state_with_other_latents_each_tim
             seeds.append(int(gan._random_state[0]))
             kernels.append(gan.generator.weights[0].numpy())
 
-    monitor = labelled(action="restore", restorations=2)
+    monitor = labeled(action="restore", max_restores=2)
     history, texts = train(gan, monitor, 20, [Record()])
     # Healthy after 2 epochs, ill after 3 and 4: back. Ill again after 5 and 6, and so on.
     assert epochs_of(texts) == [4, 6, 8]
     assert "Restored the state after step 2; going on with other latents (try 1 of 2)" in texts[1]
     assert "(try 2 of 2)" in texts[3]
-    assert texts[5] == "Training stops: after 2 restorations."
+    assert texts[5] == "Training stops: after 2 restores."
     assert len(history["d_loss"]) == 8
     np.testing.assert_array_equal(kernels[3], kernels[1])
     np.testing.assert_array_equal(kernels[5], kernels[1])
@@ -233,13 +241,13 @@ def test_restore_goes_back_to_the_last_healthy_state_with_other_latents_each_tim
 
 def test_no_restorations_means_that_it_stops(make_gan):
     gan = script(make_gan(), [EVEN, LOST])
-    _, texts = train(gan, labelled(action="restore", restorations=0), 9)
-    assert texts[1] == "Training stops: after 0 restorations."
+    _, texts = train(gan, labeled(action="restore", max_restores=0), 9)
+    assert texts[1] == "Training stops: after 0 restores."
 
 
 def test_restore_stops_where_no_state_was_healthy(make_gan):
-    history, texts = train(script(make_gan(), [LOST]), labelled(action="restore"), 9)
-    assert texts[1] == "Training stops: no state was without finding."
+    history, texts = train(script(make_gan(), [LOST]), labeled(action="restore"), 9)
+    assert texts[1] == "Training stops: no state was without issue."
     assert len(history["d_loss"]) == 2
 
 
@@ -265,15 +273,15 @@ def crash(gan, monitor, after, backup):
 def test_a_resumed_run_warns_as_an_uninterrupted_one_does(make_gan, tmp_path, crashed):
     plan = [EVEN, EVEN, LOST, LOST, LOST, LOST_TWO, LOST_TWO, EVEN]
     state = tmp_path / "monitor.json"
-    expected, _ = train(script(make_gan(), plan), whole := labelled(), 8)
-    before = labelled(state_file=state)
-    crash(script(make_gan(), plan), before, crashed, Backup(tmp_path / "backup"))
-    after = labelled(state_file=state)
-    got, _ = train(script(make_gan(), plan), after, 8, [Backup(tmp_path / "backup")])
+    expected, _ = train(script(make_gan(), plan), whole := labeled(), 8)
+    before = labeled(state_path=state)
+    crash(script(make_gan(), plan), before, crashed, BackupAndRestore(tmp_path / "backup"))
+    after = labeled(state_path=state)
+    got, _ = train(script(make_gan(), plan), after, 8, [BackupAndRestore(tmp_path / "backup")])
     news = [(e, f) for e, f in before.warned if e <= crashed] + after.warned
     assert news == whole.warned
-    assert [e for e, f in news if f.kind == "vanished"] == [4, 7]
-    for name in ("rotation", "findings"):
+    assert [e for e, f in news if f.kind == "missing"] == [4, 7]
+    for name in ("mode_rotation", "num_issues"):
         np.testing.assert_array_equal(got[name], expected[name][crashed:])
 
 
@@ -281,20 +289,22 @@ def test_the_state_to_restore_survives_a_resumption_and_not_a_new_run(make_gan, 
     plan, state = [EVEN, EVEN, LOST], tmp_path / "monitor.json"
 
     def monitor():
-        return labelled(action="restore", restorations=1, state_file=state)
+        return labeled(action="restore", max_restores=1, state_path=state)
 
-    crash(script(make_gan(), plan), monitor(), 2, Backup(tmp_path / "backup"))
+    crash(script(make_gan(), plan), monitor(), 2, BackupAndRestore(tmp_path / "backup"))
     assert (tmp_path / "monitor.npz").exists()
-    _, texts = train(script(make_gan(), plan), monitor(), 5, [Backup(tmp_path / "backup")])
+    _, texts = train(
+        script(make_gan(), plan), monitor(), 5, [BackupAndRestore(tmp_path / "backup")]
+    )
     assert "Restored the state after step 2" in texts[1]
     _, texts = train(script(make_gan(), [LOST]), monitor(), 5)
-    assert texts[1] == "Training stops: no state was without finding."
+    assert texts[1] == "Training stops: no state was without issue."
     assert not (tmp_path / "monitor.npz").exists()
 
 
 def test_watching_leaves_training_as_it_was(make_gan):
     states = []
-    for callbacks in ([], [ModeCollapseMonitor(draw(EVEN, 400), count=50)]):
+    for callbacks in ([], [ModeCollapseMonitor(draw(EVEN, 400), num_samples=50)]):
         keras.utils.set_random_seed(3)
         gan = make_gan()
         with warnings.catch_warnings():
@@ -309,14 +319,14 @@ def test_watching_leaves_training_as_it_was(make_gan):
     "arguments, message",
     [
         ({"action": "stopp"}, "Did you mean 'stop'"),
-        ({"every": 0}, "Received: every=0"),
+        ({"check_freq": 0}, "Received: check_freq=0"),
         ({"window": 3}, "at least 4. Received: window=3"),
-        ({"restorations": -1}, "Received: restorations=-1"),
+        ({"max_restores": -1}, "Received: max_restores=-1"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        labelled(**arguments)
+        labeled(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -347,14 +357,14 @@ def test_a_model_that_cannot_be_sampled_is_refused():
 
 
 def test_fashion_mnist_without_a_class_and_from_few_images_is_found_and_others_are_not(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
-    import alarm_cases
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks/mode_collapse")])
+    from cases import Maker
 
-    fashion, judge = data.load(), features.load()
+    fashion, judge = data.load_fashion_mnist(), evaluation.load_classifier()
     real = fashion.train_images[:3000]
-    reference = metrics.Reference(real, *judge(real), data.CLASS_NAMES)
-    unlabelled = metrics.Reference(real)
-    maker = alarm_cases.Maker(fashion.test_images, fashion.test_labels, seed=5)
+    reference = monitor.ReferenceSet(real, *judge(real), data.CLASS_NAMES)
+    unlabeled = monitor.ReferenceSet(real)
+    maker = Maker(fashion.test_images, fashion.test_labels, seed=5)
     cases = {
         "real": maker.draw(),
         "trousers halved": maker.draw({1: 0.05}),
@@ -365,17 +375,17 @@ def test_fashion_mnist_without_a_class_and_from_few_images_is_found_and_others_a
         "20 images": maker.duplicates(20, noise=0.02, shift=1),
     }
     found = {
-        name: metrics.diagnose(reference.signs(images, *judge(images)))
+        name: monitor.diagnose(reference.signals(images, *judge(images)))
         for name, images in cases.items()
     }
-    assert [name for name, findings in found.items() if not findings] == list(cases)[:3]
+    assert [name for name, issues in found.items() if not issues] == list(cases)[:3]
     assert found["no sneakers"][0].classes == (data.CLASS_NAMES[7],)
     assert found["no bags, blurred"][0].classes == (data.CLASS_NAMES[8],)
-    kinds = {finding.kind: finding.classes for finding in found["half dresses"]}
+    kinds = {issue.kind: issue.classes for issue in found["half dresses"]}
     assert kinds["dominant"] == (data.CLASS_NAMES[3],)
-    assert "repetitive" in [finding.kind for finding in found["20 images"]]
+    assert "repetitive" in [issue.kind for issue in found["20 images"]]
     blind = {
-        name: bool(metrics.diagnose(unlabelled.signs(images), metrics.UNLABELLED))
+        name: bool(monitor.diagnose(unlabeled.signals(images), monitor.UNLABELED))
         for name, images in cases.items()
     }
     assert list(blind.values()) == [False] * 3 + [True] * 4

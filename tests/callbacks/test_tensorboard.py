@@ -15,7 +15,7 @@ def steps(folder):
 
 
 def train(gan, images, folder, **arguments):
-    callbacks = [TensorBoard(folder), ImageGrid(folder, count=4)]
+    callbacks = [TensorBoard(folder), ImageGrid(folder, num_images=4)]
     gan.fit(images, callbacks=callbacks, validation_data=(images,), verbose=0, **arguments)
 
 

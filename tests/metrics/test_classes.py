@@ -13,7 +13,7 @@ def test_it_agrees_with_scipy(counts):
     entropy = scipy.stats.entropy(counts)
     np.testing.assert_allclose(result.entropy, entropy, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(
-        result.normalised_entropy, entropy / np.log(3), rtol=1e-12, atol=1e-15
+        result.normalized_entropy, entropy / np.log(3), rtol=1e-12, atol=1e-15
     )
     distance = scipy.spatial.distance.cityblock(shares, [1 / 3] * 3) / 2
     np.testing.assert_allclose(result.total_variation, distance, rtol=1e-12, atol=1e-15)
@@ -22,11 +22,11 @@ def test_it_agrees_with_scipy(counts):
 def test_even_classes_and_a_single_one_are_the_extremes():
     even = class_balance(np.arange(1000) % 10, 10)
     np.testing.assert_allclose(even.entropy, np.log(10), rtol=1e-14)
-    np.testing.assert_allclose(even.normalised_entropy, 1, rtol=1e-14)
+    np.testing.assert_allclose(even.normalized_entropy, 1, rtol=1e-14)
     np.testing.assert_allclose(even.total_variation, 0, atol=1e-15)
     assert even.missing == ()
     single = class_balance(np.full(7, 3), 10)
-    assert (single.entropy, single.normalised_entropy) == (0, 0)
+    assert (single.entropy, single.normalized_entropy) == (0, 0)
     np.testing.assert_allclose(single.total_variation, 0.9, rtol=1e-14)
     assert single.missing == tuple("012456789")
     assert sum(single.shares) == single.shares[3] == 1

@@ -25,8 +25,8 @@ def grid(n, d=3, seed=0):
 def close(n, d=5, seed=0):
     """Pairs 1e-9 apart, around points at distance 1 and more: hopeless for |x|² + |y|² - 2xy."""
     rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(1).normal(size=(4, d))
-    return centres[rng.integers(4, size=n)] + 1e-9 * rng.normal(size=(n, d))
+    centers = np.random.default_rng(1).normal(size=(4, d))
+    return centers[rng.integers(4, size=n)] + 1e-9 * rng.normal(size=(n, d))
 
 
 def far(n, d=5, seed=0):
@@ -35,7 +35,7 @@ def far(n, d=5, seed=0):
 
 @pytest.mark.parametrize("make", [normal, grid, close, far])
 @pytest.mark.parametrize("count", [1, 2, 6, 50])
-def test_it_finds_the_neighbours_that_a_loop_finds(make, count):
+def test_it_finds_the_neighbors_that_a_loop_finds(make, count):
     queries, references = make(40, seed=2), make(50, seed=3)
     expected, order = by_loops(queries, references, count)
     result = nearest(queries, references, count)
@@ -56,7 +56,7 @@ def test_the_size_of_the_blocks_changes_no_bit(monkeypatch, make, count, size):
     np.testing.assert_array_equal(result.indices, expected.indices)
 
 
-def test_a_sample_is_its_own_neighbour_at_distance_exactly_0():
+def test_a_sample_is_its_own_neighbor_at_distance_exactly_0():
     x = far(30)
     result = nearest(x, x)
     np.testing.assert_array_equal(result.indices[:, 0], np.arange(30))
@@ -130,7 +130,7 @@ def test_nor_with_the_number_of_ties(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [0, 4])
-def test_no_neighbours_and_more_than_there_are_references_are_errors(count):
+def test_no_neighbors_and_more_than_there_are_references_are_errors(count):
     nearest(normal(2), normal(3), 3)
     with pytest.raises(ValueError, match=f"1 <= count <= 3.* Received: count={count}"):
         nearest(normal(2), normal(3), count)

@@ -25,7 +25,7 @@ def test_over_the_whole_sets_it_is_the_unbiased_estimate():
     x, y = features(30, seed=1), features(30, seed=2, shift=0.5)
     result = kernel_distance(x, y, subsets=3, size=30)
     np.testing.assert_allclose(result.mean, by_loops(x, y), rtol=1e-11)
-    assert result.deviation <= 1e-12 * result.mean
+    assert result.std <= 1e-12 * result.mean
 
 
 def test_over_subsets_it_is_the_mean_and_deviation_of_their_estimates():
@@ -37,7 +37,7 @@ def test_over_subsets_it_is_the_mean_and_deviation_of_their_estimates():
     ]
     result = kernel_distance(x, y, subsets=5, size=12, seed=9)
     np.testing.assert_allclose(result.mean, np.mean(values), rtol=1e-10)
-    np.testing.assert_allclose(result.deviation, np.std(values), rtol=1e-10)
+    np.testing.assert_allclose(result.std, np.std(values), rtol=1e-10)
 
 
 def test_between_two_points_it_is_known():

@@ -7,9 +7,9 @@ import sklearn.cluster
 from fashion_gan.metrics.kmeans import kmeans
 
 
-def blobs(n=600, centres=6, d=4, seed=0):
+def blobs(n=600, centers=6, d=4, seed=0):
     rng = np.random.default_rng(seed)
-    return 20 * rng.normal(size=(centres, d))[rng.integers(centres, size=n)] + rng.normal(
+    return 20 * rng.normal(size=(centers, d))[rng.integers(centers, size=n)] + rng.normal(
         size=(n, d)
     )
 

@@ -12,14 +12,14 @@ from fashion_gan.metrics.samples import as_samples
 
 RNG = np.random.default_rng(0)
 GOOD = RNG.normal(size=(40, 6))
-BINS = metrics.fit_bins(GOOD, 3)
+BINS = metrics.fit_ndb_bins(GOOD, 3)
 PCA = metrics.fit_pca(GOOD, 3)
 
 # A function of one set of samples each.
 ONE = {
     "gaussian": metrics.gaussian,
     "manifold": metrics.manifold,
-    "fit_bins": lambda x: metrics.fit_bins(x, 3),
+    "fit_ndb_bins": lambda x: metrics.fit_ndb_bins(x, 3),
     "fit_pca": lambda x: metrics.fit_pca(x, 3),
 }
 # A function of two sets each, of as many features.
@@ -27,10 +27,10 @@ TWO = {
     "frechet_distance": metrics.frechet_distance,
     "kernel_distance": lambda x, y: metrics.kernel_distance(x, y, size=30),
     "nearest": metrics.nearest,
-    "overlap": metrics.overlap,
+    "prdc": metrics.prdc,
 }
 # A function of one set each, fitted to another with 6 features.
-FITTED = {"bin_difference": lambda x: metrics.bin_difference(BINS, x), "PCA": PCA.transform}
+FITTED = {"ndb": lambda x: metrics.ndb(BINS, x), "PCA": PCA.transform}
 
 EVERY = {
     **ONE,

@@ -68,9 +68,9 @@ def train_both(make_optimizer, steps, dtype, **compile_arguments):
     keras.config.set_dtype_policy(dtype)
     try:
         noise = np.random.default_rng(0).standard_normal((2 * steps, BATCH, LATENTS)).astype(dtype)
-        reals = data.load().train_images[: steps * BATCH, ..., 0].astype(dtype) / 255
+        reals = data.load_fashion_mnist().train_images[: steps * BATCH, ..., 0].astype(dtype) / 255
         book = BookLoop(make_optimizer)
-        gan = WithNoise(*models.build("dense"), latent_dim=LATENTS)
+        gan = WithNoise(*models.build_networks("dense"), latent_dim=LATENTS)
         gan.noise = tf.constant(noise)
         gan.generator.set_weights(book.generator.get_weights())
         gan.discriminator.set_weights(book.discriminator.get_weights())
@@ -128,5 +128,5 @@ def test_20_steps_in_float32_agree_to_1e_4(optimizer, mode):
 
 
 def test_the_networks_of_the_dense_preset_have_the_books_sizes():
-    generator, discriminator = models.build("dense")
+    generator, discriminator = models.build_networks("dense")
     assert (generator.count_params(), discriminator.count_params()) == (136_634, 132_951)

@@ -69,7 +69,9 @@ SOURCES = [
 
 
 def make_gan(num_classes=None):
-    pair = models.build("dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=num_classes)
+    pair = models.build_networks(
+        "dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=num_classes
+    )
     gan = GAN(*pair, seed=0)
     gan.compile(jit_compile=False)
     return gan

@@ -11,7 +11,7 @@ NETWORKS = ("generator", "discriminator")
 
 
 def pair():
-    return models.build("dense", latent_dim=3, image_shape=(4, 4, 1))
+    return models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,237 @@
+"""What do callbacks, evaluations and a resumption add to an epoch of the dense preset?
+
+    python benchmarks/callback_overhead.py callbacks      # about ten minutes on two cores
+    python benchmarks/callback_overhead.py evaluation     # about three minutes on two cores
+    python benchmarks/callback_overhead.py callbacks --rounds 1 --turns 1 --epochs 4
+
+`callbacks` trains a GAN for each callback in one process, an epoch of each in turn, and compares
+its epochs with those of a GAN that logs only losses. It also ends a run half-way, resumes it in a
+new process, and compares its epochs with those of an uninterrupted run. Writes
+docs/results/callback-overhead.json.
+
+`evaluation` times the quick evaluation after each epoch, and the full protocol. Writes
+docs/results/evaluation-cost.json.
+"""
+
+import statistics
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from unittest import mock
+
+from _harness import (
+    Request,
+    answer,
+    describe_machine,
+    make_parser,
+    measure,
+    measure_in_rounds,
+    write_result,
+)
+
+BARE = "bare"
+
+
+def make_clock():
+    """Returns callbacks to put first and last, and the list of seconds between them by epoch."""
+    import keras
+
+    seconds = []
+
+    class First(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.start = time.perf_counter()
+
+    class Last(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seconds.append(time.perf_counter() - first.start)
+
+    first = First()
+    return first, Last(), seconds
+
+
+def make_variants(folder):
+    """Returns the settings and the callbacks of each variant."""
+    from fashion_gan import data, evaluation
+    from fashion_gan.callbacks import (
+        BackupAndRestore,
+        ImageGrid,
+        JSONLogger,
+        ModeCollapseMonitor,
+        TensorBoard,
+    )
+
+    images = data.load_fashion_mnist().train_images
+    monitor = ModeCollapseMonitor(images, evaluation.load_classifier(), data.CLASS_NAMES)
+    grid, logger = ImageGrid(folder), JSONLogger(folder / "metrics.jsonl")
+    return {
+        BARE: ({}, []),
+        "accuracies and logits": ({}, []),
+        "these, ImageGrid and JSONLogger": ({}, [grid, logger]),
+        "these and gradient norms": (
+            {"log_gradients": True},
+            [ImageGrid(folder / "norms"), JSONLogger(folder / "norms.jsonl")],
+        ),
+        "TensorBoard": ({}, [TensorBoard(folder)]),
+        "BackupAndRestore": ({}, [BackupAndRestore(folder / "backup")]),
+        "ModeCollapseMonitor": ({}, [monitor]),
+    }
+
+
+def measure_callbacks(turns):
+    """Returns the seconds of an epoch in each turn, by variant."""
+    import dataclasses
+
+    from fashion_gan import data
+    from fashion_gan.runs.builder import build_gan
+    from fashion_gan.runs.presets import PRESETS
+    from fashion_gan.training import train_step
+
+    images = data.load_fashion_mnist().train_images
+    with tempfile.TemporaryDirectory() as folder:
+        trainings = {}
+        for name, (settings, callbacks) in make_variants(Path(folder)).items():
+            gan = build_gan(dataclasses.replace(PRESETS["dense"], **settings))
+            trainings[name] = gan, data.make_dataset(images, 32), callbacks, make_clock()
+        for turn in range(turns + 1):  # the first one compiles
+            for name, (gan, dataset, callbacks, (first, last, _)) in trainings.items():
+                without_scores = mock.patch.object(train_step, "scores", lambda *_: {})
+                with without_scores if name == BARE else nullcontext():
+                    gan.fit(
+                        dataset,
+                        initial_epoch=turn,
+                        epochs=turn + 1,
+                        callbacks=[first, *callbacks, last],
+                        verbose=0,
+                    )
+        return {name: seconds[1:] for name, (*_, (_, _, seconds)) in trainings.items()}
+
+
+def measure_epochs(folder, epochs):
+    """Returns the seconds of each epoch up to `epochs`, from where the backup in `folder` is."""
+    from fashion_gan import data
+    from fashion_gan.callbacks import BackupAndRestore
+    from fashion_gan.runs.builder import build_gan
+    from fashion_gan.runs.presets import PRESETS
+
+    gan = build_gan(PRESETS["dense"])
+    first, last, seconds = make_clock()
+    dataset = data.make_dataset(data.load_fashion_mnist().train_images, 32)
+    callbacks = [first, BackupAndRestore(folder), last]
+    gan.fit(dataset, epochs=epochs, callbacks=callbacks, verbose=0)
+    return seconds
+
+
+def measure_evaluation(epochs):
+    """Returns the seconds of epochs, quick evaluations and the full protocol."""
+    from fashion_gan import data, evaluation
+    from fashion_gan.callbacks import EvaluateGAN
+    from fashion_gan.runs.builder import build_gan
+    from fashion_gan.runs.presets import PRESETS
+
+    split, config = data.load_fashion_mnist(), PRESETS["dense"]
+    gan = build_gan(config)
+    arguments = (split.train_images, evaluation.load_classifier(), data.CLASS_NAMES)
+    evaluate = EvaluateGAN(
+        evaluation.Evaluator(split.validation_images, *arguments, evaluation.QUICK)
+    )
+    first, last, without = make_clock()
+    around_first, around_last, with_evaluation = make_clock()
+    dataset = data.make_dataset(split.train_images, config.batch_size)
+    callbacks = [around_first, first, last, evaluate, around_last]
+    gan.fit(dataset, epochs=epochs, callbacks=callbacks, verbose=0)
+    quick = [total - epoch for total, epoch in zip(with_evaluation, without, strict=True)]
+
+    evaluator = evaluation.Evaluator(split.test_images, *arguments, evaluation.FULL)
+    start = time.perf_counter()
+    _ = evaluator.reference_stats
+    reference_stats = time.perf_counter() - start
+    protocol = []
+    for _ in range(3):
+        start = time.perf_counter()
+        evaluator.evaluate(gan)
+        protocol.append(time.perf_counter() - start)
+    fractions = [q / e for q, e in zip(quick, without, strict=True)]
+    return {
+        "epoch_seconds": without[1:],  # the first one compiles
+        "quick_seconds": quick[1:],
+        "share_of_an_epoch": statistics.median(fractions[1:]),
+        "reference_stats_seconds": reference_stats,
+        "protocol_seconds": protocol,
+    }
+
+
+def measure_resumption(epochs):
+    """Measures the epochs of a run, and those of one that is resumed after half of them."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def request(name, epochs):
+            return Request("measure_epochs", {"folder": f"{folder}/{name}", "epochs": epochs})
+
+        uninterrupted = measure(__file__, request("uninterrupted", epochs))
+        measure(__file__, request("resumed", epochs // 2))
+        resumed = measure(__file__, request("resumed", epochs))
+    return {"uninterrupted": uninterrupted, "resumed": resumed}
+
+
+def run_callbacks(options):
+    requests = {
+        "callbacks": Request("measure_callbacks", {"turns": options.turns}),
+        "resumption": Request("measure_resumption", {"epochs": options.epochs}),
+    }
+    results = measure_in_rounds(__file__, requests, options.rounds)
+    processes, resumptions = results["callbacks"], results["resumption"]
+    # Both first epochs compile, and are left out.
+    ratios = [
+        statistics.median(run["resumed"][1:])
+        / statistics.median(run["uninterrupted"][options.epochs // 2 + 1 :])
+        for run in resumptions
+    ]
+    return {
+        "machine": describe_machine(),
+        "overheads": {
+            name: [
+                seconds / bare - 1
+                for process in processes
+                for seconds, bare in zip(process[name], process[BARE], strict=True)
+            ]
+            for name in processes[0]
+            if name != BARE
+        },
+        "bare_epoch_seconds": [s for process in processes for s in process[BARE]],
+        "resumed_ratios": ratios,
+        "resumed_runs": resumptions,
+    }
+
+
+def main():
+    answer(
+        measure_callbacks=measure_callbacks,
+        measure_epochs=measure_epochs,
+        measure_evaluation=measure_evaluation,
+        measure_resumption=measure_resumption,
+    )
+    parser = make_parser(__doc__, rounds=5)
+    parser.add_argument("cost", choices=("callbacks", "evaluation"), help="what to time")
+    parser.add_argument(
+        "--turns", type=int, default=9, help="epochs of each callback in a round (default 9)"
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        help="epochs of the run that is ended after half of them (default 12), or of the one with "
+        "an evaluation after each (default 9)",
+    )
+    options = parser.parse_args()
+    if options.cost == "callbacks":
+        options.epochs = options.epochs or 12
+        write_result(options.out, "callback-overhead", run_callbacks(options))
+    else:
+        request = Request("measure_evaluation", {"epochs": options.epochs or 9})
+        result = {"machine": describe_machine(), **measure(__file__, request)}
+        write_result(options.out, "evaluation-cost", result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""How well does the monitor tell collapsed samples from healthy ones, at the best thresholds?
+
+    python benchmarks/mode_collapse/fit_thresholds.py          # about 5 minutes of one core
+    python benchmarks/mode_collapse/fit_thresholds.py logs/dense logs/snapshots/*.npz
+
+Takes the trainings that snapshots.py recorded, or those that are named. Record them once, in about
+20 minutes: `dense`, `dense-adam --epochs 25`, `dcgan --epochs 4` and `dense_modern --epochs 40`.
+
+Chooses the thresholds on one half of the cases, writes them to fashion_gan/monitor/thresholds.json,
+and measures on the other half how good they are. Writes docs/results/mode-collapse.json. Run it
+again when the classifier changes.
+"""
+
+import argparse
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cases
+import numpy as np
+from cases import Case
+from snapshots import FOLDER, Snapshots
+
+from fashion_gan import GAN, data, evaluation, images, monitor, runtime
+from fashion_gan.files import write_json
+from fashion_gan.runs import checkpoints
+
+ROOT = Path(__file__).parents[2]
+RESULT = ROOT / "docs/results/mode-collapse.json"
+THRESHOLDS = ROOT / "fashion_gan/monitor/thresholds.json"
+NUM_REAL, NUM_LABELED = 5_000, 10_000
+MAX_FALSE_ALARMS = 0.02
+GRIDS = {
+    "missing_class_ratio": np.arange(0.1, 0.62, 0.02),
+    "missing_class_ratio_nn": np.arange(0.3, 0.92, 0.02),
+    "dominant": np.arange(0.08, 0.3, 0.01),
+    "class_imbalance": np.arange(0.08, 0.5, 0.02),
+    "diversity": np.arange(0.1, 0.8, 0.05),
+}
+"""Name of a threshold to the values to choose from."""
+FITTED = {
+    "labeled": ("missing_class_ratio", "missing_class_ratio_nn", "dominant", "diversity"),
+    "unlabeled": ("missing_class_ratio", "class_imbalance", "diversity"),
+}
+NEVER = {
+    "missing_class_ratio": 0.0,
+    "dominant": 1.0,
+    "class_imbalance": 1.0,
+    "diversity": 0.0,
+}
+"""Thresholds that report nothing."""
+
+
+def recorded_cases(path: str, classifier: evaluation.Classifier) -> Iterator[Case | None]:
+    """Yields a case for each snapshot of a training, or for a run; None in the gray zone."""
+    if Path(path).is_dir():
+        gans = [(Path(path).name, checkpoints.load(path))]
+    else:
+        snapshots = Snapshots(path)
+        indices = range(0, len(snapshots.at), -(-len(snapshots.at) // 14))
+        gans = (
+            (f"{snapshots.name} after epoch {snapshots.at[i]['epoch']:.0f}", snapshots.gan(i))
+            for i in indices
+        )
+    for name, gan in gans:
+        _, labels = classifier(draw_samples(gan, NUM_LABELED, seed=1))
+        collapsed = cases.is_collapsed(np.bincount(labels, minlength=10) / NUM_LABELED)
+        group = f"generator {Path(path).stem}"
+        samples = draw_samples(gan, cases.NUM_IMAGES, seed=0)
+        yield None if collapsed is None else Case(group, name, collapsed, samples)
+
+
+def draw_samples(gan: GAN, count: int, seed: int) -> np.ndarray:
+    """Draws uint8 images `(count, 28, 28, 1)`."""
+    samples = gan.sample(count, seed=seed)
+    return images.with_channels(images.to_uint8(samples, gan.value_range))
+
+
+def fit(
+    signals: Sequence[monitor.HealthSignals], collapsed: np.ndarray, names: Sequence[str]
+) -> dict[str, float]:
+    """Returns the thresholds that detect most, of those with at most 2 % of false alarms.
+
+    Of several equally good ones, it takes the median of the first threshold, then the median of the
+    second threshold among those, and so on.
+    """
+    missing = [name for name in names if name.startswith("missing")]
+    alone = [name for name in names if name not in missing]
+    grids = [GRIDS[name] for name in missing]
+    fires = [np.array([_fires(s, name) for s in signals]) for name in alone]
+    ratios = list(itertools.product(*grids))
+    rates = np.empty((len(ratios), *(f.shape[1] for f in fires)))
+    for i, values in enumerate(ratios):
+        limits = monitor.Thresholds(
+            **{"missing_class_ratio_nn": np.inf, **NEVER, **dict(zip(missing, values, strict=True))}
+        )
+        is_missing = np.array([bool(monitor.diagnose(s, limits)) for s in signals])
+        alarm = is_missing[:, None, None] | fires[0][:, :, None] | fires[1][:, None, :]
+        false_alarms = alarm[~collapsed].mean(axis=0)
+        detected = alarm[collapsed].mean(axis=0)
+        rates[i] = np.where(false_alarms <= MAX_FALSE_ALARMS, detected, -false_alarms)
+    rates = rates.reshape(*map(len, grids), *(f.shape[1] for f in fires))
+    best = np.argwhere(rates == rates.max())
+    for axis in range(best.shape[1]):
+        values = np.unique(best[:, axis])
+        best = best[best[:, axis] == values[len(values) // 2]]
+    indices = dict(zip([*missing, *alone], map(int, best[0]), strict=True))
+    return {name: round(float(GRIDS[name][indices[name]]), 3) for name in names}
+
+
+def _fires(signals: monitor.HealthSignals, name: str) -> list[bool]:
+    """Returns whether one threshold alone reports an issue, for each of its values."""
+    return [
+        bool(monitor.diagnose(signals, monitor.Thresholds(**{**NEVER, name: float(value)})))
+        for value in GRIDS[name]
+    ]
+
+
+def evaluate(
+    examples: Sequence[Case],
+    signals: Sequence[monitor.HealthSignals],
+    names: Sequence[str],
+    second: np.ndarray,
+) -> dict:
+    """Fits thresholds to the first half of the cases and counts the alarms in both halves."""
+    collapsed = np.array([case.collapsed for case in examples])
+    first_signals = [s for s, other in zip(signals, second, strict=True) if not other]
+    thresholds = fit(first_signals, collapsed[~second], names)
+    limits = dataclasses.replace(
+        monitor.LABELED if "dominant" in names else monitor.UNLABELED, **thresholds
+    )
+    kinds = [[issue.kind for issue in monitor.diagnose(s, limits)] for s in signals]
+    alarm = np.array([bool(k) for k in kinds])
+    halves = {"fitted": ~second, "reported": second}
+    return {
+        "thresholds": thresholds,
+        **{
+            name: {
+                "collapsed": int((collapsed & half).sum()),
+                "detection": float(alarm[collapsed & half].mean()),
+                "healthy": int((~collapsed & half).sum()),
+                "false_alarms": float(alarm[~collapsed & half].mean()),
+            }
+            for name, half in halves.items()
+        },
+        "groups": [
+            {
+                "group": group,
+                "collapsed": group_collapsed,
+                "cases": len(rows),
+                "alarms": int(alarm[rows].sum()),
+            }
+            for (group, group_collapsed), rows in _groups(examples).items()
+        ],
+        "wrong": [
+            {
+                "group": case.group,
+                "name": case.name,
+                "collapsed": case.collapsed,
+                "half": "reported" if second[i] else "fitted",
+                "issues": kinds[i],
+            }
+            for i, case in enumerate(examples)
+            if alarm[i] != case.collapsed
+        ],
+    }
+
+
+def _groups(examples: Sequence[Case]) -> dict[tuple[str, bool], list[int]]:
+    """Returns the indices of the cases of each group."""
+    groups: dict[tuple[str, bool], list[int]] = {}
+    for i, case in enumerate(examples):
+        groups.setdefault((case.group, case.collapsed), []).append(i)
+    return groups
+
+
+def split_halves(examples: Sequence[Case]) -> np.ndarray:
+    """Returns which cases are in the second half, a random half of each group."""
+    second, rng = np.empty(len(examples), bool), np.random.default_rng(2)
+    for rows in _groups(examples).values():
+        second[rng.permutation(rows)] = np.arange(len(rows)) % 2 == rng.integers(2)
+    return second
+
+
+def compute_signals(
+    examples: Sequence[Case], real: np.ndarray, classifier: evaluation.Classifier
+) -> dict[str, list[monitor.HealthSignals]]:
+    """Returns the signals of all cases with the classifier and without labels."""
+    labeled = monitor.ReferenceSet(real, *classifier(real), data.CLASS_NAMES)
+    unlabeled = monitor.ReferenceSet(real)
+    return {
+        "labeled": [labeled.signals(case.images, *classifier(case.images)) for case in examples],
+        "unlabeled": [unlabeled.signals(case.images) for case in examples],
+    }
+
+
+def write_thresholds(modes: dict) -> None:
+    """Writes the fitted thresholds to the file that the library reads."""
+    thresholds = {mode: dict(modes[mode]["thresholds"]) for mode in FITTED}
+    thresholds["unlabeled"]["dominant"] = NEVER["dominant"]
+    write_json(THRESHOLDS, thresholds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("trainings", nargs="*", help="run folders, or .npz of snapshots.py")
+    trainings = parser.parse_args().trainings or sorted(map(str, FOLDER.glob("*.npz")))
+    split, classifier = data.load_fashion_mnist(), evaluation.load_classifier()
+    rows = np.random.default_rng(0).choice(len(split.train_images), NUM_REAL, replace=False)
+    real = split.train_images[np.sort(rows)]
+    found = list(cases.make_cases(split))
+    found += [case for path in trainings for case in recorded_cases(path, classifier)]
+    examples = [case for case in found if case is not None]
+    signals, second = compute_signals(examples, real, classifier), split_halves(examples)
+    modes = {
+        mode: evaluate(examples, signals[mode], names, second) for mode, names in FITTED.items()
+    }
+    result = {
+        "classifier": classifier.sha256,
+        "versions": runtime.versions(),
+        "samples": cases.NUM_IMAGES,
+        "real_images": NUM_REAL,
+        "cases": len(examples),
+        "gray": len(found) - len(examples),
+        **modes,
+    }
+    write_json(RESULT, result)
+    write_thresholds(modes)
+    for mode in FITTED:
+        print(mode, modes[mode]["thresholds"], modes[mode]["reported"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Backups of a training, from which it goes on exactly."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+import warnings
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+
+from fashion_gan.files import flush
+from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
+
+__all__ = ["BackupAndRestore"]
+
+_STATE, _POSITION = "state.weights.h5", "position.json"
+
+
+class BackupAndRestore(keras.callbacks.Callback):
+    """Saves the whole state of training after each epoch and within long ones.
+
+    When `fit()` begins and the folder holds a backup, training goes on from there and ends in the
+    state that it would have reached without the interruption, bit for bit, provided that the
+    dataset gives the same batches again: one of `data.make_dataset` does.
+
+    A backup is a folder such as `epoch_000003_batch_00000200`, written under a temporary name,
+    flushed to the disk and renamed; the one before it is kept. A backup that does not match its
+    checksum is passed over with a warning. Ctrl-C and SIGTERM take effect at the end of the
+    execution under way, after a backup; a second Ctrl-C takes effect at once.
+
+    Of several workers, the chief saves and all restore: give them one folder on a shared disk. One
+    that is not the chief obeys a signal an execution later, so that signals to all let the chief
+    save first.
+
+    Put it last in the list of callbacks: what the others write about an epoch is then on the disk
+    before the backup says that the epoch is done.
+
+    Args:
+        backup_dir: Folder of the backups. It is created if it does not exist.
+        save_interval: Seconds between two backups within an epoch. Defaults to 60.
+
+    Raises:
+        OSError: when a backup cannot be written; the ones before it are intact.
+        ValueError: when there are backups, and none of them can be read; when the workers do not
+            see the same one.
+    """
+
+    def __init__(self, backup_dir: str | os.PathLike[str], save_interval: float = 60.0) -> None:
+        super().__init__()
+        self.backup_dir = Path(backup_dir)
+        self.save_interval = save_interval
+        self._epoch = 0
+        self._signal: int | None = None
+        self._chief = True
+        self._patience = 0
+        self._restored: tuple[int, int] | None = None
+        self._saved_at = 0.0
+        self._handlers: dict[int, Any] = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Restore the newest sound backup, if there is one, and listen for signals."""
+        self._chief = is_chief(self.model.distribute_strategy)
+        self._restore()
+        self._saved_at = time.monotonic()
+        self._signal = None
+        self._patience = 0 if self._chief else 1
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._on_signal)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save if it is time, or if a signal came; then act on the signal."""
+        steps = self.params.get("steps")
+        if steps is not None and batch + 1 >= steps:
+            return  # the epoch ends here
+        if self.model.is_skipping:
+            return  # the state is that of a later batch
+        if self._signal is not None or time.monotonic() - self._saved_at > self.save_interval:
+            self._save(self._epoch, batch + 1)
+            self._obey()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save, and act on a signal."""
+        self._save(epoch + 1, 0)
+        self._obey()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Leave the signals to whom they belonged."""
+        self._stop_listening()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def _obey(self) -> None:
+        if self._signal is None:
+            return
+        if self._patience > 0:
+            self._patience -= 1
+            return
+        self._stop_listening()
+        raise KeyboardInterrupt(signal.Signals(self._signal).name)
+
+    def _stop_listening(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+
+    def _save(self, epoch: int, batch: int) -> None:
+        if not self._chief or (epoch, batch) == self._restored:
+            return
+        final = self.backup_dir / f"epoch_{epoch:06d}_batch_{batch:08d}"
+        partial = self.backup_dir / ".partial"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            self.model.save_weights(partial / _STATE)
+            position = {
+                "epoch": epoch,
+                "batch": batch,
+                "metrics": [v.numpy().tolist() for v in self.model.metrics_variables],
+                "sha256": hashlib.sha256((partial / _STATE).read_bytes()).hexdigest(),
+            }
+            (partial / _POSITION).write_text(json.dumps(position))
+            for path in (partial / _STATE, partial / _POSITION, partial):
+                flush(path)
+            shutil.rmtree(final, ignore_errors=True)
+            partial.rename(final)
+            flush(self.backup_dir)
+            for old in self._backups()[2:]:
+                shutil.rmtree(old, ignore_errors=True)
+        except (OSError, RuntimeError) as error:  # h5py raises either on a full disk
+            shutil.rmtree(partial, ignore_errors=True)
+            raise OSError(
+                f"The state after {epoch} epochs and {batch} batches could not be saved to "
+                f"{self.backup_dir}: {error}. The backup before it is intact. Solve this, and "
+                "start the same training again."
+            ) from error
+        self._saved_at = time.monotonic()
+
+    def _restore(self) -> None:
+        backup, position = self._newest()
+        assert_equal_on_workers(
+            self.model.distribute_strategy,
+            f"the newest backup in {self.backup_dir}, which must be one folder on a shared disk",
+            backup and (backup.name, position["sha256"]),
+        )
+        if backup is not None:
+            self.model.load_weights(backup / _STATE)
+            self._restored = position["epoch"], position["batch"]
+            self.model.resume_at(*self._restored, position["metrics"])
+
+    def _newest(self) -> tuple[Path | None, dict[str, Any]]:
+        """The newest sound backup and its position; `None` if there are no backups."""
+        backups = self._backups()
+        for backup in backups:
+            try:
+                position = json.loads((backup / _POSITION).read_text())
+                found = hashlib.sha256((backup / _STATE).read_bytes()).hexdigest()
+                if found != position["sha256"]:
+                    raise ValueError(f"{_STATE} has SHA-256 {found}, not {position['sha256']}")
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                warnings.warn(
+                    f"The backup {backup} is broken ({error}). Trying the one before it.",
+                    stacklevel=2,
+                )
+                continue
+            return backup, position
+        if backups:
+            raise ValueError(
+                f"No backup in {self.backup_dir} can be read. Delete the folder to begin anew."
+            )
+        return None, {}
+
+    def _backups(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self.backup_dir.glob("epoch_*_batch_*"), reverse=True)

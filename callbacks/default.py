@@ -1,0 +1,103 @@
+"""The callbacks of a whole training, in the order that they need."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from fashion_gan import files
+
+from .backup_and_restore import BackupAndRestore
+from .evaluate_gan import EvaluateGAN
+from .image_grid import ImageGrid
+from .json_logger import JSONLogger
+from .mode_collapse import ModeCollapseMonitor
+from .progbar_logger import ProgbarLogger
+from .restore_on_nan import RestoreOnNaN
+from .tensorboard import TensorBoard
+
+__all__ = ["default"]
+
+
+def default(
+    run_dir: str | os.PathLike[str],
+    real_images: np.ndarray,
+    features: Callable[[np.ndarray], Any] | None = None,
+    class_names: Sequence[str] | None = None,
+    *,
+    evaluator: Any = None,
+    eval_freq: int = 1,
+    final_evaluator: Any = None,
+    on_collapse: str = "warn",
+    image_freq: int = 1,
+    seed: int = 0,
+    backup_interval: float = 60.0,
+    settings: Mapping[str, Any] | None = None,
+    extra: Sequence[keras.callbacks.Callback] = (),
+) -> list[keras.callbacks.Callback]:
+    """Returns callbacks that log, sample, evaluate, watch and back up a training, in order.
+
+    The order matters. `RestoreOnNaN` comes first, so that nobody sees or saves a NaN. What measures
+    comes before what logs. `BackupAndRestore` comes last, so that a backup holds the whole epoch.
+
+    Args:
+        run_dir: Folder for events, image grids, metrics, the state of the monitor and backups.
+        real_images: Training images `(n, height, width[, channels])`, uint8 or floats in the range
+            of the generator.
+        features: Feature extractor for `ModeCollapseMonitor`, such as
+            `evaluation.load_classifier()`. Defaults to None.
+        class_names: Names of the classes that `features` tells apart. Defaults to None.
+        evaluator: Evaluator that scores samples between epochs. Defaults to None.
+        eval_freq: Number of epochs between two evaluations. Defaults to 1.
+        final_evaluator: Evaluator that writes `scores.json` at the end. Needs `evaluator`. Defaults
+            to None.
+        on_collapse: `"warn"`, `"stop"`, `"restore"` or `"off"`: what `ModeCollapseMonitor` does
+            about an issue. Defaults to `"warn"`.
+        image_freq: Number of epochs between two image grids. Defaults to 1.
+        seed: Seed of the latents of the image grids. Defaults to 0.
+        backup_interval: Seconds between two backups within an epoch. Defaults to 60.
+        settings: Settings to show in TensorBoard. Defaults to None.
+        extra: Callbacks that see what is measured, and whose logs are written. Defaults to none.
+    """
+    run_dir = Path(run_dir)
+    measuring: list[keras.callbacks.Callback] = []
+    if evaluator is not None:
+        measuring.append(
+            EvaluateGAN(
+                evaluator,
+                eval_freq,
+                final_evaluator=final_evaluator,
+                filename=run_dir / files.SCORES,
+            )
+        )
+    if on_collapse != "off":
+        measuring.append(
+            ModeCollapseMonitor(
+                real_images,
+                features,
+                class_names,
+                action=on_collapse,
+                state_path=run_dir / files.MONITOR,
+            )
+        )
+    grid = ImageGrid(
+        run_dir,
+        image_freq=image_freq,
+        seed=seed,
+        invert=real_images.ndim == 3 or real_images.shape[-1] == 1,
+        real_images=real_images,
+        png_dir=run_dir / files.SAMPLES,
+    )
+    return [
+        RestoreOnNaN(),
+        *measuring,
+        *extra,
+        TensorBoard(run_dir, settings=settings),
+        grid,
+        JSONLogger(run_dir / files.METRICS),
+        ProgbarLogger(),
+        BackupAndRestore(run_dir / files.BACKUP, backup_interval),
+    ]

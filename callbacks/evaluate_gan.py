@@ -1,0 +1,98 @@
+"""Distances and coverage, measured between epochs, for whoever reads the logs."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from fashion_gan.evaluation.evaluator import Evaluator
+from fashion_gan.files import write_json
+from fashion_gan.training.distribute import is_chief
+
+__all__ = ["EvaluateGAN", "slug"]
+
+
+class EvaluateGAN(keras.callbacks.Callback):
+    """Samples, measures, and puts the numbers into the logs of every `eval_freq`-th epoch.
+
+    Callbacks that come later in the list see them there: `ModelCheckpoint(
+    monitor="frechet_distance", mode="min")`, `EarlyStopping`, `TensorBoard`, `JSONLogger`. In
+    other epochs the numbers are absent. Lists and dictionaries become numbers: `missing_classes`
+    is how many there are, `share_sneaker` the share of a class.
+
+    Args:
+        evaluator: an `evaluation.Evaluator`, in a quick protocol for every epoch; or anything whose
+            `evaluate(gan)` returns a dictionary.
+        eval_freq: Number of epochs between two evaluations. Defaults to 1.
+        prefix: put before each name, to tell two evaluators apart.
+        final_evaluator: `evaluation.Evaluator` with the full protocol, for the end of training.
+            `final_record` then holds the scores of `samples` and, if the GAN has an averaged
+            generator, those of the trained generator as `no_ema`. Defaults to None.
+        filename: JSON file to write that record to.
+
+    Raises:
+        ValueError: if `eval_freq` is not positive.
+    """
+
+    def __init__(
+        self,
+        evaluator: Any,
+        eval_freq: int = 1,
+        prefix: str = "",
+        *,
+        final_evaluator: Evaluator | None = None,
+        filename: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(eval_freq, int) or eval_freq < 1:
+            raise ValueError(
+                f"Expected an integer of at least 1. Received: eval_freq={eval_freq!r}."
+            )
+        self.evaluator = evaluator
+        self.eval_freq = eval_freq
+        self.prefix = prefix
+        self.final_evaluator = final_evaluator
+        self.filename = None if filename is None else Path(filename)
+        self.final_record: dict[str, Any] = {}
+        self.seconds = 0.0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measure, if it is time; `seconds` says how long it took."""
+        if (epoch + 1) % self.eval_freq or logs is None:
+            return
+        started = time.perf_counter()
+        for name, value in self.evaluator.evaluate(self.model).items():
+            logs.update(_numbers(f"{self.prefix}{name}", value))
+        self.seconds = time.perf_counter() - started
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Measure by the full protocol, and write the record on the chief worker."""
+        if self.final_evaluator is None or not is_chief(self.model.distribute_strategy):
+            return
+        if self.params.get("verbose"):
+            print(
+                f"Measuring {self.final_evaluator.protocol.count:,} samples against as many real "
+                f"images: {self.final_evaluator.name}.",
+                flush=True,
+            )
+        scores = {"samples": self.final_evaluator.evaluate(self.model)}
+        if self.model.ema_generator is not None:
+            scores["no_ema"] = self.final_evaluator.evaluate(self.model, use_ema=False)
+        self.final_record = self.final_evaluator.record(scores)
+        if self.filename is not None:
+            write_json(self.filename, self.final_record)
+
+
+def _numbers(name: str, value: Any) -> dict[str, float]:
+    if isinstance(value, dict):
+        return {f"share_{slug(label)}": float(share) for label, share in value.items()}
+    if isinstance(value, list):
+        return {name: float(len(value))}
+    return {name: float(value)}
+
+
+def slug(label: str) -> str:
+    """The name of a class as part of a name in the logs: `ankle_boot`."""
+    return "".join(c if c.isalnum() else "_" for c in label.lower())

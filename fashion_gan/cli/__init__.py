@@ -1,0 +1,3 @@
+"""The command line: one file for each command or group of commands."""
+
+__all__: list[str] = []

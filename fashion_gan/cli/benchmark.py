@@ -1,0 +1,90 @@
+"""`fashion-gan benchmark`."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from fashion_gan.benchmark import VARIANTS, chart, compare, table
+from fashion_gan.cli.console import show
+from fashion_gan.cli.options import PRESET, add_command, add_data_dir
+from fashion_gan.cli.parser import positive_int
+from fashion_gan.files import atomic_write
+from fashion_gan.registry import check_suffix
+from fashion_gan.runs.presets import PRESETS
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Any) -> None:
+    """Adds `benchmark`."""
+    parser = add_command(
+        commands, "benchmark", _benchmark, "time a train step, in variants that take turns"
+    )
+    parser.add_argument(
+        "--preset",
+        action="append",
+        help=f"preset to time, may be given again: {', '.join(PRESETS)} (default {PRESET})",
+    )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        help="variant to time, may be given again (default: all): "
+        + "; ".join(f"{name} ({variant.help})" for name, variant in VARIANTS.items())
+        + "; devices-N (auto, on N devices)",
+    )
+    for flag, default, help in (
+        ("--rounds", 5, "measurements of each variant, of which the median counts"),
+        (
+            "--steps",
+            500,
+            "train steps to warm up, and as many again to be timed, in each measurement",
+        ),
+        ("--steps-per-execution", 100, "train steps in an execution, in the variants with many"),
+        ("--batch-size", None, "images in a batch, in place of the presets' own number"),
+    ):
+        shown = "" if default is None else f" (default {default})"
+        parser.add_argument(
+            flag, type=positive_int, default=default, metavar="N", help=f"{help}{shown}"
+        )
+    parser.add_argument(
+        "--device",
+        choices=("CPU", "GPU"),
+        help="device that computes (default: what TensorFlow prefers)",
+    )
+    parser.add_argument("--chart", metavar="FILE.svg", help="draw the times as bars")
+    parser.add_argument(
+        "--profile", metavar="FOLDER", help="write a profile of each variant for TensorBoard"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    add_data_dir(parser)
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    if options.chart:
+        check_suffix(options.chart, (".svg",))
+    settings = {"batch_size": options.batch_size} if options.batch_size else {}
+    report = compare(
+        options.preset or [PRESET],
+        options.variant,
+        rounds=options.rounds,
+        steps=options.steps,
+        steps_per_execution=options.steps_per_execution,
+        settings=settings,
+        device=options.device,
+        data_dir=options.data_dir,
+        profile=options.profile,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    if options.json:
+        print(json.dumps(report, indent=1))
+    else:
+        show(table(report))
+        best = report["machine"]["flops_per_second"] / 1e9
+        print(f"floor: share of {best:.0f} GFLOP/s, the rate of the machine's best matrix product")
+        print("start: from the command to the first result; MiB: peak memory, host + device")
+    if options.chart:
+        with atomic_write(options.chart) as partial:
+            partial.write_text(chart(report))
+    if failed := [f"{r['preset']}, {r['variant']}" for r in report["results"] if "error" in r]:
+        raise ValueError(f"{'; '.join(failed)} failed. The lines above, or --json, say why.")

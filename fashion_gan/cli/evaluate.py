@@ -1,0 +1,91 @@
+"""`fashion-gan evaluate`."""
+
+import argparse
+import json
+from contextlib import nullcontext
+from typing import Any
+
+from fashion_gan.cli.console import show
+from fashion_gan.cli.options import add_command, add_data_dir, add_no_ema, start_tensorflow
+from fashion_gan.cli.parser import non_negative_int, positive_int
+from fashion_gan.files import create_dir_or_undo
+from fashion_gan.registry import check_suffix
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Any) -> None:
+    """Adds `evaluate`."""
+    parser = add_command(commands, "evaluate", _evaluate, "measure what a generator learned")
+    parser.add_argument(
+        "source",
+        metavar="RUN|IMAGES",
+        help="folder of a run, .keras file, pretrained name, .npy of uint8 images, folder of PNG",
+    )
+    parser.add_argument(
+        "--num-images",
+        type=positive_int,
+        default=10_000,
+        metavar="N",
+        help="number of images (default 10000; at least 129, or 65 for runs on your own images)",
+    )
+    parser.add_argument(
+        "--seed", type=non_negative_int, default=0, metavar="N", help="seed of the latents"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("test", "validation"),
+        default="test",
+        help="real images to compare with: test for scores to report, validation for choices",
+    )
+    parser.add_argument(
+        "--baselines", action="store_true", help="score real and damaged images as well"
+    )
+    add_no_ema(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="also write scores.json, classes.png (a row for each class, the rarest first: real "
+        "images, then generated ones) and closest.png (samples above their nearest training "
+        "images); older ones are replaced",
+    )
+    add_data_dir(parser)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    if options.out:
+        check_suffix(options.out, (), folder=True)
+    # The folder is created first, so that a wrong path does not fail at the end.
+    with create_dir_or_undo(options.out) if options.out else nullcontext():
+        _evaluate_and_report(options)
+
+
+def _evaluate_and_report(options: argparse.Namespace) -> None:
+    start_tensorflow(options)
+    from rich.console import Console
+
+    from fashion_gan.evaluation import EvalConfig
+    from fashion_gan.evaluation.report import score_tables, write_report
+    from fashion_gan.runs.evaluate import evaluate_source
+
+    count = options.num_images
+    with Console(stderr=True).status("reading the real images") as status:
+        record, samples, evaluator = evaluate_source(
+            options.source,
+            EvalConfig(count, options.seed, kernel_size=min(1_000, count)),
+            split=options.split,
+            baselines=options.baselines,
+            use_ema=options.use_ema,
+            data_dir=options.data_dir,
+            announce=status.update,
+        )
+        if options.out:
+            write_report(options.out, record, samples, evaluator)
+    if options.json:
+        print(json.dumps(record, indent=1))
+        return
+    show(*score_tables(record))
+    print(f"{evaluator.protocol.count:,} images against as many: {evaluator.name}.")
+    if options.out:
+        print(f"Scores, classes and the closest training images: {options.out}")

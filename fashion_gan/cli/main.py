@@ -1,0 +1,56 @@
+"""The command `fashion-gan`: its sub-commands, and how it ends."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+
+from fashion_gan._version import __version__
+from fashion_gan.cli import benchmark, evaluate, generate, runs, sweep, train
+from fashion_gan.cli.console import format_error, show_warning
+from fashion_gan.cli.parser import Parser
+
+__all__ = ["build_parser", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: Arguments of the command line. Defaults to those of the process.
+
+    Returns:
+        Exit status: 0 after success, 1 if another worker was lost, 2 for wrong use or input, and
+        130 after Ctrl-C.
+    """
+    options = build_parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            options.command(options)
+    except ConnectionError as error:
+        if options.debug:
+            raise
+        print(f"fashion-gan: error: {error} {options.on_interrupt}".rstrip(), file=sys.stderr)
+        return 1
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError, MemoryError) as error:
+        if options.debug:
+            raise
+        message = format_error(error, getattr(options, "out", None))
+        print(f"fashion-gan: error: {message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nfashion-gan: interrupted. {options.on_interrupt}".rstrip(), file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands."""
+    parser = Parser(prog="fashion-gan", description="Train GANs, and see what they learned.")
+    parser.add_argument("--version", action="version", version=f"fashion-gan {__version__}")
+    parser.set_defaults(on_interrupt="")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for module in (train, generate, evaluate, runs, benchmark, sweep):
+        module.add_commands(commands)
+    return parser

@@ -1,0 +1,132 @@
+"""Flags that commands share, and the config that the flags of settings make."""
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from fashion_gan.registry import lookup
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.presets import PRESETS
+from fashion_gan.runtime import import_tensorflow_quietly
+
+__all__ = [
+    "PRESET",
+    "add_command",
+    "add_data_dir",
+    "add_no_ema",
+    "add_settings",
+    "config_from_options",
+    "start_tensorflow",
+]
+
+PRESET = "dense"
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], None], help: str
+) -> argparse.ArgumentParser:
+    """Adds a command and the flags that all commands have.
+
+    Args:
+        commands: Sub-parsers to add it to.
+        name: Name of the command.
+        run: Function that runs it.
+        help: One phrase, from which its description is made.
+
+    Returns:
+        The parser of the command.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=help, description=f"{help[0].upper()}{help[1:]}."
+    )
+    parser.set_defaults(command=run)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--tensorflow-log", action="store_true", help="show TensorFlow's own messages"
+    )
+    return parser
+
+
+def start_tensorflow(options: argparse.Namespace) -> None:
+    """Imports TensorFlow, which takes seconds, without its messages unless they are asked for."""
+    if not options.tensorflow_log:
+        import_tensorflow_quietly()
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds `--data-dir`, which is checked as it is read."""
+
+    def folder(text: str) -> str:
+        from fashion_gan import data
+
+        try:
+            return str(data.find_fashion_mnist(text))
+        except FileNotFoundError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    help = "folder with Fashion-MNIST's four files, plain or as .gz (default: searched)"
+    parser.add_argument("--data-dir", type=folder, metavar="FOLDER", help=help)
+
+
+def add_no_ema(parser: argparse.ArgumentParser) -> None:
+    """Adds `--no-ema`, which sets `use_ema` to False."""
+    help = "use the generator that was trained, even if it has an average (EMA)"
+    parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds a flag for each setting of a config; `config_from_options` reads them."""
+    group = parser.add_argument_group("settings, each in place of the preset's")
+    for field in dataclasses.fields(Config):
+        _add_setting(group, field)
+
+
+def _add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:
+    name = f"--{field.name.replace('_', '-')}"
+    default = "none" if field.default == "" else field.default
+    help = f"{field.metadata['help']} (preset {PRESET}: {default})"
+    if isinstance(field.default, bool):
+        group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=help)
+        return
+    choices = field.metadata["choices"]
+    words = None if choices is None else {str(choice).lower(): choice for choice in choices}
+    group.add_argument(
+        name,
+        type=type(field.default) if words is None else lambda text: words.get(text.lower(), text),
+        choices=choices,
+        metavar=type(field.default).__name__.upper() if words is None else f"{{{','.join(words)}}}",
+        help=help,
+    )
+
+
+def config_from_options(options: argparse.Namespace) -> Config:
+    """Returns the preset, or the config of the run to resume, with the settings that were given.
+
+    If a preset is named, `RunDirectory.check_available` compares it with the run to resume.
+
+    Raises:
+        ValueError: if a setting is out of bounds, or was given and does nothing beside the others;
+            if there is no such preset.
+    """
+    given = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(Config)
+        if getattr(options, field.name) is not None
+    }
+    base = lookup(PRESETS, options.preset or PRESET, "preset")
+    if options.resume and options.run_dir is None:
+        raise ValueError(
+            "Expected --run-dir with --resume. Received: none. Name the folder of the run."
+        )
+    if options.resume and options.preset is None:
+        base = RunDirectory(options.run_dir).read_config(default=base)
+    config = dataclasses.replace(base, **given)
+    changed = [name for name, value in given.items() if value != getattr(base, name)]
+    for name, needs in config.idle(changed).items():
+        raise ValueError(
+            f"{name} does nothing without {needs}. Received: {name}={given[name]!r}. Give that as "
+            f"well, or leave {name} out."
+        )
+    return config

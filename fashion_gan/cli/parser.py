@@ -1,0 +1,79 @@
+"""How the commands read their arguments: one line about what is wrong, and a guess at the right."""
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+__all__ = [
+    "Parser",
+    "frames_per_second",
+    "non_negative_float",
+    "non_negative_int",
+    "port",
+    "positive_int",
+]
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers wrong use in one line."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it; an empty argument, a variable of a shell without a value, is wrong.
+
+        Each command has a parser of its own, of which argparse calls this.
+        """
+        found, rest = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            value = getattr(found, action.dest, None)
+            if value == "" or (isinstance(value, list) and "" in value):
+                self.error(
+                    str(argparse.ArgumentError(action, "expected a value, not an empty one"))
+                )
+        return found, rest
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2 and one line."""
+        self.exit(2, f"{self.prog}: error: {message}{self._hint(message)} (--help shows more)\n")
+
+    def _hint(self, message: str) -> str:
+        """The flag, command or choice that a wrong one is closest to."""
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            choices = re.findall(r"[\w.-]+", wrong[2])
+        else:
+            wrong = re.search(r"unrecognized arguments: .*?(--[\w-]+)", message)
+            choices = list(self._flags())
+        close = get_close_matches(wrong[1], choices, n=1) if wrong else []
+        return f". Did you mean {close[0]}?" if close else ""
+
+    def _flags(self) -> Iterator[str]:
+        """Those of this parser and of all commands."""
+        for action in self._actions:
+            yield from action.option_strings
+            if isinstance(action.choices, dict):
+                for parser in action.choices.values():
+                    yield from parser._flags()
+
+
+def _within(kind: type, name: str, least: float, most: float, wanted: str) -> Callable[[str], Any]:
+    """A reader of numbers within bounds; argparse gives its name for what is no number."""
+
+    def read(text: str) -> Any:
+        number = kind(text)
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"expected {wanted}, not {text}")
+        return number
+
+    read.__name__ = name
+    return read
+
+
+positive_int = _within(int, "positive integer", 1, math.inf, "at least 1")
+non_negative_int = _within(int, "integer", 0, math.inf, "at least 0")
+port = _within(int, "port", 1, 65535, "a port, 1 to 65535")
+non_negative_float = _within(float, "number", 0, sys.float_info.max, "0 or more seconds")
+frames_per_second = _within(float, "number", 0.1, 100, "0.1 to 100 frames a second")

@@ -1,0 +1,266 @@
+"""Fashion-MNIST on disk: find its four files, or download them, and read them.
+
+Only a download imports TensorFlow.
+"""
+
+import gzip
+import hashlib
+import math
+import os
+import socket
+import struct
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fashion_gan.files import atomic_write
+
+__all__ = ["CLASS_NAMES", "Split", "find_fashion_mnist", "load_fashion_mnist", "read_idx"]
+
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+"""The ten classes; a label is an index into this tuple."""
+
+_BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
+_DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+_TIMEOUT = 10.0  # seconds of silence after which a download is given up
+_DOWNLOADING = threading.Lock()  # the default timeout of sockets belongs to the whole process
+_VALIDATION = 5_000
+
+# SHA-256 of the content, not of the .gz file: Debian and Keras compress the same bytes differently.
+_SHA256 = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+_IDX_TYPES = {8: "ubyte", 9: "byte", 11: "short", 12: "int", 13: "float", 14: "double"}
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images to train on, to choose by, and to report by.
+
+    Images are uint8 `(n, height, width, channels)`, labels integers `(n,)`, with the names of their
+    classes; labels and names are None where classes are not known.
+    """
+
+    train_images: np.ndarray
+    train_labels: Any
+    validation_images: np.ndarray
+    validation_labels: Any
+    test_images: np.ndarray
+    test_labels: Any
+    class_names: tuple[str, ...] | None = CLASS_NAMES
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """An IDX file of unsigned bytes, plain or gzipped, as a read-only uint8 array of 1 to 4 axes.
+
+    The content decides whether it is gzip, not the name.
+
+    Raises:
+        ValueError: the file is no whole IDX file of unsigned bytes; the message names the file.
+
+    References:
+        The IDX format, http://yann.lecun.com/exdb/mnist/
+    """
+    return _parse(path, _content(path))
+
+
+def find_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
+    """The folder with the four files of Fashion-MNIST, each plain or as `.gz`.
+
+    A place that was asked for, as `folder` or else as a non-empty environment variable
+    `FASHION_MNIST_DIR`, is the only one looked at. Otherwise the order is: the cache of Keras
+    (`datasets/fashion-mnist` in `$KERAS_HOME` or `~/.keras`), Debian's package
+    dataset-fashion-mnist, and a download into the cache. Files on disk are looked for, not read:
+    `load_fashion_mnist` verifies them. A download is verified before it gets its name.
+
+    Raises:
+        FileNotFoundError: nothing worked; the message has each place, what failed, and the remedy.
+    """
+    origin = "folder"
+    if folder is None:
+        folder, origin = os.environ.get("FASHION_MNIST_DIR") or None, "FASHION_MNIST_DIR"
+    if folder is not None:
+        place = Path(folder).expanduser()
+        if fault := _lacks(place):
+            raise FileNotFoundError(
+                f"{origin}={os.fspath(folder)!r} {fault}. Point {origin} at a folder with "
+                f"Fashion-MNIST's four files, plain or as .gz, or leave it out to search the "
+                f"cache of Keras, Debian's package and the network."
+            )
+        return place
+
+    cache = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets/fashion-mnist"
+    failures = []
+    for place in (cache, _DEBIAN_FOLDER):
+        if not (fault := _lacks(place)):
+            return place
+        failures.append(f"{place}: {fault}")
+    try:
+        _download(cache)
+    except Exception as error:  # get_file raises a bare Exception when the network fails
+        failures.append(f"{_BASE_URL}: {error}")
+        raise FileNotFoundError(
+            "Fashion-MNIST was not found. Tried:\n  "
+            + "\n  ".join(failures)
+            + "\nRun `make data` or `apt-get install dataset-fashion-mnist`, or set "
+            "FASHION_MNIST_DIR to a folder with the four files."
+        ) from error
+    return cache
+
+
+def load_fashion_mnist(
+    folder: str | os.PathLike[str] | None = None, *, verify: bool = True
+) -> Split:
+    """Fashion-MNIST in the book's split: 55,000 to train, the last 5,000 of the training file to
+    validate, 10,000 to test; all of them read-only.
+
+    Args:
+        folder: where the files are; None searches, see `find_fashion_mnist`.
+        verify: compare the content with the known SHA-256 sums. False admits other data of
+            28x28 images under the same file names.
+
+    Raises:
+        FileNotFoundError: see `find_fashion_mnist`.
+        ValueError: a file is broken or not the known one, images are not 28x28, images and
+            labels differ in number, or no more than 5,000 images are there to split.
+    """
+    place = find_fashion_mnist(folder)
+    images, labels = _read_pair(place, "train", verify)
+    test_images, test_labels = _read_pair(place, "t10k", verify)
+    cut = len(images) - _VALIDATION
+    if cut < 1:
+        raise ValueError(
+            f"{place}: expected more than {_VALIDATION:,} training images, of which the last "
+            f"{_VALIDATION:,} are held out for validation. Received: {len(images):,}."
+        )
+    return Split(
+        train_images=images[:cut],
+        train_labels=labels[:cut],
+        validation_images=images[cut:],
+        validation_labels=labels[cut:],
+        test_images=test_images,
+        test_labels=test_labels,
+    )
+
+
+def _locate(place: Path, name: str) -> Path | None:
+    """The file `name` in `place`, plain or as `.gz`, or None."""
+    return next((p for p in (place / name, place / f"{name}.gz") if os.path.isfile(p)), None)
+
+
+def _missing(place: Path) -> list[str]:
+    return [name for name in _SHA256 if _locate(place, name) is None]
+
+
+def _lacks(place: Path) -> str:
+    """Says what keeps `place` from being used; empty when nothing does."""
+    missing = _missing(place)
+    if missing and not place.is_dir():
+        return "is not a folder"
+    return f"lacks {', '.join(missing)}" if missing else ""
+
+
+def _download(place: Path) -> None:
+    """Downloads what `place` lacks; each file is moved to its name once its content is verified."""
+    import keras
+
+    with _DOWNLOADING:
+        timeout = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(_TIMEOUT)  # get_file has no timeout of its own
+        try:
+            for name in _missing(place):
+                url = f"{_BASE_URL}/{name}.gz"
+                with atomic_write(place.resolve() / f"{name}.gz") as partial:
+                    keras.utils.get_file(partial.name, url, cache_subdir=partial.parent)
+                    if fault := _differs(name, _content(partial)):
+                        raise ValueError(f"{name}.gz {fault}")
+        finally:
+            socket.setdefaulttimeout(timeout)
+
+
+def _differs(name: str, content: bytes) -> str:
+    """Says how `content` differs from Fashion-MNIST's file `name`; empty when it does not."""
+    found, wanted = hashlib.sha256(content).hexdigest(), _SHA256[name]
+    return f"has content of SHA-256 {found}, expected {wanted}" if found != wanted else ""
+
+
+def _read_pair(place: Path, prefix: str, verify: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Images `(n, 28, 28, 1)` and labels `(n,)` of one half, "train" or "t10k"."""
+    arrays = []
+    for name in (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"):
+        path = _locate(place, name) or place / name
+        content = _content(path)
+        if verify and (fault := _differs(name, content)):
+            raise ValueError(
+                f"{path} {fault}. Delete or reinstall it, or pass verify=False to read "
+                f"other data of this format."
+            )
+        arrays.append(_parse(path, content))
+    images, labels = arrays
+    if images.shape[1:] != (28, 28):
+        raise ValueError(
+            f"{place}: expected {prefix} images as (n, 28, 28). Received: shape={images.shape}."
+        )
+    if labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"{place}: expected one {prefix} label for each of {len(images)} images. "
+            f"Received: labels of shape={labels.shape}."
+        )
+    return images[..., np.newaxis], labels
+
+
+def _content(path: str | os.PathLike[str]) -> bytes:
+    content = Path(path).read_bytes()
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path}: broken gzip file ({error}). Fetch it again.") from error
+
+
+def _parse(path: str | os.PathLike[str], content: bytes) -> np.ndarray:
+    """Reads 0, 0, type, number of axes, the size of each as a big-endian uint32, and the data."""
+    if any(content[:2]):
+        raise ValueError(
+            f"{path}: not an IDX file: expected two zero bytes first. Received: {content[:2]!r}."
+        )
+    start = 4 + 4 * content[3] if len(content) > 3 else 4
+    if len(content) < start:
+        raise ValueError(
+            f"{path}: truncated IDX header: expected {start} bytes. Received: {len(content)}."
+        )
+    code, axes = content[2:4]
+    if code != 8:
+        raise ValueError(
+            f"{path}: expected IDX data of type 0x08 (ubyte). "
+            f"Received: 0x{code:02x} ({_IDX_TYPES.get(code, 'unknown')})."
+        )
+    shape = struct.unpack(f">{axes}I", content[4:start])
+    if not 1 <= axes <= 4 or 0 in shape:
+        raise ValueError(f"{path}: expected 1 to 4 axes, none empty. Received: shape={shape}.")
+    wanted, came = math.prod(shape), len(content) - start
+    if came != wanted:
+        raise ValueError(
+            f"{path}: {'truncated' if came < wanted else 'overlong'} IDX data: expected {wanted} "
+            f"bytes for shape={shape}. Received: {came}."
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,314 @@
+"""A page to play with: sliders through the latent space, classes, and the nearest real images."""
+
+import importlib.util
+import os
+import random
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fashion_gan import images, latents, metrics
+from fashion_gan.gan import GAN
+from fashion_gan.runs.builder import load_split
+from fashion_gan.runs.checkpoints import find_source
+from fashion_gan.runs.config import Config
+
+__all__ = ["Explorer", "open_source", "page", "serve"]
+
+SLIDERS = 8
+NEIGHBORS = 6
+NO_TRUNCATION = 4.0
+"""Standard deviations at which truncation hardly does anything: one number of 16,000 is beyond."""
+
+_ANY = "any"
+_SEEDS = 2**31
+_FOLDER = "GRADIO_TEMP_DIR"  # where each component of a page writes, from its making on
+_LINES = """
+# fashion-gan explore
+
+`{source}` draws from {dim} standard normals. The directions are those in which its images change
+most, the first one most of all; none of them was trained to have a meaning.
+"""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What the page shows: pictures as uint8 `(height, width, 3)`, with a square for each pixel.
+
+    Attributes:
+        gan: that draws.
+        directions: `(latent_dim, latent_dim)`, `latents.directions` of its generator.
+        train_images: uint8 `(n, height, width, channels)` that it was trained on, or None.
+        class_names: of a conditional GAN; else empty.
+        use_ema: whether the averaged generator draws, if there is one.
+    """
+
+    gan: GAN
+    directions: np.ndarray
+    train_images: np.ndarray | None = None
+    class_names: Sequence[str] = ()
+    use_ema: bool = True
+
+    def sample(
+        self, seed: int, label: int | None, threshold: float, offsets: Sequence[float] = ()
+    ) -> tuple[np.ndarray, list[tuple[np.ndarray, str]]]:
+        """An image, and the nearest training images, each with its distance.
+
+        Args:
+            seed: of the latent.
+            label: of a conditional GAN; None is the first.
+            threshold: see `latents.truncate`.
+            offsets: standard deviations along each of the first directions.
+        """
+        latent = self._latents(1, seed, threshold)
+        latent += np.asarray(offsets, np.float32) @ self.directions[: len(offsets)]
+        image = self._draw(latent, label)
+        return _shown(image, 1, 448), self._nearest(image)
+
+    def interpolate(
+        self, start: int, end: int, label: int | None, threshold: float, steps: int = 9
+    ) -> np.ndarray:
+        """A strip of images from the latent of one seed to another's, on the arc between them."""
+        first, last = (self._latents(1, seed, threshold)[0] for seed in (start, end))
+        return _shown(self._draw(latents.interpolate(first, last, steps), label), steps, 1008)
+
+    def grid(self, seed: int, label: int | None, threshold: float, count: int = 100) -> np.ndarray:
+        """A square of images; of a conditional GAN without a label, the classes by turns."""
+        return _shown(self._draw(self._latents(count, seed, threshold), label), 10, 840)
+
+    def _latents(self, count: int, seed: int, threshold: float) -> np.ndarray:
+        return latents.truncate(count, self.gan.latent_dim, threshold, seed)
+
+    def _draw(self, points: np.ndarray, label: int | None) -> np.ndarray:
+        made = self.gan.sample(latents=points, labels=label, use_ema=self.use_ema)
+        return images.with_channels(images.to_uint8(made, self.gan.value_range))
+
+    def _nearest(self, image: np.ndarray) -> list[tuple[np.ndarray, str]]:
+        if self.train_images is None:
+            return []
+        count = min(NEIGHBORS, len(self.train_images))
+        found = metrics.nearest(image.reshape(1, -1).astype("float32"), self._references, count)
+        root = np.sqrt(image.size)  # to the root of the mean over pixels
+        return [
+            (_shown(self.train_images[[index]], 1, 140), f"{distance / root:.0f} of 255")
+            for index, distance in zip(found.indices[0], found.distances[0], strict=True)
+        ]
+
+    @cached_property
+    def _references(self) -> np.ndarray:
+        assert self.train_images is not None  # noqa: S101
+        return self.train_images.reshape(len(self.train_images), -1).astype("float32")
+
+
+def _shown(pictures: np.ndarray, columns: int, width: int) -> np.ndarray:
+    """As a grid that is about so wide; gray images dark on white, as everywhere."""
+    grid = images.tile(pictures, columns, invert=pictures.shape[-1] == 1)
+    grid = np.broadcast_to(grid, (*grid.shape[:2], 3))
+    factor = max(1, width // grid.shape[1])
+    return grid.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def open_source(
+    source: str, data_dir: str | os.PathLike[str] | None = None, *, use_ema: bool = True
+) -> Explorer:
+    """The explorer of a run folder, a `.keras` file or a pretrained name.
+
+    Without its training images, there are no nearest ones; the rest works.
+
+    Raises:
+        FileNotFoundError: if there is no such source.
+    """
+    found = find_source(source)
+    gan, config = found.load(), found.config or Config()
+    try:
+        split = load_split(config, data_dir)
+    except (OSError, ValueError):
+        if data_dir is not None:
+            raise
+        split = None
+    if split is not None and split.train_images.shape[1:3] != gan.image_shape[:2]:
+        split = None  # a .keras file does not tell what it was trained on
+    names: Sequence[str] = ()
+    if gan.num_classes is not None:
+        known = None if split is None else split.class_names
+        names = known or [f"class {number}" for number in range(gan.num_classes)]
+
+    def draw(points: np.ndarray) -> np.ndarray:
+        labels = None if gan.num_classes is None else 0
+        return gan.sample(latents=points, labels=labels, use_ema=use_ema)
+
+    directions = latents.directions(draw, gan.latent_dim)
+    train_images = None if split is None else split.train_images
+    return Explorer(gan, directions, train_images, names, use_ema)
+
+
+def page(explorer: Explorer, title: str) -> Any:
+    """The page, a `gradio.Blocks`.
+
+    Raises:
+        ImportError: if Gradio is not installed.
+    """
+    if not importlib.util.find_spec("gradio"):
+        raise ImportError('The page needs Gradio: pip install "fashion-gan[explore]".')
+    import gradio as gr
+
+    names = list(explorer.class_names)
+
+    def classes(choices: list[str]) -> Any:
+        return gr.Dropdown(choices, value=choices[0], label="class", visible=bool(names))
+
+    def truncation() -> Any:
+        info = f"numbers beyond are drawn again; {NO_TRUNCATION:g} leaves all as they are"
+        return gr.Slider(
+            0.1, NO_TRUNCATION, NO_TRUNCATION, step=0.1, label="truncation (sd)", info=info
+        )
+
+    def seed(value: int, label: str = "seed") -> Any:
+        return gr.Number(value, label=label, precision=0, minimum=0, maximum=_SEEDS - 1)
+
+    def picture(label: str) -> Any:
+        return gr.Image(label=label, format="png", interactive=False, buttons=["download"])
+
+    def follow(inputs: list[Any], outputs: Any, show: Callable[..., Any]) -> None:
+        """Show anew at first and after each change, the last of those that come too fast."""
+        gr.on(
+            [blocks.load, *(component.change for component in inputs)],
+            show,
+            inputs,
+            outputs,
+            api_visibility="private",
+            show_progress="hidden",
+            trigger_mode="always_last",
+        )
+
+    def press(button: Any, answer: Callable[[], Any], outputs: Any) -> None:
+        button.click(answer, None, outputs, api_visibility="private")
+
+    def label_of(name: str) -> int | None:
+        return names.index(name) if name in names else None
+
+    def given(number: int | None) -> int:
+        if number is None:
+            raise gr.Error("Give a whole number from 0 as the seed.")
+        return int(number)
+
+    def one(seed: int | None, name: str, threshold: float, *offsets: float) -> Any:
+        image, near = explorer.sample(given(seed), label_of(name), threshold, offsets)
+        return (image, near) if explorer.train_images is not None else image
+
+    def way(start: int | None, end: int | None, name: str, threshold: float) -> Any:
+        return explorer.interpolate(given(start), given(end), label_of(name), threshold)
+
+    def many(seed: int | None, name: str, threshold: float) -> Any:
+        return explorer.grid(given(seed), label_of(name), threshold)
+
+    with gr.Blocks(analytics_enabled=False, title=f"fashion-gan: {title}") as blocks:
+        gr.Markdown(_LINES.format(source=title, dim=explorer.gan.latent_dim))
+        with gr.Tab("One"), gr.Row():
+            with gr.Column():
+                inputs = [seed(0), classes(names or [_ANY]), truncation()]
+                press(gr.Button("Another"), lambda: random.randrange(_SEEDS), inputs[0])
+                sliders = [
+                    gr.Slider(-6, 6, 0, step=0.1, label=f"direction {number} (sd)")
+                    for number in range(1, min(SLIDERS, explorer.gan.latent_dim) + 1)
+                ]
+                press(gr.Button("Back to 0"), lambda: [0] * len(sliders), sliders)
+            with gr.Column():
+                outputs = [picture("generated")]
+                if explorer.train_images is not None:
+                    gr.Markdown("The nearest training images, by root mean square of the pixels:")
+                    outputs.append(gr.Gallery(show_label=False, format="png", columns=3))
+                else:
+                    gr.Markdown("Its training images were not found, so there are no nearest ones.")
+            follow([*inputs, *sliders], outputs, one)
+        with gr.Tab("From one to another"):
+            with gr.Row():
+                inputs = [seed(0, "seed of the first"), seed(1, "seed of the last")]
+                inputs += [classes(names or [_ANY]), truncation()]
+            follow(inputs, picture("on the arc between two latents"), way)
+        with gr.Tab("Many"):
+            with gr.Row():
+                inputs = [seed(0), classes([_ANY, *names]), truncation()]
+            follow(inputs, picture("100 samples"), many)
+    return blocks
+
+
+@contextmanager
+def _listening(host: str, port: int | None) -> Iterator[None]:
+    """Say in one error that one cannot listen there."""
+    try:
+        yield
+    except (OSError, OverflowError, UnicodeError) as error:  # of ports and names that cannot be
+        wanted = "a port from 7860 on" if port is None else f"port {port}"
+        raise OSError(
+            f"Cannot listen on {wanted} of {host}. Either it is taken or no port, or {host} is "
+            "no address of this machine. Choose others by --port and --host."
+        ) from error
+
+
+def serve(
+    explorer: Explorer,
+    title: str,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    *,
+    browser: bool = True,
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Serve its page until Ctrl-C. Unless `host` is another, only this machine can reach it.
+
+    Pictures that the page made lie in a folder of their own, which goes when it ends; no other
+    file is served, and nothing is sent anywhere.
+
+    Args:
+        explorer: see `open_source`.
+        title: of the page.
+        host: address to bind to; `"0.0.0.0"` for all of this machine's.
+        port: to listen on; by default the first free one from 7860.
+        browser: also open it in a browser.
+        announce: is told the address.
+
+    Raises:
+        ImportError: if Gradio is not installed.
+        OSError: if the port is taken, or `host` is no address of this machine.
+    """
+    host = host.removeprefix("[").removesuffix("]")
+    with _listening(host, port):  # uvicorn would print a line of its own for each port it tries
+        family, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    with tempfile.TemporaryDirectory(prefix="fashion-gan-explore-") as made:
+        before = os.environ.get(_FOLDER)
+        os.environ[_FOLDER] = made
+        blocks = page(explorer, title)
+        try:
+            with _listening(host, port):
+                _, address, _ = blocks.launch(
+                    server_name=f"[{host}]" if ":" in host else host,
+                    server_port=port,
+                    inbrowser=browser,
+                    share=False,
+                    quiet=True,
+                    prevent_thread_lock=True,
+                    footer_links=[],
+                    enable_monitoring=False,
+                    ssr_mode=False,
+                    mcp_server=False,
+                    max_file_size=0,
+                )
+            announce(f"The page: {address} (Ctrl-C ends it)")
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            announce("The page is closed.")
+        finally:
+            blocks.close(verbose=False)
+            if before is None:
+                del os.environ[_FOLDER]
+            else:
+                os.environ[_FOLDER] = before

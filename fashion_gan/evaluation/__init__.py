@@ -1,0 +1,24 @@
+"""Scores of generated images against real ones, in the features of a classifier and in pixels."""
+
+from fashion_gan.evaluation.classifier import Classifier, load_classifier
+from fashion_gan.evaluation.evaluator import (
+    FULL,
+    QUICK,
+    EvalConfig,
+    Evaluator,
+    baselines,
+    fashion_mnist_evaluator,
+    image_evaluator,
+)
+
+__all__ = [
+    "FULL",
+    "QUICK",
+    "Classifier",
+    "EvalConfig",
+    "Evaluator",
+    "baselines",
+    "fashion_mnist_evaluator",
+    "image_evaluator",
+    "load_classifier",
+]

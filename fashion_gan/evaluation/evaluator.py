@@ -1,0 +1,326 @@
+"""From generated images to numbers: sample, features, metrics."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fashion_gan import data, metrics, runtime
+from fashion_gan import images as pictures
+from fashion_gan.evaluation.classifier import load_classifier
+from fashion_gan.evaluation.reference_stats import (
+    ReferenceStats,
+    cache_dir,
+    cached,
+    compute_reference_stats,
+    num_components,
+    project_pixels,
+)
+
+__all__ = [
+    "FULL",
+    "QUICK",
+    "EvalConfig",
+    "Evaluator",
+    "baselines",
+    "fashion_mnist_evaluator",
+    "image_evaluator",
+]
+
+Features = Callable[[np.ndarray], Any]
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What is measured, and on how many images: distances of different counts do not compare.
+
+    Args:
+        count: images on each side, generated and real.
+        seed: of the latents, and of random choices within metrics.
+        kernel_subsets: subsets of the kernel distance.
+        kernel_size: images in each of them. If they are all, one subset is taken, and there is no
+            deviation.
+        bins: k-means bins of the pixels; 0 leaves out what needs the training images, `ndb` and
+            `memorization_ratio`.
+    """
+
+    count: int = 10_000
+    seed: int = 0
+    kernel_subsets: int = 100
+    kernel_size: int = 1_000
+    bins: int = 100
+
+
+FULL = EvalConfig()
+"""The protocol of reported scores: 10,000 generated against the 10,000 test images."""
+
+QUICK = EvalConfig(count=1_000, kernel_subsets=5, kernel_size=500, bins=0)
+"""For every epoch of a training."""
+
+
+class Evaluator:
+    """Measures generated images against real ones, in two feature spaces.
+
+    The numbers are those of `fashion_gan.metrics`: in the space of `features` under their plain
+    names, in the space of the first 64 principal components of the pixels as `pixel_…`. Where
+    `features` also gives labels, the shares of the classes are measured as well.
+
+    Args:
+        real: uint8 `(n, height, width, channels)` to compare with, `n >= protocol.count`; held-out
+            images, so that copying the training images does not pay.
+        train: uint8 images that the generator was trained on: the principal components, the bins
+            and the nearest neighbors are theirs.
+        features: from uint8 images to an array `(n, d)`, or to a pair of that and labels `(n,)`;
+            None to measure by the pixels alone.
+        class_names: of the labels, in order; None where there are no labels.
+        protocol: what to measure.
+        name: of the real images, for records.
+        cache: folder in which the real side is kept, for `features` with a `sha256` such as the
+            classifier's; None for no such folder.
+
+    Raises:
+        ValueError: if there are fewer real images than the protocol needs, or if it counts no more
+            images than there are features: 128 of the classifier, 64 of the pixels.
+    """
+
+    def __init__(
+        self,
+        real: np.ndarray,
+        train: np.ndarray,
+        features: Features | None,
+        class_names: Sequence[str] | None = None,
+        protocol: EvalConfig = FULL,
+        name: str = "real images",
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if len(real) < protocol.count:
+            raise ValueError(
+                f"The protocol needs {protocol.count:,} real images. Received: {len(real):,}. "
+                "Lower its count, and compare only with scores of that count."
+            )
+        self.real = pictures.with_channels(real)[: protocol.count]
+        self.train = pictures.with_channels(train)
+        self.class_names = class_names
+        self.protocol = protocol
+        self.name = name
+        self._features = features
+        self._cache = cache if hasattr(features, "sha256") else None
+        known = self._measured(self.real[:1])[0]
+        dims = max(num_components(self.train), 0 if known is None else np.shape(known)[1])
+        if protocol.count <= dims:
+            raise ValueError(
+                f"Distances in {dims} features need at least {dims + 1} images on each side. "
+                f"Received: count={protocol.count}."
+            )
+
+    def sample(self, gan: Any, use_ema: bool = True) -> np.ndarray:
+        """`protocol.count` uint8 images of a GAN, by the protocol's seed, as its `sample` says."""
+        samples = gan.sample(self.protocol.count, seed=self.protocol.seed, use_ema=use_ema)
+        return pictures.with_channels(pictures.to_uint8(samples, gan.value_range))
+
+    def evaluate(self, gan: Any, use_ema: bool = True) -> dict[str, Any]:
+        """The numbers of a GAN's samples, as its `sample` says.
+
+        Conditional networks sample each class in turn, and `conditional_accuracy` is the fraction
+        that the classifier assigns to the requested class.
+        """
+        classes = gan.num_classes
+        labels = None if classes is None else np.arange(self.protocol.count) % classes
+        return self(self.sample(gan, use_ema), labels)
+
+    def __call__(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, Any]:
+        """The numbers of `protocol.count` uint8 images; `missing_classes` is a list of names.
+
+        Args:
+            images: to be measured.
+            labels: the classes that they are meant to be of, `(protocol.count,)`; None if of any.
+
+        Raises:
+            ValueError: if the images are not as many as the protocol says, or of another shape.
+        """
+        images = pictures.with_channels(images)
+        if images.shape != self.real.shape:
+            raise ValueError(
+                f"Expected images of shape {self.real.shape}, as the protocol says. "
+                f"Received: images.shape={images.shape}."
+            )
+        reference = self.reference_stats
+        features, predicted = self._measured(images)
+        in_components = project_pixels(reference.pca, images)
+        scores: dict[str, Any] = {}
+        if features is not None and reference.features is not None:
+            scores = self._distances(features, reference.features, self._gaussians[0])
+        in_pixels = self._distances(in_components, reference.pixels, self._gaussians[1])
+        scores.update({f"pixel_{name}": score for name, score in in_pixels.items()})
+        if predicted is not None and self.class_names is not None:
+            names = list(self.class_names)
+            balance = metrics.class_balance(predicted, len(names), names=names)
+            if labels is not None:
+                scores["conditional_accuracy"] = float(np.mean(predicted == labels))
+            scores["class_entropy"] = balance.normalized_entropy
+            scores["class_total_variation"] = balance.total_variation
+            scores["missing_classes"] = list(balance.missing)
+            scores["class_shares"] = dict(zip(names, balance.shares, strict=True))
+        if reference.bins is not None and reference.nearest_train_distance is not None:
+            difference = metrics.ndb(reference.bins, images)
+            scores["ndb"] = difference.ratio
+            scores["bin_divergence"] = difference.divergence
+            scores["memorization_ratio"] = metrics.memorization_ratio(
+                reference.nearest_train_distance, self.nearest_train(images).distances[:, 0]
+            )
+        return scores
+
+    def record(self, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Scores of one or several sets of images, by name, with all that they depend on."""
+        return {
+            "scores": scores,
+            "real": self.name,
+            "protocol": dataclasses.asdict(self.protocol),
+            "classifier": getattr(self._features, "sha256", None),
+            "versions": runtime.versions(),
+        }
+
+    def nearest_train(self, images: np.ndarray) -> metrics.Neighbors:
+        """The nearest training image of each uint8 image, by the principal components."""
+        return metrics.nearest(
+            project_pixels(self.reference_stats.pca, images), self._train_components
+        )
+
+    def _measured(self, images: np.ndarray) -> tuple[Any, Any]:
+        """Features and labels of images, each None where there are none."""
+        output = None if self._features is None else self._features(images)
+        return output if isinstance(output, tuple) else (output, None)
+
+    def _distances(
+        self, fake: np.ndarray, real: metrics.Manifold, gaussian: metrics.Gaussian
+    ) -> dict[str, Any]:
+        protocol = self.protocol
+        whole = protocol.kernel_size == len(fake)
+        kernel = metrics.kernel_distance(
+            real.samples,
+            fake,
+            subsets=1 if whole else protocol.kernel_subsets,
+            size=protocol.kernel_size,
+            seed=protocol.seed,
+        )
+        return {
+            "frechet_distance": metrics.frechet_distance(gaussian, fake),
+            "kernel_distance": kernel.mean,
+            **({} if whole else {"kernel_distance_std": kernel.std}),
+            **dataclasses.asdict(metrics.prdc(real, fake)),
+        }
+
+    @cached_property
+    def reference_stats(self) -> ReferenceStats:
+        """The real side, from the cache or measured now."""
+        protocol = self.protocol
+        dependencies = [
+            self.real,
+            self.train,
+            getattr(self._features, "sha256", None),
+            protocol.bins,
+            protocol.seed,
+        ]
+        return cached(
+            self._cache,
+            dependencies,
+            lambda: compute_reference_stats(
+                self._measured(self.real)[0],
+                self.real,
+                self.train,
+                protocol.bins,
+                protocol.seed,
+            ),
+        )
+
+    @cached_property
+    def _gaussians(self) -> tuple[Any, metrics.Gaussian]:
+        features, in_pixels = self.reference_stats.features, self.reference_stats.pixels
+        known = None if features is None else metrics.gaussian(features.samples)
+        return known, metrics.gaussian(in_pixels.samples)
+
+    @cached_property
+    def _train_components(self) -> np.ndarray:
+        return project_pixels(self.reference_stats.pca, self.train)
+
+
+def fashion_mnist_evaluator(
+    protocol: EvalConfig = FULL,
+    *,
+    split: str = "test",
+    images: data.Split | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Evaluator:
+    """The evaluator of Fashion-MNIST, with the classifier that comes with the package.
+
+    Args:
+        protocol: what to measure.
+        split: `"test"` for scores to report, `"validation"` (5,000 images) for choices during
+            development.
+        images: Fashion-MNIST, if it is loaded already.
+        data_dir: else see `data.find_fashion_mnist`.
+    """
+    fashion = data.load_fashion_mnist(data_dir) if images is None else images
+    real = getattr(fashion, f"{split}_images")
+    return Evaluator(
+        real,
+        fashion.train_images,
+        load_classifier(),
+        data.CLASS_NAMES,
+        protocol,
+        name=f"Fashion-MNIST, {split}",
+        cache=cache_dir(),
+    )
+
+
+def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluator:
+    """The evaluator of images without a classifier: by their pixels, against those held out.
+
+    Args:
+        images: of one's own.
+        protocol: what to measure, on no more images than are held out, with ten train images or
+            more in a bin.
+    """
+    count = min(protocol.count, len(images.test_images))
+    different = len({image.tobytes() for image in images.train_images}) if protocol.bins else 0
+    fitting = dataclasses.replace(
+        protocol,
+        count=count,
+        kernel_size=min(protocol.kernel_size, count),
+        bins=min(protocol.bins, different // 10),
+    )
+    return Evaluator(
+        images.test_images, images.train_images, None, None, fitting, name="held-out images"
+    )
+
+
+def baselines(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Images whose scores say what a score means, from the best to the worst; uint8, `count` each.
+
+    Real images that the evaluator does not compare with, the same without a class, blurred, and
+    under noise; and nothing but noise.
+
+    Args:
+        fashion: a `data.Split`.
+        count: images of each kind.
+        seed: of the choice and of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(fashion.train_images))
+    images, labels = fashion.train_images[order], fashion.train_labels[order]
+    real = images[:count]
+    padded = np.pad(real.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    height, width = real.shape[1:3]
+    neighbors = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    noise = rng.normal(0, 0.2 * 255, real.shape)
+    return {
+        "training images": real,
+        "without sneakers": images[labels != 7][:count],
+        "blurred": pictures.to_uint8(np.mean(neighbors, axis=0) / 255),
+        "with noise": pictures.to_uint8((real + noise) / 255),
+        "noise alone": rng.integers(0, 256, real.shape, np.uint8),
+    }

@@ -1,0 +1,91 @@
+"""What a generator learned, for a person: scores beside baselines, as table, JSON and pictures."""
+
+import os
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fashion_gan import data, images, metrics
+from fashion_gan.evaluation.classifier import load_classifier
+from fashion_gan.evaluation.evaluator import Evaluator
+from fashion_gan.files import SCORES, write_json
+
+__all__ = ["class_grid", "nearest_neighbor_grid", "score_tables", "write_report"]
+
+
+def score_tables(result: dict[str, Any]) -> Iterator[Any]:
+    """Two `rich` tables: a row for each set of images, and all numbers of the first set.
+
+    A class is missing with less than 1 % of the images.
+    """
+    from rich.table import Table
+
+    first = next(iter(result["scores"].values()))
+    columns = {
+        "frechet_distance": "Fréchet",
+        "pixel_frechet_distance": "pixel Fréchet",
+        "precision": "precision",
+        "recall": "recall",
+        "coverage": "coverage",
+        "pixel_coverage": "pixel coverage",
+    }
+    columns = {name: title for name, title in columns.items() if name in first}
+    missing = ["missing"] if "missing_classes" in first else []
+    compared = Table("", *columns.values(), *missing)
+    for name, scores in result["scores"].items():
+        cells = [f"{scores[key]:.2f}" for key in columns]
+        compared.add_row(name, *cells, *(str(len(scores["missing_classes"])) for _ in missing))
+    yield compared
+    numbers = {name: f"{value:.4g}" for name, value in first.items() if isinstance(value, float)}
+    known = first.get("class_shares", {})
+    shares = {name: f"{100 * share:.1f} %" for name, share in known.items()}
+    full = Table("number", "", *(["share of", ""] if shares else []))
+    pairs = zip_longest(numbers.items(), shares.items(), fillvalue=("", ""))
+    for (name, value), (label, share) in pairs:
+        full.add_row(name, value, *([label, share] if shares else []))
+    yield full
+
+
+def write_report(
+    folder: str | os.PathLike[str],
+    result: dict[str, Any],
+    samples: np.ndarray,
+    evaluator: Evaluator,
+) -> None:
+    """Write `scores.json`, `classes.png` and `closest.png` into a folder, made when needed."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SCORES, result)
+    if evaluator.class_names is not None:
+        images.write_png(folder / "classes.png", class_grid(samples, evaluator))
+    images.write_png(folder / "closest.png", nearest_neighbor_grid(samples, evaluator))
+
+
+def class_grid(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
+    """A row for each class, the rarest first: `count` real images, a gap, `count` samples.
+
+    Where there are fewer samples of a class, the row ends early.
+    """
+    _, real_labels = load_classifier()(evaluator.real)
+    _, labels = load_classifier()(samples)
+    order = np.argsort(np.bincount(labels, minlength=len(data.CLASS_NAMES)), kind="stable")
+    empty = np.full_like(samples[:1], 255 - 192)  # shown inverted, as gray as the margins
+    cells = []
+    for label in order:
+        for pictures in (evaluator.real[real_labels == label], samples[labels == label]):
+            shown = pictures[:count]
+            cells += [shown, np.repeat(empty, count + 1 - len(shown), axis=0)]
+    return images.tile(np.concatenate(cells), 2 * count + 2, invert=True)
+
+
+def nearest_neighbor_grid(samples: np.ndarray, evaluator: Evaluator, count: int = 24) -> np.ndarray:
+    """The samples that come nearest to a training image, each above that image."""
+    pairs = metrics.closest_pairs(evaluator.nearest_train(samples), count)
+    rows = []
+    for start in range(0, len(pairs), 12):
+        some = pairs[start : start + 12]
+        rows += [samples[[p.query for p in some]], evaluator.train[[p.reference for p in some]]]
+    return images.tile(np.concatenate(rows), 12, invert=samples.shape[-1] == 1)

@@ -1,0 +1,83 @@
+"""A training as a film: the grids of a run, epoch by epoch, in one file."""
+
+import math
+import os
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from fashion_gan.files import atomic_write
+from fashion_gan.registry import check_suffix
+
+__all__ = ["animate"]
+
+_PIXELS = 2**28  # of all frames together, which are in memory at once, some more than once
+
+
+def animate(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    frames_per_second: float = 5.0,
+    scale: int = 2,
+) -> int:
+    """Write a GIF or an animated PNG or WebP of the images `epoch_0000.png`, … of a folder.
+
+    Args:
+        folder: `samples` of a run: always the same latents, or what an `ImageGrid` wrote.
+        out: of the film; its ending chooses the format. It appears complete or not at all, over an
+            older one.
+        frames_per_second: epochs in a second, 0.1 to 100; the last frame stays for two.
+        scale: each pixel becomes a square of so many.
+
+    Returns:
+        The number of images; a GIF shows equal ones that follow each other as one frame.
+
+    Raises:
+        FileNotFoundError: if there are fewer than two such images.
+        ValueError: for another ending, numbers out of range, or more than 2**28 pixels in
+            all frames together.
+    """
+    out = Path(out)
+    check_suffix(out, (".gif", ".png", ".webp"))
+    if not 0.1 <= frames_per_second <= 100 or scale < 1:  # a GIF counts hundredths of a second
+        raise ValueError(
+            "Expected 0.1 to 100 frames a second, and a scale of at least 1. "
+            f"Received: frames_per_second={frames_per_second}, scale={scale}."
+        )
+    files = [p for p in Path(folder).glob("*.png") if re.fullmatch(r"epoch_\d+", p.stem)]
+    files.sort(key=lambda file: int(file.stem.removeprefix("epoch_")))
+    if len(files) < 2:
+        raise FileNotFoundError(
+            f"A film needs at least two of epoch_0000.png, … in {folder}. Found {len(files)}."
+        )
+    _check_pixels(files, scale)
+    frames = []
+    for file in files:
+        with Image.open(file) as image:
+            size = (image.width * scale, image.height * scale)
+            frames.append(image.resize(size, Image.Resampling.NEAREST))
+    with atomic_write(out) as partial:
+        frames[0].save(
+            partial,
+            save_all=True,
+            append_images=frames[1:],
+            duration=[1000 / frames_per_second] * (len(frames) - 1) + [2000],
+            loop=0,
+        )
+    return len(frames)
+
+
+def _check_pixels(files: list[Path], scale: int) -> None:
+    """Refuse a film that would fill the memory; only the heads of the images are read."""
+    pixels = 0
+    for file in files:
+        with Image.open(file) as image:
+            pixels += image.width * image.height
+    if pixels * scale**2 > _PIXELS:
+        raise ValueError(
+            f"Expected a film of at most {_PIXELS:,} pixels. Received: {len(files)} images of "
+            f"{pixels:,} pixels together, and scale={scale}, which makes {pixels * scale**2:,}. "
+            f"The largest scale that fits is {math.isqrt(_PIXELS // pixels)}."
+        )

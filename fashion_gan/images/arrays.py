@@ -1,0 +1,201 @@
+"""Pictures: image arrays to bytes, many images to one grid, a grid to a PNG file."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fashion_gan.files import atomic_write, is_partial, write_json
+
+__all__ = [
+    "numbered_pngs",
+    "tile",
+    "to_uint8",
+    "with_channels",
+    "write_png",
+    "write_pngs",
+]
+
+_SAMPLES = "samples.json"
+"""File by which `write_pngs` knows a folder as its own."""
+
+
+def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -> NDArray[np.uint8]:
+    """Floats of any shape in `value_range` to bytes: `low` to 0, `high` to 255.
+
+    Values between two bytes go to the nearest, values outside of the range to its nearer end.
+    uint8 is returned as it is.
+
+    Raises:
+        TypeError: if `images` are neither floats nor uint8.
+        ValueError: if `images` hold NaN or infinity, or if `value_range` is empty.
+    """
+    images = np.asarray(images)
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise TypeError(
+            f"Expected images as floats in {value_range} or as uint8. "
+            f"Received: images.dtype={images.dtype}."
+        )
+    low, high = value_range
+    if not low < high:
+        raise ValueError(f"Expected low < high. Received: value_range={value_range}.")
+    finite = np.isfinite(images)
+    if not finite.all():
+        raise ValueError(
+            f"Expected finite images. Received NaN or infinity in {np.sum(~finite)} of "
+            f"{images.size} pixels. If a generator made them, its training has diverged."
+        )
+    unit = (images.astype(np.float64) - low) / (high - low)
+    return np.rint(255 * unit.clip(0, 1)).astype(np.uint8)
+
+
+def with_channels(images: ArrayLike) -> np.ndarray:
+    """Images `(n, h, w)` to `(n, h, w, 1)`; `(n, h, w, 1)` and `(n, h, w, 3)` as they are.
+
+    Raises:
+        ValueError: for any other shape.
+    """
+    images = np.asarray(images)
+    if images.ndim == 3:
+        return images[..., np.newaxis]
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise ValueError(
+            "Expected images of shape (n, height, width), (n, height, width, 1) or "
+            f"(n, height, width, 3). Received: images.shape={images.shape}."
+        )
+    return images
+
+
+def tile(
+    images: ArrayLike,
+    columns: int | None = None,
+    *,
+    margin: int = 1,
+    background: int = 192,
+    invert: bool = False,
+) -> NDArray[np.uint8]:
+    """Images `(n, h, w[, c])` side by side, row by row, in one `(height, width, c)`; all uint8.
+
+    Args:
+        images: `n >= 1` of them, gray (`c = 1` or no such axis) or RGB (`c = 3`).
+        columns: the most images in a row; by default as many as make the grid about square.
+        margin: pixels between two neighbors; there is none around the grid.
+        background: gray level of the margins and of the cells left over in the last row; the
+            default stands out from white, black and the middle gray of an untrained generator.
+        invert: show gray images as dark on white, as Fashion-MNIST is usually printed.
+
+    Returns:
+        `rows * (h + margin) - margin` by `columns * (w + margin) - margin` pixels.
+
+    Raises:
+        TypeError: if `images` are not uint8.
+        ValueError: for an unusable shape or argument, or if `invert` meets RGB images.
+    """
+    images = with_channels(images)
+    if images.dtype != np.uint8:
+        raise TypeError(
+            f"Expected uint8 images; `to_uint8` makes them. Received: images.dtype={images.dtype}."
+        )
+    n, h, w, c = images.shape
+    columns = min(n, int(np.ceil(np.sqrt(n))) if columns is None else columns)
+    if n < 1:
+        raise ValueError(f"Expected at least one image. Received: images.shape={images.shape}.")
+    if columns < 1 or margin < 0 or not 0 <= background <= 255:
+        raise ValueError(
+            "Expected columns >= 1, margin >= 0 and background in 0..255. "
+            f"Received: columns={columns}, margin={margin}, background={background}."
+        )
+    if invert and c != 1:
+        raise ValueError(
+            f"invert=True is for gray images. Received: images.shape={images.shape}. "
+            "Leave invert out for RGB."
+        )
+    rows = -(-n // columns)
+    cell_h, cell_w = h + margin, w + margin
+    cells = np.full((rows * columns, cell_h, cell_w, c), background, np.uint8)
+    cells[:n, :h, :w] = 255 - images if invert else images
+    grid = cells.reshape(rows, columns, cell_h, cell_w, c).swapaxes(1, 2)
+    grid = grid.reshape(rows * cell_h, columns * cell_w, c)
+    return grid[: rows * cell_h - margin, : columns * cell_w - margin]
+
+
+def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
+    """Writes a uint8 `(height, width, 1)` or `(height, width, 3)` image as a PNG file.
+
+    The file appears complete or not at all. An older one is replaced.
+
+    Raises:
+        TypeError: if `image` is not uint8.
+        ValueError: for any other shape.
+    """
+    import tensorflow as tf
+
+    if image.dtype != np.uint8:
+        raise TypeError(
+            f"Expected a uint8 image; `to_uint8` makes it. Received: image.dtype={image.dtype}."
+        )
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(
+            "Expected an image of shape (height, width, 1) or (height, width, 3). "
+            f"Received: image.shape={image.shape}."
+        )
+    with atomic_write(path) as partial:
+        partial.write_bytes(tf.io.encode_png(image).numpy())
+
+
+def write_pngs(folder: str | os.PathLike[str], images: NDArray[np.uint8]) -> None:
+    """Writes one PNG file for each image, `00000.png`, `00001.png` and so on.
+
+    Images of an earlier call are replaced, and those with higher numbers removed, so that the
+    folder holds these images alone. A file `samples.json` marks the folder as one of this function.
+
+    Args:
+        folder: Folder to write to. It is created if it does not exist.
+        images: uint8 images of shape `(n, height, width, channels)` with 1 or 3 channels.
+
+    Raises:
+        FileExistsError: If `folder` is a file, or holds anything but such images.
+    """
+    folder = Path(folder)
+    older = numbered_pngs(folder)
+    write_json(folder / _SAMPLES, {"images": len(images)})
+    paths = [folder / f"{index:05d}.png" for index in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        write_png(path, image)
+    for path in set(older) - set(paths):
+        path.unlink()
+
+
+def numbered_pngs(folder: str | os.PathLike[str]) -> list[Path]:
+    """Returns the images that `write_pngs` wrote to a folder, or none if it does not exist.
+
+    Raises:
+        FileExistsError: If `folder` is a file, or holds anything that `write_pngs` did not write.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        return []
+    if not folder.is_dir():
+        raise FileExistsError(
+            f"Expected the name of a folder. Received: {folder}, which is a file. Name a folder, "
+            "or a file that ends in .png or .npy."
+        )
+    paths = sorted(path for path in folder.iterdir() if not is_partial(path))
+    if paths and folder / _SAMPLES not in paths:
+        raise FileExistsError(
+            "Expected a new folder, or one of an earlier sample, which holds samples.json. "
+            f"Received: {folder}, which holds {paths[0].name}. Name another folder."
+        )
+    paths = [path for path in paths if path.name != _SAMPLES]
+    for path in paths:
+        if not (re.fullmatch(r"(\d{5}|[1-9]\d{5,})\.png", path.name) and path.is_file()):
+            raise FileExistsError(
+                "Expected a new folder, or one that holds only images of an earlier sample, "
+                f"00000.png and so on. Received: {folder}, which holds {path.name}. Name another "
+                "folder."
+            )
+    return paths

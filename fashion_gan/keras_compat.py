@@ -1,0 +1,102 @@
+"""Every private attribute of Keras and TensorFlow that the package uses, each in one function.
+
+| attribute | used by | last seen in |
+|---|---|---|
+| `Layer._flatten_layers` | `iter_layers` | Keras 3.15.1 |
+| `Layer._tracker` | `untrack` | Keras 3.15.1 |
+| `Trainer._initial_epoch` | `set_initial_epoch` | Keras 3.15.1 |
+| `Optimizer._trainable_variables` | `optimized_variables` | Keras 3.15.1 |
+| `TensorBoard._global_train_batch` | `set_tensorboard_batch` | Keras 3.15.1 |
+| `TensorBoard._train_writer` | `tensorboard_train_writer` | Keras 3.15.1 |
+| `tensor._keras_logits` | `sigmoid_logits` | Keras 3.15.1 |
+| `Dataset._inputs`, `_variant_tensor` | `DatasetWrapper` | TensorFlow 2.21.0 |
+| `tf.__internal__.EagerTensor` | `is_eager` | TensorFlow 2.21.0 |
+| `config.is_op_determinism_enabled` | `is_op_determinism_enabled` | TensorFlow 2.21.0 |
+
+`tests/test_keras_compat.py` names whichever a new version lacks.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import config
+
+__all__ = [
+    "DatasetWrapper",
+    "is_eager",
+    "is_op_determinism_enabled",
+    "iter_layers",
+    "optimized_variables",
+    "set_initial_epoch",
+    "set_tensorboard_batch",
+    "sigmoid_logits",
+    "tensorboard_train_writer",
+    "untrack",
+]
+
+
+def iter_layers(network: keras.Layer) -> Iterator[keras.Layer]:
+    """Yields a network and all layers below it, each once."""
+    yield from network._flatten_layers()
+
+
+def untrack(owner: keras.Layer, value: Any) -> None:
+    """Lets a layer or model forget a layer that was assigned to one of its attributes."""
+    owner._tracker.untrack(value)
+
+
+def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
+    """Sets the epoch that `fit()` begins with, or clears it; Keras never clears it itself."""
+    model._initial_epoch = epoch
+
+
+def optimized_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """Returns the variables that an optimizer was built for."""
+    return list(optimizer._trainable_variables)
+
+
+def set_tensorboard_batch(callback: keras.callbacks.TensorBoard, batch: int) -> None:
+    """Sets the number of batches at which Keras' callback writes next."""
+    callback._global_train_batch = batch
+
+
+def tensorboard_train_writer(callback: keras.callbacks.TensorBoard) -> tf.summary.SummaryWriter:
+    """Returns the writer of the events of training."""
+    return callback._train_writer
+
+
+class DatasetWrapper(tf.data.Dataset):
+    """Base of datasets with attributes of their own: the elements of another dataset.
+
+    Args:
+        dataset: Dataset that yields the elements.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset) -> None:
+        self._wrapped = dataset
+        super().__init__(dataset._variant_tensor)
+
+    def _inputs(self) -> list[tf.data.Dataset]:
+        return [self._wrapped]
+
+    @property
+    def element_spec(self) -> Any:
+        """The type of an element."""
+        return self._wrapped.element_spec
+
+
+def is_eager(value: Any) -> bool:
+    """Returns whether a value is a tensor with a value, rather than one of a graph."""
+    return isinstance(value, tf.__internal__.EagerTensor)
+
+
+def sigmoid_logits(tensor: Any) -> Any:
+    """Returns the logits that Keras' sigmoid left on its output, or None."""
+    return getattr(tensor, "_keras_logits", None)
+
+
+def is_op_determinism_enabled() -> bool:
+    """Returns whether `tf.config.experimental.enable_op_determinism` was called."""
+    return bool(config.is_op_determinism_enabled())

@@ -1,0 +1,30 @@
+"""The engine of `callbacks.ModeCollapseMonitor`: health signals, thresholds and issues."""
+
+from fashion_gan.monitor.diagnosis import LABELED, UNLABELED, Issue, Thresholds, diagnose
+from fashion_gan.monitor.reference import HealthSignals, ReferenceSet
+from fashion_gan.monitor.signals import (
+    diversity,
+    loss_growth,
+    loss_oscillation,
+    median_nn_distance,
+    mode_rotation,
+    sampling_noise,
+)
+from fashion_gan.monitor.state import MonitorState
+
+__all__ = [
+    "LABELED",
+    "UNLABELED",
+    "HealthSignals",
+    "Issue",
+    "MonitorState",
+    "ReferenceSet",
+    "Thresholds",
+    "diagnose",
+    "diversity",
+    "loss_growth",
+    "loss_oscillation",
+    "median_nn_distance",
+    "mode_rotation",
+    "sampling_noise",
+]

@@ -1,0 +1,198 @@
+"""What real images are like, and the signals by which a set of fakes differs from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fashion_gan.metrics.bins import fit_ndb_bins
+from fashion_gan.metrics.distances import nearest
+from fashion_gan.metrics.pca import PCA, fit_pca
+from fashion_gan.metrics.samples import Floats, as_samples, check_dims
+from fashion_gan.monitor.signals import median_nn_distance, mode_rotation
+
+__all__ = ["HealthSignals", "ReferenceSet"]
+
+LEAST = 100
+DIM = 64
+
+
+@dataclass(frozen=True)
+class HealthSignals:
+    """What `diagnose` looks at. What was not measured is empty or None.
+
+    Attributes:
+        names: Names of the `k` classes, or of the clusters that stand in for them.
+        shares: Fraction of the fakes in each class, `(k,)`, summing to 1.
+        real_shares: Fraction of the reals in each class.
+        neighbor_shares: Fraction of the fakes whose nearest real, by pixels, is of each class,
+            `(k,)`, or empty. This vote does not share a classifier's errors on unclear images.
+        real_neighbor_shares: Fraction of the reals whose nearest other real is of each class.
+        class_imbalance: Fraction of the fakes that would have to change class to match the reals,
+            beyond what chance explains, in [0, 1].
+        diversity: See `diversity`. Below 1 the fakes are more alike than the reals.
+        mode_rotation: See `mode_rotation`, between this evaluation and the one before.
+        loss_oscillation: See `loss_oscillation`, the larger one of both losses.
+        loss_growth: See `loss_growth`, the larger one of both losses.
+        d_accuracies: Fractions of the reals and of the fakes that the discriminator got right.
+        logit_gap: Mean logit of the reals less that of the fakes.
+        g_gradient_ratio: Norm of the generator's gradient over its recent maximum.
+    """
+
+    names: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    real_shares: tuple[float, ...] = ()
+    neighbor_shares: tuple[float, ...] = ()
+    real_neighbor_shares: tuple[float, ...] = ()
+    class_imbalance: float | None = None
+    diversity: float | None = None
+    mode_rotation: float | None = None
+    loss_oscillation: float | None = None
+    loss_growth: float | None = None
+    d_accuracies: tuple[float, float] | None = None
+    logit_gap: float | None = None
+    g_gradient_ratio: float | None = None
+
+    def numbers(self) -> dict[str, float]:
+        """Those that are worth a curve, by the names they have in the logs."""
+        numbers = {
+            "largest_class_share": max(self.shares, default=None),
+            "class_imbalance": self.class_imbalance,
+            "diversity": self.diversity,
+            "mode_rotation": self.mode_rotation,
+            "loss_oscillation": self.loss_oscillation,
+            "loss_growth": self.loss_growth,
+            "g_gradient_ratio": self.g_gradient_ratio,
+        }
+        return {name: value for name, value in numbers.items() if value is not None}
+
+
+class ReferenceSet:
+    """Real images, with their classes if these are known, and else in clusters.
+
+    Clusters are found by k-means among the features, or among the first 64 principal components of
+    the pixels if there are none. They stand in for classes, but do not separate what looks alike.
+
+    Args:
+        images: real ones `(n, ...)` of `p` pixels, uint8, at least 100.
+        features: of them `(n, d)`; by default the principal components.
+        labels: integers `(n,)` in `0..k - 1`, from the classifier that will label the fakes.
+        names: of the `k` classes; goes with labels.
+        clusters: how many, where there are no labels.
+        seed: of the clusters.
+
+    Raises:
+        TypeError: if images or features are not real numbers.
+        ValueError: if they are not finite, too few or not equally many; if only one of `labels` and
+            `names` is given.
+    """
+
+    def __init__(
+        self,
+        images: ArrayLike,
+        features: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+        *,
+        clusters: int = 30,
+        seed: int = 0,
+    ) -> None:
+        images = np.asarray(images)
+        if len(images) < LEAST:
+            raise ValueError(
+                f"Expected at least {LEAST} real images; 5,000 are better. Received: {len(images)}."
+            )
+        if (labels is None) != (names is None):
+            raise ValueError(
+                "Expected labels and the names of their classes, or neither. Received: "
+                f"{'names' if labels is None else 'labels'} alone."
+            )
+        self._pca: PCA = fit_pca(images / 255, min(DIM, images[0].size, len(images) - 1))
+        self._pixels = self._pca.transform(images / 255)
+        self._features = (
+            self._pixels if features is None else as_samples(features, "features of the reals")
+        )
+        if len(self._features) != len(images):
+            raise ValueError(
+                f"Expected features of {len(images)} real images. Received: {len(self._features)}."
+            )
+        self._spreads: dict[int, float] = {}
+        self._centroids: Floats | None = None
+        self._real_nearby: Floats | None = None
+        if labels is not None and names is not None:
+            self.names = tuple(names)
+            self._labels = np.asarray(labels)
+            self.real_shares = self._shares(self._labels)
+            neighbor = nearest(self._pixels, self._pixels, count=2).indices[:, 1]
+            self._real_nearby = self._shares(self._labels[neighbor])
+        else:
+            bins = fit_ndb_bins(self._features, min(clusters, len(images) // 20), seed=seed)
+            self._centroids = bins.centroids
+            self.real_shares = bins.counts / bins.counts.sum()
+            self.names = tuple(f"cluster {i}" for i in range(len(bins.counts)))
+
+    @property
+    def labeled(self) -> bool:
+        """Whether the names are those of classes, not of clusters."""
+        return self._centroids is None
+
+    def signals(
+        self,
+        images: ArrayLike,
+        features: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> HealthSignals:
+        """The signals in fakes: images, and features and labels if the reals came with them.
+
+        Raises:
+            TypeError: if images or features are not real numbers.
+            ValueError: if they are not finite or not like the reals'; fewer than two.
+        """
+        pixels = self._pca.transform(np.asarray(images) / 255)
+        fakes = pixels if features is None else as_samples(features, "features of the fakes")
+        check_dims(reals=self._features, fakes=fakes)
+        neighbor_shares: tuple[float, ...] = ()
+        real_neighbor_shares: tuple[float, ...] = ()
+        if self._centroids is not None:
+            classes = nearest(fakes, self._centroids).indices[:, 0]
+        elif labels is None:
+            raise ValueError("Expected labels of the fakes, as there are of the reals.")
+        else:
+            classes = np.asarray(labels)
+            neighbor = nearest(pixels, self._pixels).indices[:, 0]
+            neighbor_shares = _tuple(self._shares(self._labels[neighbor]))
+            real_neighbor_shares = _tuple(self._real_nearby)
+        shares = self._shares(classes)
+        return HealthSignals(
+            names=self.names,
+            shares=_tuple(shares),
+            real_shares=_tuple(self.real_shares),
+            neighbor_shares=neighbor_shares,
+            real_neighbor_shares=real_neighbor_shares,
+            class_imbalance=mode_rotation(self.real_shares, shares, len(fakes)),
+            diversity=self._diversity(fakes),
+        )
+
+    def _diversity(self, fakes: Floats) -> float:
+        """`diversity(reals, fakes)`, with the reals' spread measured once."""
+        count = min(len(fakes), len(self._features))
+        if count not in self._spreads:
+            self._spreads[count] = median_nn_distance(self._features[:count])
+        if self._spreads[count] == 0:
+            raise ValueError(
+                f"Expected different real images. Received: half of the first {count} are copies."
+            )
+        return median_nn_distance(fakes[:count]) / self._spreads[count]
+
+    def _shares(self, labels: NDArray[np.int64]) -> Floats:
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(self.names):
+            raise ValueError(
+                f"Expected integer labels in 0..{len(self.names) - 1}, a name for each. Received: "
+                f"{labels.dtype} from {labels.min()} to {labels.max()}."
+            )
+        return np.bincount(labels, minlength=len(self.names)) / len(labels)
+
+
+def _tuple(values: Floats | None) -> tuple[float, ...]:
+    return () if values is None else tuple(values.tolist())

@@ -1,0 +1,218 @@
+"""From a config to what it trains: images, datasets, and a compiled GAN."""
+
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from fashion_gan import data, models, runtime
+from fashion_gan.gan import GAN
+from fashion_gan.losses import LOSSES
+from fashion_gan.penalties import PENALTIES
+from fashion_gan.registry import did_you_mean, lookup
+from fashion_gan.runs.config import Config
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["Experiment", "build_gan", "check_names", "load_split", "prepare"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that a run trains, built and checked.
+
+    Attributes:
+        config: Config of the run.
+        split: Images of the run.
+        gan: Compiled GAN, untrained.
+        train: Dataset to train on.
+        validation: Dataset of held-out images.
+    """
+
+    config: Config
+    split: data.Split
+    gan: GAN
+    train: "tf.data.Dataset"
+    validation: "tf.data.Dataset"
+
+
+def prepare(
+    config: Config,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    split: data.Split | None = None,
+    strategy: "tf.distribute.Strategy | None" = None,
+) -> Experiment:
+    """Loads the images of a config, builds its GAN and its datasets; writes nothing.
+
+    Args:
+        config: Config to prepare.
+        data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
+        split: Images, if they are loaded already.
+        strategy: Strategy to build the GAN under. Defaults to the current one.
+
+    Raises:
+        FileNotFoundError: If there are no images.
+        ValueError: If the images and the config do not fit, as `build_gan` says; if there are too
+            few images for one step.
+    """
+    split = load_split(config, data_dir) if split is None else split
+    batch_size, num_images = config.batch_size * config.d_steps, len(split.train_images)
+    if batch_size > num_images:
+        times = f" and d_steps={config.d_steps}" if config.d_steps > 1 else ""
+        raise ValueError(
+            f"Expected at least {batch_size:,} training images for a step of "
+            f"batch_size={config.batch_size}{times}. Received: {num_images:,} images. Lower the "
+            "batch size."
+        )
+    with nullcontext() if strategy is None else strategy.scope():
+        gan = build_gan(config, split)
+    held_out = len(split.validation_images) // config.d_steps * config.d_steps
+    labels = (split.train_labels, split.validation_labels) if config.conditional else (None, None)
+    train = data.make_dataset(
+        split.train_images,
+        batch_size,
+        labels=labels[0],
+        value_range=gan.value_range,
+        seed=config.seed,
+    )
+    validation = data.make_dataset(
+        split.validation_images,
+        min(batch_size, held_out),
+        labels=labels[1],
+        value_range=gan.value_range,
+        shuffle=False,
+    )
+    return Experiment(config, split, gan, train, validation)
+
+
+def load_split(config: Config, data_dir: str | os.PathLike[str] | None = None) -> data.Split:
+    """Loads Fashion-MNIST, or the images that a config names.
+
+    Args:
+        config: Config of the run.
+        data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
+    """
+    if not config.data:
+        return data.load_fashion_mnist(data_dir)
+    return data.split_images(data.load_images(config.data, config.skip_corrupt))
+
+
+def build_gan(config: Config, split: data.Split | None = None) -> GAN:
+    """Builds and compiles the GAN of a config.
+
+    The seed of the config determines its weights. The random generators of Python, NumPy and
+    TensorFlow and the global dtype policy stay as they are.
+
+    Args:
+        config: Config of the GAN.
+        split: Images to train on. Defaults to the shape, number and classes of Fashion-MNIST.
+
+    Raises:
+        ValueError: If the config is conditional and the images have no classes; as
+            `models.build_networks` does.
+    """
+    shape: tuple[int, ...] = (28, 28, 1)
+    num_images, names = 55_000, data.CLASS_NAMES if split is None else split.class_names
+    if split is not None:
+        shape, num_images = split.train_images.shape[1:], len(split.train_images)
+    if config.conditional and names is None:
+        raise ValueError(
+            "Expected images with classes, for networks that are told the class. Received: "
+            f"conditional=True, and images without. Put the images of {config.data} into one "
+            "sub-folder for each class, or add labels to the file."
+        )
+    check_names(config)
+    with runtime.build_scope(config.seed, config.dtype_policy):
+        return _compiled(config, shape, num_images, names)
+
+
+def check_names(config: Config) -> None:
+    """Raises ValueError, which names the setting, if a name in a config stands for nothing."""
+    lookup(models.MODELS, config.model, "model")
+    lookup(LOSSES, config.loss, "loss")
+    for setting in ("g_optimizer", "d_optimizer"):
+        name = getattr(config, setting)
+        try:
+            keras.optimizers.get(name)
+        except (KeyError, TypeError, ValueError) as error:  # the first two for its base classes
+            known = {kind.lower() for kind in dir(keras.optimizers)} - {name}
+            raise ValueError(
+                "Expected the name of an optimizer of Keras, such as adam. "
+                f"Received: {setting}={name!r}.{did_you_mean(name, known)}"
+            ) from error
+
+
+def _compiled(
+    config: Config,
+    shape: tuple[int, ...],
+    num_images: int,
+    names: tuple[str, ...] | None,
+) -> GAN:
+    generator, discriminator = models.build_networks(
+        config.model,
+        latent_dim=config.latent_dim,
+        image_shape=shape,
+        num_classes=len(names) if config.conditional and names else None,
+        **({"width": config.width} if config.width else {}),
+        **({"dropout": config.dropout} if config.model == "dcgan" else {}),
+    )
+    gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
+    steps_per_epoch = num_images // (config.batch_size * config.d_steps)
+    gan.compile(
+        _optimizer(config.g_optimizer, config.g_learning_rate, steps_per_epoch, config),
+        _optimizer(
+            config.d_optimizer, config.d_learning_rate, steps_per_epoch * config.d_steps, config
+        ),
+        {"name": config.loss, "label_flip_rate": config.label_flip_rate},
+        penalties=[
+            {"name": name, "weight": getattr(config, name), "interval": config.penalty_interval}
+            for name in PENALTIES
+            if getattr(config, name)
+        ],
+        augmentations=_augmentations(config, steps_per_epoch),
+        replay=config.replay_size or None,
+        ema_decay=config.ema_decay or None,
+        d_steps=config.d_steps,
+        log_gradients=config.log_gradients,
+        jit_compile=config.jit_compile,
+        steps_per_execution=config.steps_per_execution,
+    )
+    return gan
+
+
+def _augmentations(config: Config, steps_per_epoch: int) -> list[Any]:
+    """Builds the augmentations of `config`; `steps_per_epoch` converts epochs to steps."""
+    identifiers: list[Any] = []
+    if config.instance_noise:
+        fading = {"stddev": config.instance_noise, "steps": config.noise_epochs * steps_per_epoch}
+        identifiers.append({"name": "instance_noise", **fading})
+    for name in ("translation", "cutout", "brightness", "contrast"):
+        if strength := getattr(config, name):
+            identifiers.append({"name": name, "strength": strength})
+    return identifiers
+
+
+def _optimizer(
+    name: str, learning_rate: float, updates_per_epoch: int, config: Config
+) -> keras.optimizers.Optimizer:
+    """Builds an optimizer by name, with its learning-rate schedule."""
+    optimizer = keras.optimizers.get(name)
+    arguments = optimizer.get_config()
+    betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
+    arguments.update({key: value for key, value in betas.items() if key in arguments})
+    arguments["learning_rate"] = learning_rate
+    if config.weight_decay:
+        arguments["weight_decay"] = config.weight_decay
+    if config.lr_decay_epochs:
+        arguments["learning_rate"] = keras.optimizers.schedules.CosineDecay(
+            learning_rate,
+            config.lr_decay_epochs * updates_per_epoch,
+            config.lr_final_scale,
+            warmup_target=learning_rate,
+            warmup_steps=config.lr_decay_start * updates_per_epoch,
+        )
+    return type(optimizer).from_config(arguments)

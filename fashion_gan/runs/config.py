@@ -1,0 +1,249 @@
+"""The settings of a run: each with its default, its help and its check."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fashion_gan.registry import did_you_mean
+
+__all__ = ["Config", "check_setting"]
+
+DTYPE_POLICIES = ("float32", "mixed_float16", "mixed_bfloat16", "float64")
+
+
+def _setting(
+    default: Any,
+    help: str,
+    minimum: float | None = None,
+    maximum: float = math.inf,
+    *,
+    below: float = math.inf,
+    choices: Sequence[str | bool] | None = None,
+    needs: Mapping[str, Sequence[str]] | None = None,
+) -> Any:
+    """A field of `Config`.
+
+    Args:
+        default: of the type that all values have.
+        help: one phrase that makes sense alone.
+        minimum: the least number; None for settings that are no numbers.
+        maximum: the largest number.
+        below: what numbers have to stay below.
+        choices: the values, if there are few.
+        needs: settings, of which one at least must have one of these values, or else, if there are
+            none, be on; otherwise this setting does nothing.
+    """
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "below": below,
+        "choices": choices,
+        "needs": needs or {},
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_setting(field: "dataclasses.Field[Any]", value: Any) -> None:
+    """Raises ValueError, which names the setting, unless the field allows `value`."""
+    kind, name, limits = type(field.default), field.name, field.metadata
+    low, high, below, choices = (limits[key] for key in ("minimum", "maximum", "below", "choices"))
+    if choices is not None:
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
+            hint = did_you_mean(value, (choice for choice in choices if isinstance(choice, str)))
+            raise ValueError(f"Expected one of {choices}. Received: {name}={value!r}.{hint}")
+        return
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise ValueError(f"Expected {kind.__name__}. Received: {name}={value!r}.")
+    if low is not None and not (low <= value <= high and value < below):
+        bounds = f"{low} to {high}" if high < math.inf else f"at least {low}"
+        bounds += f" and below {below}" if below < math.inf else ""
+        raise ValueError(f"Expected {bounds}. Received: {name}={value!r}.")
+
+
+_PENALTIES: dict[str, Sequence[str]] = {"r1": (), "r2": (), "wgan_gp": (), "dragan": ()}
+_ADAM = ("adam", "adamax", "adamw", "lamb", "lion", "nadam", "schedulefreeadamw")
+_HAS_BETAS = {"g_optimizer": _ADAM, "d_optimizer": _ADAM}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run trains and how; the defaults are the book's dense GAN.
+
+    Raises:
+        ValueError: if a setting is outside what its field allows.
+    """
+
+    data: str = _setting(
+        "", "images of your own: a folder, .npz, .npy or IDX file, in place of Fashion-MNIST"
+    )
+    skip_corrupt: bool = _setting(
+        False, "leave out files in the folder of --data that cannot be read", needs={"data": ()}
+    )
+    model: str = _setting("dense", "pair of networks: dense, dcgan, convnet, resnet or infogan")
+    latent_dim: int = _setting(30, "size of a latent vector", 1)
+    width: int = _setting(
+        0, "channels of the models dcgan, convnet and resnet, 0 for their own number", 0
+    )
+    dropout: float = _setting(
+        0.4,
+        "share of outputs dropped in the discriminator of the model dcgan",
+        0,
+        below=1,
+        needs={"model": ("dcgan",)},
+    )
+    conditional: bool = _setting(False, "both networks are told the class of each image")
+    loss: str = _setting(
+        "binary_crossentropy",
+        "adversarial loss: binary_crossentropy, minimax, least_squares, hinge, wasserstein or "
+        "relativistic",
+    )
+    r1: float = _setting(0.0, "weight of the R1 penalty, 0 for none", 0)
+    r2: float = _setting(0.0, "weight of the R2 penalty, 0 for none", 0)
+    wgan_gp: float = _setting(0.0, "weight of the WGAN-GP penalty, 0 for none", 0)
+    dragan: float = _setting(0.0, "weight of the DRAGAN penalty, 0 for none", 0)
+    penalty_interval: int = _setting(
+        1,
+        "steps from one gradient penalty to the next, which weighs so much more",
+        1,
+        needs=_PENALTIES,
+    )
+    replay_size: int = _setting(
+        0,
+        "past fakes that the discriminator meets again: 0 for none, else at least a batch",
+        0,
+    )
+    label_flip_rate: float = _setting(
+        0.0, "share of pairs whose labels are exchanged", 0, below=0.5
+    )
+    instance_noise: float = _setting(
+        0.0, "standard deviation of noise on all images that the discriminator sees", 0
+    )
+    noise_epochs: int = _setting(
+        0,
+        "epochs in which --instance-noise fades to nothing, 0 to keep it",
+        0,
+        needs={"instance_noise": ()},
+    )
+    translation: float = _setting(
+        0.0, "largest shift of what the discriminator sees, as a share of the image", 0, 1
+    )
+    cutout: float = _setting(
+        0.0, "side of a square hidden from the discriminator, as a share of the image", 0, 1
+    )
+    brightness: float = _setting(
+        0.0, "largest change of the brightness of what the discriminator sees", 0, 1
+    )
+    contrast: float = _setting(
+        0.0, "largest change of the contrast of what the discriminator sees, as a share", 0, 1
+    )
+    ema_decay: float = _setting(
+        0.0, "share of the averaged generator that a step keeps, 0 for no average", 0, below=1
+    )
+    d_steps: int = _setting(1, "updates of the discriminator for one of the generator", 1)
+    g_optimizer: str = _setting("rmsprop", "the generator's optimizer, any of Keras' names")
+    d_optimizer: str = _setting("rmsprop", "the discriminator's optimizer, any of Keras' names")
+    g_learning_rate: float = _setting(0.001, "the generator's learning rate", 0)
+    d_learning_rate: float = _setting(0.001, "the discriminator's learning rate", 0)
+    beta_1: float = _setting(
+        0.9,
+        "decay of the mean gradient in Adam and its kin, for both networks",
+        0,
+        below=1,
+        needs=_HAS_BETAS,
+    )
+    beta_2: float = _setting(
+        0.999,
+        "decay of the mean squared gradient in Adam and its kin, for both networks",
+        0,
+        below=1,
+        needs=_HAS_BETAS,
+    )
+    weight_decay: float = _setting(
+        0.0,
+        "share of each weight that is lost in a step, times the learning rate; both networks",
+        0,
+    )
+    lr_decay_epochs: int = _setting(
+        0, "epochs in which both learning rates fall along a cosine, 0 for constant rates", 0
+    )
+    lr_decay_start: int = _setting(
+        0,
+        "epochs at the full learning rates before --lr-decay-epochs begin",
+        0,
+        needs={"lr_decay_epochs": ()},
+    )
+    lr_final_scale: float = _setting(
+        0.0,
+        "share of both learning rates that is left after --lr-decay-epochs",
+        0,
+        1,
+        needs={"lr_decay_epochs": ()},
+    )
+    epochs: int = _setting(50, "passes over the training images", 1)
+    batch_size: int = _setting(
+        32, "real images in an update of the discriminator, and fakes in each update", 1
+    )
+    seed: int = _setting(42, "seed of weights, latents and the order of the images", 0, 2**32 - 1)
+    dtype_policy: str = _setting("float32", "Keras' dtype policy", choices=DTYPE_POLICIES)
+    jit_compile: bool | str = _setting(
+        "auto",
+        "whether XLA compiles; auto chooses by device and networks",
+        choices=("auto", True, False),
+    )
+    steps_per_execution: int = _setting(100, "train steps in one call of the compiled graph", 1)
+    log_gradients: bool = _setting(False, "log norms of gradients and updates")
+    image_freq: int = _setting(1, "epochs between two image grids", 1)
+    on_collapse: str = _setting(
+        "warn",
+        "what to do when the monitor for mode collapse finds something",
+        choices=("off", "warn", "stop", "restore"),
+    )
+    eval_freq: int = _setting(1, "epochs between two quick evaluations, 0 for none", 0)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            check_setting(field, value)
+            if type(field.default) is float:
+                object.__setattr__(self, field.name, float(value))
+        if 0 < self.replay_size < self.batch_size:
+            raise ValueError(
+                f"Expected replay_size=0, or at least batch_size={self.batch_size}. "
+                f"Received: replay_size={self.replay_size}."
+            )
+
+    def idle(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of the settings that do nothing in this config, each with what it needs."""
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        found = {}
+        for name in names:
+            needs: Mapping[str, Sequence[str]] = fields[name].metadata["needs"]
+            on = [
+                str(getattr(self, other)).lower() in values
+                if values
+                else bool(getattr(self, other))
+                for other, values in needs.items()
+            ]
+            if needs and not any(on):
+                kinds = {f" as {' or '.join(values)}" for values in needs.values() if values}
+                found[name] = " or ".join(needs) + "".join(kinds)
+        return found
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> "Config":
+        """The config with these settings.
+
+        Raises:
+            ValueError: for a name that is no setting.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in settings:
+            if name not in names:
+                raise ValueError(
+                    f"Expected settings among {names}. Received: {name!r}. Convert runs from "
+                    "before 0.1.0 with tools/migrate_run.py."
+                )
+        return cls(**settings)

@@ -1,0 +1,96 @@
+"""Presets: names for configs that were tried."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+from fashion_gan.runs.config import Config
+
+__all__ = ["PRESETS", "closest_preset"]
+
+_BOOK = Config()
+_MODERN = Config(
+    loss="relativistic",
+    ema_decay=0.9995,
+    g_optimizer="adam",
+    d_optimizer="adam",
+    g_learning_rate=1e-3,
+    d_learning_rate=1e-3,
+    beta_1=0.0,
+    beta_2=0.99,
+    batch_size=64,
+)
+
+_CONVOLUTIONAL = replace(
+    _MODERN,
+    latent_dim=64,
+    r1=0.5,
+    r2=0.5,
+    ema_decay=0.9998,
+    g_learning_rate=5e-4,
+    d_learning_rate=1e-3,
+    steps_per_execution=10,
+)
+
+_RESIDUAL = replace(
+    _CONVOLUTIONAL,
+    model="resnet",
+    g_learning_rate=2e-4,
+    d_learning_rate=4e-4,
+    lr_decay_start=13,
+    lr_decay_epochs=13,
+    lr_final_scale=0.05,
+    epochs=26,
+)
+
+PRESETS: dict[str, Config] = {
+    "dense": _BOOK,
+    "dense_modern": replace(
+        _MODERN,
+        loss="binary_crossentropy",
+        r1=0.5,
+        r2=0.5,
+        ema_decay=0.9999,
+        g_learning_rate=1.5e-3,
+        d_learning_rate=1.5e-3,
+        weight_decay=0.1,
+        batch_size=128,
+        epochs=200,
+        eval_freq=5,
+    ),
+    "dcgan": replace(_BOOK, model="dcgan", latent_dim=100),
+    "dcgan_modern": replace(
+        _CONVOLUTIONAL,
+        model="convnet",
+        ema_decay=0.9995,
+        lr_decay_start=19,
+        lr_decay_epochs=8,
+        lr_final_scale=0.05,
+        epochs=27,
+    ),
+    "lucic_ns": replace(
+        _BOOK,
+        model="infogan",
+        latent_dim=64,
+        g_optimizer="adam",
+        d_optimizer="adam",
+        g_learning_rate=2e-4,
+        d_learning_rate=2e-4,
+        beta_1=0.5,
+        batch_size=64,
+        epochs=20,
+    ),
+    "resnet": replace(_RESIDUAL, width=80, r1=0.25, r2=0.25),
+    "resnet_conditional": replace(_RESIDUAL, conditional=True, width=72, r1=1.0, r2=1.0),
+}
+
+
+def closest_preset(config: Config) -> tuple[str, dict[str, Any]]:
+    """The preset that differs from a config in the fewest settings, and these, as in the config."""
+
+    def changes(preset: Config) -> dict[str, Any]:
+        names = [field.name for field in fields(Config)]
+        pairs = {name: (getattr(config, name), getattr(preset, name)) for name in names}
+        return {name: now for name, (now, then) in pairs.items() if now != then}
+
+    name = min(PRESETS, key=lambda name: len(changes(PRESETS[name])))
+    return name, changes(PRESETS[name])

@@ -1,0 +1,331 @@
+"""Runs at a glance: what each trains, how far it is, what it reached; and some side by side."""
+
+import base64
+import dataclasses
+import itertools
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from fashion_gan import charts
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.presets import closest_preset
+
+__all__ = [
+    "RunSummary",
+    "as_dict",
+    "comparison_page",
+    "differing_settings",
+    "list_runs",
+    "read_history",
+    "summarize_run",
+    "summary_tables",
+]
+
+_COLLAPSE = ("missing", "dominant", "unbalanced", "repetitive")  # issues of the monitor
+_CHARTS = {
+    "d_loss": "loss of the discriminator",
+    "g_loss": "loss of the generator",
+    "d_accuracy_real": "accuracy on reals",
+    "d_accuracy_fake": "accuracy on fakes",
+    "frechet_distance": "Fréchet distance, quick",
+    "pixel_frechet_distance": "the same in pixels",
+    "coverage": "coverage, quick",
+    "missing_classes": "missing classes",
+}
+_SCORES = (
+    "frechet_distance",
+    "pixel_frechet_distance",
+    "precision",
+    "recall",
+    "coverage",
+    "memorization_ratio",
+    "conditional_accuracy",
+)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run folder tells without TensorFlow.
+
+    Args:
+        folder: of the run.
+        state: `"running"`, as far as this host can see; `"done"`; `"collapsed"`, which is done with
+            classes lost or samples alike in the eyes of `ModeCollapseMonitor`; `"interrupted"`; or
+            `"broken"`, with the reason in `error`.
+        config: of the run; None if it is broken.
+        epochs: finished ones.
+        scores: of the full protocol, once it is done; before, of the last quick evaluation.
+        measured: `"10,000 images"` and the like: what the scores were measured on, or `""`.
+        issues: of the monitor that stand, as `"missing: Bag"`.
+        changed: when, in seconds since 1970.
+        error: why it cannot be read.
+    """
+
+    folder: Path
+    state: str
+    config: Config | None = None
+    epochs: int = 0
+    scores: dict[str, Any] = dataclasses.field(default_factory=dict)
+    measured: str = ""
+    issues: tuple[str, ...] = ()
+    changed: float = 0.0
+    error: str = ""
+
+    @property
+    def recipe(self) -> str:
+        """The closest preset, and the settings that differ from it."""
+        if self.config is None:
+            return ""
+        name, changes = closest_preset(self.config)
+        return ", ".join([name, *(f"{key} {value}" for key, value in changes.items())])
+
+
+def list_runs(parent: str | os.PathLike[str]) -> list[RunSummary]:
+    """All runs in a folder and below, the one that changed last at the end.
+
+    Raises:
+        NotADirectoryError: if it is no folder.
+    """
+    parent = Path(parent)
+    if not parent.is_dir():
+        raise NotADirectoryError(f"There is no folder {parent}. Name the one that holds the runs.")
+    found = []
+    for folder, below, _ in os.walk(parent):
+        if RunDirectory(folder).exists():
+            below.clear()
+            found.append(summarize_run(folder))
+    return sorted(found, key=lambda run: run.changed)
+
+
+def summarize_run(folder: str | os.PathLike[str]) -> RunSummary:
+    """What one run folder tells.
+
+    Raises:
+        FileNotFoundError: if it is none.
+    """
+    folder = Path(folder)
+    if not RunDirectory(folder).exists():
+        raise FileNotFoundError(f"{folder} is no folder of a run. `fashion-gan runs` lists them.")
+    changed = max(path.stat().st_mtime for path in folder.iterdir())
+    try:
+        config = RunDirectory(folder).read_config()
+        lines = read_history(folder)
+        scores, measured = _scores(folder, lines[-1] if lines else {})
+        issues = _issues(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return RunSummary(folder, "broken", changed=changed, error=str(error))
+    epochs = int(lines[-1]["epoch"]) if lines else 0
+    done = RunDirectory(folder).model_path.exists() and epochs >= config.epochs
+    state = "running" if RunDirectory(folder).is_locked() else "done" if done else "interrupted"
+    if state == "done" and any(issue.split(":")[0] in _COLLAPSE for issue in issues):
+        state = "collapsed"
+    return RunSummary(folder, state, config, epochs, scores, measured, issues, changed=changed)
+
+
+def read_history(folder: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """The logged numbers of each epoch, and no others; a line that was cut off ends it."""
+    path, lines = RunDirectory(folder).metrics_path, []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            numbers = _numbers(json.loads(line))
+        except (ValueError, AttributeError):
+            break
+        if "epoch" not in numbers:
+            break
+        lines.append(numbers)
+    return lines
+
+
+def _numbers(content: dict[str, Any]) -> dict[str, float]:
+    """Of an object in JSON, what is a number that can be shown."""
+    kinds = int | float
+    return {
+        name: value
+        for name, value in content.items()
+        if isinstance(value, kinds) and not isinstance(value, bool) and abs(value) < 1e300
+    }
+
+
+def _scores(folder: Path, last: dict[str, float]) -> tuple[dict[str, Any], str]:
+    record = _read(RunDirectory(folder).scores_path)
+    if not record:
+        known = {name: last[name] for name in (*_SCORES, "missing_classes") if name in last}
+        return known, "quick" if known else ""
+    found = record["scores"]["samples"]
+    scores: dict[str, Any] = _numbers(found)
+    if "class_shares" in found:
+        scores["class_shares"] = _numbers(found["class_shares"])
+        scores["missing_classes"] = [str(name) for name in found["missing_classes"]]
+    return scores, f"{int(record['protocol']['count']):,} images"
+
+
+def _issues(folder: Path) -> tuple[str, ...]:
+    monitor = _read(RunDirectory(folder).monitor_path)
+    return (
+        tuple(str(said) for said in monitor[max(monitor, key=int)]["reported"]) if monitor else ()
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def as_dict(run: RunSummary) -> dict[str, Any]:
+    """An overview for JSON."""
+    content = dataclasses.asdict(run)
+    content |= {"folder": str(run.folder), "recipe": run.recipe}
+    return content
+
+
+def differing_settings(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
+    """The settings in which runs differ: the value of each run, in order."""
+    made = {}
+    for field in dataclasses.fields(Config):
+        values = [getattr(run.config, field.name, None) for run in runs]
+        if any(value != values[0] for value in values):
+            made[field.name] = values
+    return made
+
+
+def summary_tables(runs: Sequence[RunSummary], compared: bool = False) -> list[Any]:
+    """`rich` tables: one with a row a run; or `compared`, with a column a run."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    def table(*head: str, first: str = "left") -> Any:
+        made = Table(box=SIMPLE, pad_edge=False)
+        for column, name in enumerate(head):
+            made.add_column(name, justify="right" if column else "left", overflow="fold")
+        return made
+
+    if not compared:
+        made = table("run", "epochs", "Fréchet", "coverage", "missing", "on", "state", "changed")
+        made.add_column("recipe", overflow="fold")
+        for run in runs:
+            epochs = f"{run.epochs}/{run.config.epochs}" if run.config else ""
+            when = time.strftime("%d %b %H:%M", time.localtime(run.changed))
+            row = [str(run.folder), epochs, *_row(run), run.measured, run.state, when]
+            made.add_row(*row, run.recipe or run.error)
+        return [made]
+    names = [str(run.folder) for run in runs]
+    settings = table("setting", *names)
+    for setting, values in differing_settings(runs).items():
+        settings.add_row(setting, *map(str, values))
+    reached = table("reached", *names)
+    for label, cells in _reached(runs).items():
+        reached.add_row(label, *cells)
+    course = table("over the epochs", *names)
+    logs = [read_history(run.folder) for run in runs]
+    for name, label in _CHARTS.items():
+        series = [[line.get(name) for line in log] for log in logs]
+        if any(value is not None for values in series for value in values):
+            course.add_row(label, *_sparks(series))
+    return [settings, reached, course] if settings.row_count else [reached, course]
+
+
+def _row(run: RunSummary) -> list[str]:
+    cells = [f"{run.scores[n]:.2f}" if n in run.scores else "" for n in _SCORES[:1] + _SCORES[4:5]]
+    missing = run.scores.get("missing_classes", "")
+    return (
+        [*cells, str(len(missing)) if isinstance(missing, list) else f"{missing:g}"]
+        if missing != ""
+        else [*cells, ""]
+    )
+
+
+def _reached(runs: Sequence[RunSummary]) -> dict[str, list[str]]:
+    """Label to a cell a run."""
+    made = {
+        "state": [run.state for run in runs],
+        "epochs": [f"{run.epochs}/{run.config.epochs if run.config else '?'}" for run in runs],
+        "measured on": [run.measured for run in runs],
+    }
+    for name in _SCORES:
+        if any(name in run.scores for run in runs):
+            made[name] = [f"{run.scores[name]:.3g}" if name in run.scores else "" for run in runs]
+    for name in sorted({n for run in runs for n in run.scores.get("class_shares", {})}):
+        shares = [run.scores.get("class_shares", {}).get(name) for run in runs]
+        made[f"share of {name.lower()}"] = ["" if s is None else f"{100 * s:.1f} %" for s in shares]
+    if any(run.issues for run in runs):
+        made["alarm"] = ["; ".join(run.issues).lower() or "silent" for run in runs]
+    return made
+
+
+def _sparks(series: Sequence[Sequence[float | None]], width: int = 24) -> list[str]:
+    """Each series as a line of blocks, all on one scale, with its last value."""
+    known = [value for values in series for value in values if value is not None]
+    low, span = min(known), (max(known) - min(known)) or 1.0
+    drawn = []
+    for values in series:
+        picked = (
+            [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
+            if len(values) > width
+            else values
+        )
+        blocks = (" " if v is None else "▁▂▃▄▅▆▇█"[round(7 * (v - low) / span)] for v in picked)
+        last = next((value for value in reversed(values) if value is not None), None)
+        drawn.append("".join(blocks) + ("" if last is None else f" {last:.3g}"))
+    return drawn
+
+
+def comparison_page(runs: Sequence[RunSummary]) -> str:
+    """Runs side by side as one HTML document without links: settings, scores, curves, grids."""
+    names = [str(run.folder) for run in runs]
+    logs = [read_history(run.folder) for run in runs]
+    settings = {name: [str(v) for v in values] for name, values in differing_settings(runs).items()}
+    drawn = []
+    for name, label in _CHARTS.items():
+        series = {
+            run: [(line["epoch"], line.get(name)) for line in log]
+            for run, log in zip(names, logs, strict=True)
+        }
+        if any(y is not None for points in series.values() for _, y in points):
+            drawn.append(charts.curves(label, "epochs", series))
+    legend = "".join(
+        f'<li><span style="color:{color}">━━</span> {escape(name)}</li>'
+        for name, color in zip(names, itertools.cycle(charts.COLORS), strict=False)
+    )
+    grids = "".join(
+        f"<figure><figcaption>{escape(str(run.folder))}</figcaption>{_grid(run.folder)}</figure>"
+        for run in runs
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(" and ".join(names))}</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem }}
+table {{ border-collapse: collapse }} td, th {{ padding: .2rem .8rem; text-align: right }}
+td:first-child, th:first-child {{ text-align: left }} tr {{ border-bottom: 1px solid #ddd }}
+ul {{ list-style: none; padding: 0 }} figure {{ display: inline-block; margin: 0 1rem 1rem 0 }}
+img {{ image-rendering: pixelated; width: 34rem; max-width: 100% }}
+</style></head><body>
+<h1>Runs, side by side</h1><ul>{legend}</ul>
+<h2>What differs</h2>{_html_table(names, settings) if settings else "<p>No setting.</p>"}
+<h2>What they reached</h2>{_html_table(names, _reached(runs))}
+<h2>Over the epochs</h2>{"".join(drawn) or "<p>No epoch is finished.</p>"}
+<h2>What they draw</h2>{grids}
+</body></html>
+"""
+
+
+def _html_table(names: Sequence[str], rows: dict[str, list[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("", *names))
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in (label, *cells)) + "</tr>"
+        for label, cells in rows.items()
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _grid(folder: Path) -> str:
+    """The last grid of a run, in the page itself."""
+    pictures = sorted(RunDirectory(folder).samples_dir.glob("epoch_*.png"))
+    if not pictures:
+        return "<p>none yet</p>"
+    content = base64.b64encode(pictures[-1].read_bytes()).decode()
+    return f'<img alt="{escape(pictures[-1].stem)}" src="data:image/png;base64,{content}">'

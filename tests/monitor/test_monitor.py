@@ -1,0 +1,423 @@
+"""Health signals and the issues found by them: every number on a case with a known answer."""
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fashion_gan import monitor
+from fashion_gan.monitor import (
+    LABELED,
+    UNLABELED,
+    HealthSignals,
+    Issue,
+    MonitorState,
+    ReferenceSet,
+    Thresholds,
+    diagnose,
+    diversity,
+    loss_growth,
+    loss_oscillation,
+    median_nn_distance,
+    mode_rotation,
+    sampling_noise,
+)
+from fashion_gan.monitor.diagnosis import read_thresholds
+
+ROOT = Path(__file__).parent.parent.parent
+LIMITS = Thresholds()
+MEASURED = (
+    "class_imbalance",
+    "diversity",
+    "mode_rotation",
+    "loss_oscillation",
+    "loss_growth",
+    "g_gradient_ratio",
+)
+NAMES = ("trouser", "sneaker", "bag", "ankle boot")
+EVEN = (0.25,) * 4
+
+
+def kinds(limits=LIMITS, **signals):
+    return [issue.kind for issue in diagnose(HealthSignals(**signals), limits)]
+
+
+def balance(*shares, neighbor_shares=None, **more):
+    """HealthSignals of four classes of which a quarter of the reals each is."""
+    return {
+        "names": NAMES,
+        "shares": shares,
+        "real_shares": EVEN,
+        "neighbor_shares": shares if neighbor_shares is None else neighbor_shares,
+        "real_neighbor_shares": EVEN,
+        **more,
+    }
+
+
+def test_spread_is_the_median_distance_to_the_next_sample():
+    np.testing.assert_allclose(
+        median_nn_distance([[0.0], [1.0], [3.0], [7.0], [12.0]]), 2.0, rtol=1e-15
+    )
+    assert median_nn_distance(np.repeat(np.arange(5.0), 2)[:, np.newaxis]) == 0
+
+
+def test_diversity_is_one_for_alike_sets_the_factor_for_shrunk_ones_and_zero_for_copies():
+    x = np.random.default_rng(0).normal(size=(200, 8))
+    np.testing.assert_allclose(diversity(x, x + 3), 1, rtol=1e-12)
+    np.testing.assert_allclose(diversity(x, 0.25 * x), 0.25, rtol=1e-12)
+    assert diversity(x, x[np.arange(200) % 100]) == 0
+    np.testing.assert_allclose(diversity(x, 2 * x[:50]), 2, rtol=1e-12)  # 50 against 50
+    np.testing.assert_allclose(diversity(x[:50], 2 * x), 2, rtol=1e-12)
+    with pytest.raises(ValueError, match="half of the first 200 are copies. Remove the dup"):
+        diversity(x[np.arange(200) % 100], x)
+
+
+def test_sampling_noise_is_the_mean_total_variation_of_two_draws():
+    shares, count = np.array([0.4, 0.3, 0.2, 0.1]), 500
+    rng = np.random.default_rng(0)
+    a, b = rng.multinomial(count, shares, (2, 4000)) / count
+    np.testing.assert_allclose(
+        sampling_noise(shares, count), np.mean(np.abs(a - b).sum(axis=1) / 2), rtol=0.02
+    )
+    np.testing.assert_allclose(sampling_noise([0.5, 0.5], 100), 0.1 / np.sqrt(np.pi), rtol=1e-14)
+
+
+def test_rotation_is_total_variation_less_what_chance_explains():
+    before, now = [0.5, 0.5, 0.0], [0.0, 0.5, 0.5]
+    noise = sampling_noise([0.25, 0.5, 0.25], 1000)
+    np.testing.assert_allclose(mode_rotation(before, now, 1000), 0.5 - noise, rtol=1e-14)
+    assert mode_rotation(before, before, 1000) == 0
+    assert mode_rotation([0.5, 0.5], [0.51, 0.49], 1000) == 0  # within chance
+    assert 0.008 < mode_rotation([0.5, 0.5], [0.51, 0.49], 100_000) < 0.01
+    with pytest.raises(ValueError, match=r"before.shape=\(2,\), now.shape=\(3,\)"):
+        mode_rotation([0.5, 0.5], now, 10)
+
+
+def test_oscillation_ignores_a_straight_line_and_measures_what_alternates():
+    np.testing.assert_allclose(loss_oscillation(np.linspace(1, 5, 10)), 0, atol=1e-12)
+    alternating = 2 + 0.8 * (-1.0) ** np.arange(100)
+    np.testing.assert_allclose(loss_oscillation(alternating), 0.4, rtol=1e-3)
+    np.testing.assert_allclose(
+        loss_oscillation(alternating + np.arange(100)), 0.8 / 51.5, rtol=1e-3
+    )
+    small = 0.02 * (-1.0) ** np.arange(100)  # a loss near 0: in units of log 2
+    np.testing.assert_allclose(loss_oscillation(small), 0.02 / np.log(2), rtol=1e-3)
+    assert loss_oscillation([1.0, 9.0, 1.0]) == 0
+    assert loss_oscillation([1.0, np.nan, 1.0]) == np.inf
+
+
+def test_rise_is_the_growth_in_units_of_the_start():
+    np.testing.assert_allclose(loss_growth([2, 2, 2, 5, 5, 5, 6, 6, 6]), 2, rtol=1e-15)
+    np.testing.assert_allclose(loss_growth([2, 2, 1, 1, 1, 1]), -0.5, rtol=1e-15)
+    np.testing.assert_allclose(loss_growth([0.0, 0.0, 1.0]), 1 / np.log(2), rtol=1e-15)
+    np.testing.assert_allclose(loss_growth([-4.0, 0.0, 4.0]), 2, rtol=1e-15)  # a critic's loss
+    assert loss_growth([1.0, 9.0]) == 0
+    assert loss_growth([1.0, np.inf]) == np.inf
+
+
+def test_a_class_has_vanished_only_if_both_witnesses_miss_it():
+    lost = balance(0.33, 0.01, 0.33, 0.33)
+    (issue,) = diagnose(HealthSignals(**lost), LIMITS)
+    assert (issue.kind, issue.classes) == ("missing", ("sneaker",))
+    assert "sneaker (1.0 % of the samples, 25.0 % of the real images)" in str(issue)
+    assert "minibatch standard deviation" in str(issue)
+    assert kinds(**balance(0.3, 0.12, 0.29, 0.29)) == []  # halved
+    assert (
+        kinds(**balance(0.33, 0.01, 0.33, 0.33, neighbor_shares=EVEN)) == []
+    )  # only the classifier
+    assert kinds(**{**lost, "neighbor_shares": (), "real_neighbor_shares": ()}) == ["missing"]
+
+
+def test_a_class_that_is_small_in_the_reals_cannot_vanish():
+    signals = {"names": NAMES, "shares": (0.0, 0.2, 0.4, 0.4)}
+    assert kinds(**signals, real_shares=(0.01, 0.19, 0.4, 0.4)) == []
+    assert kinds(**signals, real_shares=(0.02, 0.18, 0.4, 0.4)) == ["missing"]
+
+
+def test_a_class_dominates_by_what_it_has_beyond_the_reals_to_both_witnesses():
+    (issue,) = diagnose(HealthSignals(**balance(0.2, 0.2, 0.2, 0.4)), LIMITS)
+    assert (issue.kind, issue.classes) == ("dominant", ("ankle boot",))
+    assert kinds(**balance(0.21, 0.21, 0.21, 0.37)) == []
+    assert kinds(**balance(0.2, 0.2, 0.2, 0.4, neighbor_shares=EVEN)) == []
+    assert kinds(names=NAMES, shares=(0.6, 0.4 / 3, 0.4 / 3, 0.4 / 3), real_shares=EVEN) == [
+        "dominant"
+    ]
+
+
+def test_of_many_clusters_the_largest_are_listed_and_the_rest_counted():
+    names = tuple(f"cluster {i}" for i in range(30))
+    real = np.arange(30) / np.arange(30).sum()
+    shares = np.where(np.arange(30) < 10, real, 0)
+    shares[:15] += (1 - shares.sum()) / 15
+    (issue,) = diagnose(HealthSignals(names, tuple(shares), tuple(real)), UNLABELED)
+    assert issue.classes == names[15:]
+    assert "cluster 29 (0.0 % of" in issue.text
+    assert issue.text.endswith("of the real images), and 6 more.")
+
+
+def test_clusters_are_unbalanced_together_and_the_crowded_ones_are_named():
+    limits = dataclasses.replace(UNLABELED, class_imbalance=0.2)
+    shares = {"names": NAMES, "shares": (0.55, 0.15, 0.15, 0.15), "real_shares": EVEN}
+    (issue,) = diagnose(HealthSignals(**shares, class_imbalance=0.3), limits)
+    assert (issue.kind, issue.classes) == ("unbalanced", ())
+    assert "30% of the samples are too many in some places: trouser (55.0 % of" in issue.text
+    assert "sneaker" not in issue.text
+    assert kinds(limits, **shares, class_imbalance=0.19) == []
+
+
+@pytest.mark.parametrize(
+    "ill, healthy, kind",
+    [
+        ({"diversity": 0.49}, {"diversity": 0.51}, "repetitive"),
+        ({"mode_rotation": 0.21}, {"mode_rotation": 0.19}, "rotating"),
+        ({"loss_oscillation": 0.31}, {"loss_oscillation": 0.29}, "oscillating"),
+        ({"loss_growth": 1.51}, {"loss_growth": 1.49}, "diverging"),
+        ({"loss_growth": np.inf, "loss_oscillation": np.inf}, {"loss_growth": -0.9}, "diverging"),
+        (
+            {"d_accuracies": (0.99, 1.0), "logit_gap": 12.0},
+            {"d_accuracies": (0.99, 1.0), "logit_gap": 8.0},
+            "discriminator saturated",
+        ),
+        (
+            {"d_accuracies": (0.99, 1.0), "logit_gap": 5.0, "g_gradient_ratio": 0.001},
+            {"d_accuracies": (0.99, 1.0), "logit_gap": 15.0, "g_gradient_ratio": 0.3},
+            "discriminator saturated",
+        ),
+        (
+            {"d_accuracies": (0.99, 1.0), "logit_gap": 12.0},
+            {"d_accuracies": (0.9, 1.0), "logit_gap": 12.0},
+            "discriminator saturated",
+        ),
+        (
+            {"d_accuracies": (0.52, 0.48), "logit_gap": 0.01},
+            {"d_accuracies": (0.52, 0.48), "logit_gap": 0.4},
+            "discriminator at chance level",
+        ),
+        (
+            {"d_accuracies": (0.504, 0.499), "logit_gap": 0.01},
+            {"d_accuracies": (0.526, 0.499), "logit_gap": 0.02},  # at rest under R1 and R2
+            "discriminator at chance level",
+        ),
+        (
+            {"d_accuracies": (0.0, 1.0), "logit_gap": 0.05},
+            {"d_accuracies": (0.0, 1.0), "logit_gap": 2.0},  # a relativistic loss shifts both
+            "discriminator at chance level",
+        ),
+        (
+            {"d_accuracies": (0.98, 0.02), "logit_gap": -0.05},
+            {"d_accuracies": (0.7, 0.4), "logit_gap": 0.05},
+            "discriminator at chance level",
+        ),
+    ],
+)
+def test_each_finding_fires_when_ill_and_not_on_its_healthy_neighbor(ill, healthy, kind):
+    (issue,) = diagnose(HealthSignals(**ill), LIMITS)
+    assert issue.kind == kind
+    assert "What helps: " in str(issue)
+    assert kinds(**healthy) == []
+
+
+def test_what_was_not_measured_says_nothing():
+    assert diagnose(HealthSignals()) == ()
+    assert kinds(d_accuracies=(1.0, 1.0)) == []
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    """400 images of 4 by 4 in four groups of one brightness, and their labels."""
+    labels = np.arange(400) % 4
+    noise = np.random.default_rng(0).integers(0, 30, (400, 4, 4, 1))
+    return (60 * labels[:, np.newaxis, np.newaxis, np.newaxis] + noise).astype(np.uint8), labels
+
+
+def test_signs_of_labelled_images_have_the_shares_of_both_witnesses(blobs):
+    images, labels = blobs
+    reference = ReferenceSet(images, images.reshape(400, -1), labels, NAMES)
+    assert reference.labeled
+    chosen = labels != 1
+    wrong = np.zeros(chosen.sum(), int)  # a classifier that says trouser to everything
+    signals = reference.signals(images[chosen], images[chosen].reshape(300, -1), wrong)
+    assert signals.shares == (1, 0, 0, 0)
+    np.testing.assert_allclose(signals.neighbor_shares, (1 / 3, 0, 1 / 3, 1 / 3), rtol=1e-12)
+    np.testing.assert_allclose(signals.real_neighbor_shares, EVEN, rtol=1e-12)
+    np.testing.assert_allclose(signals.real_shares, EVEN, rtol=1e-12)
+    np.testing.assert_allclose(
+        signals.class_imbalance,
+        0.75 - sampling_noise([0.625, 0.125, 0.125, 0.125], 300),
+        rtol=1e-12,
+    )
+    np.testing.assert_allclose(signals.diversity, 1, atol=0.1)
+    assert signals.numbers()["largest_class_share"] == 1
+    assert "mode_rotation" not in signals.numbers()
+
+
+def test_without_labels_clusters_of_the_reals_stand_in_and_say_so(blobs):
+    images, labels = blobs
+    reference = ReferenceSet(images, clusters=4)
+    assert not reference.labeled
+    issue, unbalanced = diagnose(reference.signals(images[labels != 1]), UNLABELED)
+    assert (issue.kind, unbalanced.kind) == ("missing", "unbalanced")
+    (name,) = issue.classes
+    assert f"{name} (0.0 % of the samples, 25.0 % of the real images)" in str(issue)
+    assert name.startswith("cluster ")
+    assert diagnose(reference.signals(images[:200]), UNLABELED) == ()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"images": np.zeros((99, 4, 4))}, "at least 100 real images"),
+        ({"labels": np.arange(400) % 4}, "labels alone"),
+        ({"names": NAMES}, "names alone"),
+        ({"features": np.ones((300, 2))}, "features of 400 real images. Received: 300"),
+        ({"labels": np.arange(400) % 5, "names": NAMES}, "labels in 0..3, a name for each"),
+    ],
+)
+def test_a_reference_says_what_it_needs(blobs, change, message):
+    with pytest.raises(ValueError, match=message):
+        ReferenceSet(**{"images": blobs[0], **change})
+
+
+def test_fakes_have_to_come_with_labels_if_the_reals_did(blobs):
+    images, labels = blobs
+    with pytest.raises(ValueError, match="Expected labels of the fakes"):
+        ReferenceSet(images, None, labels, NAMES).signals(images)
+
+
+LOST = Issue("missing", ("sneaker",), "", "")
+LOST_TWO = Issue("missing", ("sneaker", "bag"), "", "")
+
+
+def test_news_is_what_was_seen_twice_in_a_row_and_is_told_once():
+    state = MonitorState()
+    told = [
+        bool(state.new_issues(found, patience=2))
+        for found in ([LOST], [], [LOST], [LOST], [LOST], [], [LOST])
+    ]
+    assert told == [False, False, False, True, False, False, False]
+    assert state.active([LOST]) == (LOST,)
+
+
+def test_it_is_news_again_once_it_was_away_or_with_a_further_class():
+    state = MonitorState()
+    seen = [[LOST], [LOST], [], [], [LOST], [LOST], [LOST_TWO], [LOST_TWO], [LOST_TWO], [LOST]]
+    told = [state.new_issues(found, patience=2) for found in seen]
+    assert [len(news) for news in told] == [0, 1, 0, 0, 0, 1, 0, 1, 0, 0]
+    assert told[7] == [LOST_TWO]
+    assert state.active([]) == ()
+
+
+def test_losses_are_judged_by_a_whole_window_and_the_gradient_by_its_largest():
+    state = MonitorState()
+    for epoch in range(6):
+        state.record({"d_loss": 1.0, "g_loss": 1.0 + epoch, "g_gradient_norm": 4.0 - epoch / 2}, 6)
+        signals = state.add_history(HealthSignals(), {}, 100, 6)
+        assert (signals.loss_growth == 0) == (epoch < 5)
+    np.testing.assert_allclose(signals.loss_growth, (5.5 - 1.5) / 1.5, rtol=1e-12)
+    np.testing.assert_allclose(signals.g_gradient_ratio, 1.5 / 4, rtol=1e-12)
+    for loss in (2.0, 2.0, 2.0, 2.0, 6.0, 6.0):
+        state.record({"d_loss": 1.0, "g_loss": loss, "g_gradient_norm": 1.0}, 6)
+    signals = state.add_history(HealthSignals(), {}, 100, 6)  # the first six epochs are forgotten
+    np.testing.assert_allclose((signals.loss_growth, signals.g_gradient_ratio), (2, 1), rtol=1e-12)
+
+
+def test_memory_compares_with_the_shares_of_the_last_time_and_reads_the_logs():
+    state = MonitorState()
+    logs = {"d_accuracy_real": 0.9, "d_accuracy_fake": 0.8, "d_logit_real": 3, "d_logit_fake": -1}
+    first = state.add_history(HealthSignals(shares=(1.0, 0.0)), logs, 1000, 10)
+    assert first.mode_rotation == 0
+    assert first.d_accuracies == (0.9, 0.8)
+    np.testing.assert_allclose(first.logit_gap, 4, rtol=1e-15)
+    second = state.add_history(HealthSignals(shares=(0.0, 1.0)), {}, 1000, 10)
+    np.testing.assert_allclose(
+        second.mode_rotation, mode_rotation([1, 0], [0, 1], 1000), rtol=1e-15
+    )
+    assert second.d_accuracies is None
+
+
+def test_memory_survives_json():
+    state = MonitorState()
+    state.record({"g_loss": float("nan"), "d_loss": 0.1}, 10)
+    state.new_issues([LOST_TWO], 1)
+    again = MonitorState(**json.loads(json.dumps(dataclasses.asdict(state))))
+    assert again.new_issues([LOST_TWO], 1) == []
+    assert again.add_history(HealthSignals(), {}, 100, 10).loss_growth == np.inf
+
+
+@pytest.mark.parametrize("mode, limits", [("labeled", LABELED), ("unlabeled", UNLABELED)])
+def test_the_thresholds_are_those_that_were_fitted_and_measured(mode, limits):
+    results = json.loads((ROOT / "docs/results/mode-collapse.json").read_text())[mode]
+    for name, value in results["thresholds"].items():
+        assert getattr(limits, name) == value
+    assert results["reported"]["false_alarms"] <= 0.02
+    assert results["reported"]["detection"] >= {"labeled": 0.95, "unlabeled": 0.84}[mode]
+    assert results["reported"]["collapsed"] + results["reported"]["healthy"] >= 100
+
+
+def test_read_thresholds_fills_in_the_defaults(tmp_path):
+    path = tmp_path / "thresholds.json"
+    path.write_text('{"labeled": {"missing_class_ratio": 0.5, "dominant": 1}, "unlabeled": {}}')
+    limits = read_thresholds(path)
+    assert limits == {
+        "labeled": Thresholds(missing_class_ratio=0.5, dominant=1),
+        "unlabeled": Thresholds(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "Received: []. Install"),
+        ('{"labeled": {}}', 'Received: {"labeled": {}}. Install'),
+        ('{"labeled": {}, "unlabeled": {}, "other": {}}', '"other": {}}. Install'),
+        ('{"labeled": [], "unlabeled": {}}', "labeled thresholds []"),
+        ('{"labeled": {"vanish": 1}, "unlabeled": {}}', "labeled thresholds ['vanish']"),
+        (
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": "1"}}',
+            "unlabeled threshold saturated_accuracy='1'",
+        ),
+        (
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": true}}',
+            "unlabeled threshold saturated_accuracy=True",
+        ),
+        (
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": NaN}}',
+            "unlabeled threshold saturated_accuracy=nan",
+        ),
+        (
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": Infinity}}',
+            "unlabeled threshold saturated_accuracy=inf",
+        ),
+        (
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": -1}}',
+            "unlabeled threshold saturated_accuracy=-1",
+        ),
+    ],
+)
+def test_read_thresholds_raises_when_the_file_holds_anything_else(tmp_path, content, message):
+    path = tmp_path / "thresholds.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"Expected .*json to hold .* Install") as caught:
+        read_thresholds(path)
+    assert message in str(caught.value)
+
+
+def test_the_benchmark_writes_the_thresholds_that_the_library_reads(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks/mode_collapse"))
+    quality = importlib.import_module("fit_thresholds")
+    assert Path(monitor.__file__).parent / "thresholds.json" == quality.THRESHOLDS
+    committed = quality.THRESHOLDS.read_text()
+    monkeypatch.setattr(quality, "THRESHOLDS", tmp_path / "thresholds.json")
+    quality.write_thresholds(json.loads((ROOT / "docs/results/mode-collapse.json").read_text()))
+    assert quality.THRESHOLDS.read_text() == committed
+    assert read_thresholds(quality.THRESHOLDS) == {"labeled": LABELED, "unlabeled": UNLABELED}
+
+
+def test_page_of_the_monitor_explains_every_number():
+    page = (ROOT / "docs/monitor.md").read_text()
+    for name in HealthSignals(shares=EVEN, **dict.fromkeys(MEASURED, 0.0)).numbers():
+        assert f"`{name}`" in page

@@ -1,0 +1,39 @@
+"""Reads committed results and formats them as Markdown tables."""
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent.parent / "docs/results"
+VERSIONS = ("tensorflow", "keras", "torch", "jax")
+
+
+def read(name: str) -> dict[str, Any]:
+    """Returns the content of `docs/results/NAME.json`."""
+    return dict(json.loads((RESULTS / f"{name}.json").read_text()))
+
+
+def read_lines(name: str) -> list[dict[str, Any]]:
+    """Returns the lines of `docs/results/NAME.jsonl`."""
+    return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
+
+
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    """Formats a Markdown table."""
+    lines = ["|" + "---|" * len(head), *(f"| {' | '.join(map(str, row))} |" for row in rows)]
+    return "\n".join([f"| {' | '.join(map(str, head))} |", *lines]) + "\n"
+
+
+def describe(machine: dict[str, Any]) -> str:
+    """Names the processor, the cores and the versions of a machine."""
+    versions = ", ".join(f"{name} {machine[name]}" for name in VERSIONS if name in machine)
+    return f"{machine['processor']}, {machine['cores']} cores; {versions}"
+
+
+def with_range(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
+    """Formats the median of some values, with their minimum and maximum in brackets."""
+    numbers = statistics.median(values), min(values), max(values)
+    middle, low, high = (f"{number:.{digits}f}{unit}" for number in numbers)
+    return f"{middle} ({low}–{high})"

@@ -1,0 +1,339 @@
+"""Writes the tables of committed results into README and the pages of docs/.
+
+    python tools/update_docs.py            # writes all pages that are out of date
+    python tools/update_docs.py --check    # lists them, and fails if there is one
+
+A page shows a table between `<!-- from docs/results/NAME.json -->` and `<!-- end -->`. `TABLES`
+lists all of them. This also writes the notebook of docs/story.md. `--runs` first copies what the
+pages show of three runs of the dense preset:
+
+    for seed in 42 1 2; do
+      fashion-gan train --preset dense --seed $seed --run-dir logs/dense-$seed
+    done
+    fashion-gan evaluate logs/dense-42 --baselines --out logs/dense-42/report
+    python tools/update_docs.py --runs logs/dense-42 logs/dense-1 logs/dense-2
+"""
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import distributed_tables
+import monitor_tables
+import speed_tables
+from markdown_tables import RESULTS, describe, read, read_lines, table
+
+from fashion_gan.files import atomic_write, write_json
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+NOTEBOOKS = (DOCS / "story.md",)
+EPOCHS = (1, 5, 10, 20, 30, 40, 50)
+LOGGED = (
+    "d_loss",
+    "g_loss",
+    "d_accuracy_real",
+    "d_accuracy_fake",
+    "d_logit_real",
+    "d_logit_fake",
+    "frechet_distance",
+)
+SCORES = ("frechet_distance", "pixel_frechet_distance", "precision", "recall", "coverage")
+MARKER = re.compile(r"(<!-- from ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def logged_table() -> str:
+    """Makes the table of what the dense preset logs after some of the epochs."""
+    epochs = read_lines("dense")
+    rows = [[f"`{name}`", *(f"{epochs[e - 1][name]:.2f}" for e in EPOCHS)] for name in LOGGED]
+    return table(["after epoch", *EPOCHS], rows)
+
+
+def score_table() -> str:
+    """Makes the table of the dense preset beside the baselines, and lists its class shares."""
+    scores = read("dense-scores")["scores"]
+    run, rows = next(iter(scores)), []
+    for name, values in scores.items():
+        if name == "the book's GAN":  # is the run itself
+            continue
+        missing = values["missing_classes"]
+        listed = ", ".join(missing).lower() if len(missing) < 6 else f"{len(missing)} of them"
+        title = "**the book's GAN**" if name == run else name
+        rows.append([title, *(f"{values[key]:.2f}" for key in SCORES), listed or "none"])
+    shares = sorted(scores[run]["class_shares"].items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{name.lower()} {100 * share:.1f} %" for name, share in shares)
+    return (
+        table(["10,000 images", *(f"`{name}`" for name in SCORES), "classes under 1 %"], rows)
+        + f"\nShares of the classes, of which each should be 10 %: {listed}.\n"
+    )
+
+
+def seed_table() -> str:
+    """Makes the table of each score of the dense preset over its training seeds."""
+    records = read("dense-seeds")
+    scores = [record["scores"]["samples"] for record in records.values()]
+    values = {
+        f"`{name}`": [score[name] for score in scores]
+        for name, value in scores[0].items()
+        if isinstance(value, float)
+    }
+    for name in scores[0]["class_shares"]:
+        values[f"share of {name.lower()}"] = [score["class_shares"][name] for score in scores]
+    rows = [
+        [name, *(f"{n:.3f}" for n in (statistics.mean(row), statistics.stdev(row), *row))]
+        for name, row in values.items()
+    ]
+    missing = (", ".join(score["missing_classes"]).lower() or "none" for score in scores)
+    rows.append(["classes under 1 %", "", "", *missing])
+    return table(["number", "mean", "std", *(f"seed {seed}" for seed in records)], rows)
+
+
+def preset_table() -> str:
+    """Makes the table of what each preset costs and reaches: means over its training seeds."""
+    dense = list(read("dense-seeds").values())
+    presets = {name: list(records.values()) for name, records in read("presets").items()}
+    reference, rows = _mean(dense, "frechet_distance"), []
+    for name, records in {"dense": dense, **presets}.items():
+        scores = [record["scores"]["samples"] for record in records]
+        minutes = [record["seconds"] / 60 for record in records if record.get("seconds")]
+        distances = [score["frechet_distance"] for score in scores]
+        std = f" ± {statistics.stdev(distances):.2f}" if len(distances) > 1 else ""
+        missing = sum(bool(score["missing_classes"]) for score in scores)
+        rows.append(
+            [
+                f"`{name}`",
+                len(records),
+                f"{statistics.mean(minutes):.0f}" if minutes else "",
+                records[0].get("trained_on", "CPU"),
+                _minutes_of_steps(name, records[0]),
+                f"{statistics.mean(distances):.2f}{std}",
+                f"{reference / statistics.mean(distances):.1f}",
+                _without_ema(records),
+                f"{_mean(records, 'pixel_frechet_distance'):.2f}",
+                f"{_mean(records, 'coverage'):.2f}",
+                f"{100 * min(min(s['class_shares'].values()) for s in scores):.1f} %",
+                _conditional_accuracy(records),
+                f"{_mean(records, 'memorization_ratio'):.2f}",
+                f"{missing} of {len(records)}",
+            ]
+        )
+    head = ["preset", "seeds", "minutes", "trained on", "by its steps on two cores"]
+    head += ["Fréchet distance", "the book's ÷ it", "without the average", "in pixels"]
+    head += ["coverage", "rarest class", "right class", "nearest ratio", "seeds that lost a class"]
+    return table(head, rows)
+
+
+def _mean(records: list[dict[str, Any]], name: str) -> float:
+    return statistics.mean(record["scores"]["samples"][name] for record in records)
+
+
+def _without_ema(records: list[dict[str, Any]]) -> str:
+    if not records[0].get("config", {}).get("ema_decay"):
+        return ""
+    return f"{statistics.mean(r['scores']['no_ema']['frechet_distance'] for r in records):.2f}"
+
+
+def _conditional_accuracy(records: list[dict[str, Any]]) -> str:
+    if "conditional_accuracy" not in records[0]["scores"]["samples"]:
+        return ""
+    return f"{100 * _mean(records, 'conditional_accuracy'):.0f} %"
+
+
+def _minutes_of_steps(preset: str, record: dict[str, Any]) -> str:
+    """Computes how long the steps take by the benchmark, without callbacks and other work."""
+    results = read("benchmark-presets")["results"]
+    steps = {result["preset"]: result["ms_per_step"]["median"] for result in results}
+    if preset not in steps:
+        return ""
+    config = record["config"]
+    count = 55_000 // (config["batch_size"] * config["d_steps"]) * config["epochs"]
+    return f"{count * steps[preset] / 60_000:.0f}"
+
+
+def residual_table() -> str:
+    """Makes the table of learning-rate decay, penalties and epochs of the residual networks."""
+    trials = read_lines("residual-trials")
+    numbers = ("frechet_distance", "coverage", "class_total_variation")
+    rows = [
+        [
+            "conditional" if trial["config"]["conditional"] else "`resnet`",
+            trial["config"]["r1"],
+            "fall" if trial["config"]["lr_decay_epochs"] else "constant",
+            trial["epoch"],
+            *(f"{trial[name]:.3f}" for name in numbers),
+        ]
+        for trial in trials
+    ]
+    head = ["pair", "R1 and R2", "rates", "after epoch", "Fréchet distance", "coverage"]
+    seconds = [trial["seconds"] for trial in trials]
+    return (
+        f"{table([*head, 'total variation of the classes'], rows)}\nOn one {trials[0]['device']}, "
+        f"beside two to five other trainings, XLA took {trials[0]['compilation']:.0f} s to compile "
+        f"one, and then {min(seconds):.0f} to {max(seconds):.0f} s an epoch.\n"
+    )
+
+
+def ablation_table() -> str:
+    """Makes the table of the dense pair without one ingredient at a time, the best first."""
+    report = read("ablation")
+    variants = report["variants"]
+    complete = variants["all of them"]["scores"]["frechet_distance"]
+    rows = []
+    for name in sorted(variants, key=lambda name: variants[name]["scores"]["frechet_distance"]):
+        scores = variants[name]["scores"]
+        rows.append(
+            [
+                f"**{name}**" if name == "all of them" else name,
+                f"{scores['frechet_distance']:.1f}",
+                f"{scores['frechet_distance'] / complete:.2f}",
+                f"{scores['pixel_frechet_distance']:.2f}",
+                f"{scores['coverage']:.2f}",
+                f"{100 * min(scores['class_shares'].values()):.1f} %",
+                len(scores["missing_classes"]) or "none",
+                f"{variants[name]['seconds'] / 60:.0f}",
+            ]
+        )
+    head = [f"{report['epochs']} epochs", "Fréchet distance", "÷ all of them", "in pixels"]
+    head += ["coverage", "rarest class", "classes under 1 %", "minutes"]
+    return table(head, rows)
+
+
+def memory_leaks() -> str:
+    """States how memory and open files grow over many trainings, and whether trainings mix."""
+    report = read("memory-leaks")
+    plain, xla, together = (
+        report[name] for name in ("one_process", "one_process_xla", "side_by_side")
+    )
+    early, late = (plain["memory_megabytes"][part] for part in ("second_tenth", "last_tenth"))
+    files = plain["open_files"]
+    return (
+        f"Of {plain['runs']} short trainings without XLA in one process, the second tenth had "
+        f"{early:.0f} MB and {files['second_tenth']:.0f} open files, and the last tenth "
+        f"{late:.0f} MB and {files['last_tenth']:.0f}. With XLA, each of {xla['runs']} trainings "
+        f"added {xla['megabytes_a_run']:.0f} MB. {together['asked']} trainings, five at a time, "
+        f"wrote {together['folders']} folders with {together['seeds']} seeds. "
+        f"{together['compared_with_one_alone']} of them were trained again alone, and "
+        f"{together['same_as_alone']} logged the same numbers.\n"
+    )
+
+
+def evaluation_cost() -> str:
+    """States how long the quick evaluation and the full protocol take."""
+    cost = read("evaluation-cost")
+    quick, epoch = (statistics.median(cost[f"{name}_seconds"]) for name in ("quick", "epoch"))
+    protocol, fraction = statistics.median(cost["protocol_seconds"]), cost["share_of_an_epoch"]
+    return (
+        f"{describe(cost['machine'])}; medians. A quick evaluation takes {quick:.2f} s beside an "
+        f"epoch of the dense GAN of {epoch:.1f} s, that is {100 * fraction:.0f} %. The full "
+        f"protocol takes {protocol:.0f} s, and the reference statistics, once, "
+        f"{cost['reference_stats_seconds']:.0f} s.\n"
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "docs/results/dense.jsonl": logged_table,
+    "docs/results/dense-scores.json": score_table,
+    "docs/results/dense-seeds.json": seed_table,
+    "docs/results/presets.json": preset_table,
+    "docs/results/ablation.json": ablation_table,
+    "docs/results/residual-trials.jsonl": residual_table,
+    "docs/results/evaluation-cost.json": evaluation_cost,
+    "docs/results/memory-leaks.json": memory_leaks,
+    **speed_tables.TABLES,
+    **monitor_tables.TABLES,
+    **distributed_tables.TABLES,
+}
+
+
+def update_page(path: Path) -> str:
+    """Returns a page with the tables of the committed results.
+
+    Raises:
+        ValueError: If the page has a marker that is not in `TABLES`.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        if match[2] not in TABLES:
+            raise ValueError(f"Expected a marker of TABLES. Received in {path}: {match[2]!r}.")
+        return match[1] + TABLES[match[2]]() + match[4]
+
+    return MARKER.sub(fill, path.read_text())
+
+
+def make_notebook(path: Path) -> str:
+    """Returns a page as a notebook without outputs: a cell for each Python block and each text."""
+    cells: list[dict[str, Any]] = []
+    parts = re.split(r"```python\n(.*?)```\n", path.read_text(), flags=re.DOTALL)
+    for number, part in enumerate(parts):
+        lines = part.strip().splitlines(keepends=True)
+        cell: dict[str, Any] = {"id": f"cell-{number}", "metadata": {}, "source": lines}
+        if number % 2:
+            cell |= {"cell_type": "code", "execution_count": None, "outputs": []}
+        else:
+            cell |= {"cell_type": "markdown"}
+        if lines:
+            cells.append(dict(sorted(cell.items())))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    content = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4}
+    return json.dumps({**content, "nbformat_minor": 5}, indent=1, ensure_ascii=False) + "\n"
+
+
+def outdated() -> Iterator[tuple[Path, str]]:
+    """Yields each page and notebook that is out of date, with its new content.
+
+    Raises:
+        ValueError: If a page has a marker that is not in `TABLES`, or no page has one of `TABLES`.
+    """
+    pages = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+    shown = {match[2] for path in pages for match in MARKER.finditer(path.read_text())}
+    if unused := TABLES.keys() - shown:
+        raise ValueError(f"Expected a page for each table. Received none for {sorted(unused)}.")
+    contents = {path: update_page(path) for path in pages}
+    contents |= {path.with_suffix(".ipynb"): make_notebook(path) for path in NOTEBOOKS}
+    for path, content in contents.items():
+        if not path.exists() or path.read_text() != content:
+            yield path, content
+
+
+def copy_runs(runs: list[Path]) -> None:
+    """Copies what the pages show of runs of the dense preset, images of the first one."""
+    first = runs[0]
+    shutil.copy(first / "samples/real.png", DOCS / "images/real.png")
+    shutil.copy(first / "samples/epoch_0050.png", DOCS / "images/dense.png")
+    for name in ("classes.png", "closest.png"):
+        shutil.copy(first / "report" / name, DOCS / f"images/dense-{name}")
+    shutil.copy(first / "metrics.jsonl", RESULTS / "dense.jsonl")
+    shutil.copy(first / "report/scores.json", RESULTS / "dense-scores.json")
+    records = {
+        json.loads((run / "config.json").read_text())["seed"]: json.loads(
+            (run / "scores.json").read_text()
+        )
+        for run in runs
+    }
+    write_json(RESULTS / "dense-seeds.json", records)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if outdated")
+    parser.add_argument("--runs", nargs="+", type=Path, help="run folders of the dense preset")
+    options = parser.parse_args()
+    if options.runs and not options.check:
+        copy_runs(options.runs)
+    pages = list(outdated())
+    for path, content in pages:
+        print(f"{path.relative_to(ROOT)} is out of date" + ("." if options.check else ": written."))
+        if not options.check:
+            with atomic_write(path) as partial:
+                partial.write_text(content)
+    sys.exit(bool(pages) and options.check)
+
+
+if __name__ == "__main__":
+    main()
