@@ -1,6 +1,7 @@
 """Backups of a training, from which it goes on exactly."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 
 import keras
 
-from fashion_gan.files import flush
+from fashion_gan.files import check_space, flush, read_bytes, read_json
 from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
 
 __all__ = ["BackupAndRestore"]
@@ -31,8 +32,8 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     A backup is a folder such as `epoch_000003_batch_00000200`, written under a temporary name,
     flushed to the disk and renamed; the one before it is kept. A backup that does not match its
-    checksum is passed over with a warning. Ctrl-C and SIGTERM take effect at the end of the
-    execution under way, after a backup; a second Ctrl-C takes effect at once.
+    checksum is passed over with a warning. Ctrl-C, SIGTERM and SIGHUP take effect at the end of
+    the execution under way, after a backup; a second Ctrl-C takes effect at once.
 
     Of several workers, the chief saves and all restore: give them one folder on a shared disk. One
     that is not the chief obeys a signal an execution later, so that signals to all let the chief
@@ -71,8 +72,10 @@ class BackupAndRestore(keras.callbacks.Callback):
         self._signal = None
         self._patience = 0 if self._chief else 1
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._on_signal)
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP, and nohup ignores it
+                if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                    self._handlers[number] = signal.signal(number, self._on_signal)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note the epoch."""
@@ -120,33 +123,34 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _save(self, epoch: int, batch: int) -> None:
         if not self._chief or (epoch, batch) == self._restored:
             return
-        final = self.backup_dir / f"epoch_{epoch:06d}_batch_{batch:08d}"
+        final = self.backup_dir / _name(epoch, batch)
         partial = self.backup_dir / ".partial"
+        file = io.BytesIO()
+        self.model.save_weights(file)
+        state = file.getbuffer()
+        metrics = [variable.numpy().tolist() for variable in self.model.metrics_variables]
+        position = {"epoch": epoch, "batch": batch, "metrics": metrics}
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            self.model.save_weights(partial / _STATE)
-            position = {
-                "epoch": epoch,
-                "batch": batch,
-                "metrics": [v.numpy().tolist() for v in self.model.metrics_variables],
-                "sha256": hashlib.sha256((partial / _STATE).read_bytes()).hexdigest(),
-            }
-            (partial / _POSITION).write_text(json.dumps(position))
+            check_space(partial, len(state))
+            (partial / _STATE).write_bytes(state)
+            content = json.dumps({**position, "sha256": _checksum(state, position)})
+            (partial / _POSITION).write_text(content)
             for path in (partial / _STATE, partial / _POSITION, partial):
                 flush(path)
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
             flush(self.backup_dir)
-            for old in self._backups()[2:]:
-                shutil.rmtree(old, ignore_errors=True)
-        except (OSError, RuntimeError) as error:  # h5py raises either on a full disk
+        except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise OSError(
                 f"The state after {epoch} epochs and {batch} batches could not be saved to "
-                f"{self.backup_dir}: {error}. The backup before it is intact. Solve this, and "
-                "start the same training again."
+                f"{self.backup_dir}: {error.strerror or error}. The backup before it is intact. "
+                "Solve this, and start the same training again."
             ) from error
+        for old in self._backups()[2:]:
+            shutil.rmtree(old, ignore_errors=True)
         self._saved_at = time.monotonic()
 
     def _restore(self) -> None:
@@ -166,17 +170,20 @@ class BackupAndRestore(keras.callbacks.Callback):
         backups = self._backups()
         for backup in backups:
             try:
-                position = json.loads((backup / _POSITION).read_text())
-                found = hashlib.sha256((backup / _STATE).read_bytes()).hexdigest()
-                if found != position["sha256"]:
-                    raise ValueError(f"{_STATE} has SHA-256 {found}, not {position['sha256']}")
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                position = read_json(backup / _POSITION, 2**20)
+                state = read_bytes(backup / _STATE, 2**40)
+                sha256 = position.pop("sha256")
+                if _checksum(state, position) != sha256:
+                    raise ValueError("its files do not match their SHA-256")
+                if _name(position["epoch"], position["batch"]) != backup.name:
+                    raise ValueError("its position is not that of its name")
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 warnings.warn(
                     f"The backup {backup} is broken ({error}). Trying the one before it.",
                     stacklevel=2,
                 )
                 continue
-            return backup, position
+            return backup, {**position, "sha256": sha256}
         if backups:
             raise ValueError(
                 f"No backup in {self.backup_dir} can be read. Delete the folder to begin anew."
@@ -186,3 +193,14 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _backups(self) -> list[Path]:
         """The newest first."""
         return sorted(self.backup_dir.glob("epoch_*_batch_*"), reverse=True)
+
+
+def _name(epoch: int, batch: int) -> str:
+    return f"epoch_{epoch:06d}_batch_{batch:08d}"
+
+
+def _checksum(state: bytes | memoryview, position: dict[str, Any]) -> str:
+    """Returns the SHA-256 of a backup: of its state, and of its position."""
+    digest = hashlib.sha256(state)
+    digest.update(json.dumps(position, sort_keys=True).encode())
+    return digest.hexdigest()

@@ -2,12 +2,13 @@
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from fashion_gan.files import atomic_write
+from fashion_gan.files import read_bytes, write_bytes
 from fashion_gan.training.distribute import is_chief
 
 __all__ = ["JSONLogger"]
@@ -17,8 +18,9 @@ class JSONLogger(keras.callbacks.Callback):
     """Appends `{"epoch": 1, "steps": …, "d_loss": …, …}` to a file after each epoch.
 
     `epoch` is the number of finished epochs, `steps` that of train steps. Numbers that are not
-    finite become `null`. When a run is resumed, lines of epochs that will be done again, and a
-    line that was cut off, are dropped first: no epoch has two lines. Of several workers, the chief
+    finite become `null`. When a run is resumed, lines of epochs that will be done again are
+    dropped first: no epoch has two lines. A damaged line is named in a warning and replaced by one
+    with the number of its epoch alone. Of several workers, the chief
     writes.
 
     Args:
@@ -37,10 +39,26 @@ class JSONLogger(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the lines of the epochs before the first one of this run."""
         if not self._begun and is_chief(self.model.distribute_strategy):
-            lines = self.filename.read_text().splitlines()[:epoch] if self.filename.exists() else []
-            with atomic_write(self.filename) as partial:
-                partial.write_text("".join(line + "\n" for line in lines))
+            write_bytes(self.filename, "".join(self._kept_lines(epoch)).encode())
             self._begun = True
+
+    def _kept_lines(self, epochs: int) -> list[str]:
+        """Returns the lines of finished epochs; of a damaged one, only its number is known."""
+        if not self.filename.exists():
+            return []
+        content = read_bytes(self.filename)
+        lines = content.decode(errors="replace").split("\n")[:epochs] if epochs else []
+        lines += [""] * (epochs - len(lines))
+        damaged = [number for number, line in enumerate(lines, 1) if not _is_of_epoch(line, number)]
+        if damaged:
+            warnings.warn(
+                f"Expected a line for each finished epoch in {self.filename}. Received: a damaged "
+                f"or missing one of epoch {', '.join(map(str, damaged))}. Its numbers are lost.",
+                stacklevel=2,
+            )
+        for number in damaged:
+            lines[number - 1] = json.dumps({"epoch": number})
+        return [f"{line}\n" for line in lines]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Append a line."""
@@ -55,3 +73,10 @@ class JSONLogger(keras.callbacks.Callback):
 def _finite(value: Any) -> float | None:
     number = float(value)
     return number if abs(number) < float("inf") else None
+
+
+def _is_of_epoch(line: str, number: int) -> bool:
+    try:
+        return bool(json.loads(line)["epoch"] == number)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fashion_gan.files import atomic_write, write_json
+from fashion_gan.files import atomic_write, read_json, write_json
 from fashion_gan.images import to_uint8, with_channels
 from fashion_gan.monitor import (
     LABELED,
@@ -156,7 +156,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             return
         self._begun = True
         if self.state_path is not None and self.state_path.exists():
-            self._states_by_epoch = json.loads(self.state_path.read_text())
+            self._states_by_epoch = _read_states(self.state_path)
         path = self._healthy_file
         if epoch == 0:
             self._states_by_epoch, self._healthy = {}, []
@@ -165,7 +165,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         elif path is not None and path.exists():
             with np.load(path, allow_pickle=False) as file:
                 self._healthy = [file[f"arr_{i}"] for i in range(len(file.files))]
-        self._state = MonitorState(**self._states_by_epoch.get(str(epoch), {}))
+        self._state = MonitorState.from_dict(self._states_by_epoch.get(str(epoch), {}))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Look, speak and act, if it is time; remember."""
@@ -254,3 +254,20 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
     @property
     def _healthy_file(self) -> Path | None:
         return None if self.state_path is None else self.state_path.with_suffix(".npz")
+
+
+def _read_states(path: Path) -> dict[str, dict[str, Any]]:
+    """Returns the states by epoch that a file holds, or none, with a warning, if it is damaged."""
+    try:
+        states = read_json(path)
+        for epoch, state in states.items():
+            int(epoch)
+            MonitorState.from_dict(state)
+        return dict(states)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        warnings.warn(
+            f"Expected {path} to hold the state of the monitor. Received: {error}. It watches as "
+            "if training had just begun.",
+            stacklevel=2,
+        )
+        return {}

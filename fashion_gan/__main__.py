@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> int:
-    """Run a command, as `cli.main` does; answers Ctrl-C from the start, while modules load."""
+    """Runs a command as `cli.main.main` does; answers Ctrl-C from the start, while modules load."""
     try:
         from fashion_gan.cli.main import main
 

@@ -113,4 +113,5 @@ def _begin(width: int, height: int) -> list[str]:
 def _ends(values: Sequence[float]) -> tuple[float, float]:
     """The least and the largest, and never the same."""
     low, high = min(values), max(values)
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
+    margin = 0.5 * max(1.0, abs(low))
+    return (low, high) if low < high else (low - margin, high + margin)

@@ -1,8 +1,10 @@
-"""Files and folders that appear complete or not at all."""
+"""Files and folders that are written whole or not at all, and read without surprises."""
 
+import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,15 +20,25 @@ __all__ = [
     "SCORES",
     "atomic_write",
     "create_dir_or_undo",
+    "check_no_links_out",
+    "check_space",
     "flush",
     "is_partial",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "remove_partials",
     "unique_dir",
+    "write_bytes",
     "write_json",
 ]
 
 # Names in the folder of a run that callbacks share with `runs.directory.RunDirectory`.
 BACKUP, METRICS, MODEL = "backup", "metrics.jsonl", "model.keras"
 MONITOR, SAMPLES, SCORES = "monitor.json", "samples", "scores.json"
+
+READ_LIMIT = 256 * 2**20
+"""Size in bytes above which `read_bytes` reads no file of a run."""
 
 _PREFIX = ".partial-"
 
@@ -61,7 +73,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    scratch.rmdir()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def flush(path: Path) -> None:
@@ -93,6 +105,49 @@ def is_partial(path: Path) -> bool:
     return path.name.startswith(_PREFIX) or path.parent.name.startswith(_PREFIX)
 
 
+def remove_partials(folder: str | os.PathLike[str]) -> None:
+    """Removes what interrupted calls of `atomic_write` left in a folder, at any depth.
+
+    Args:
+        folder: Folder in which nobody writes now.
+    """
+    for path in Path(folder).rglob(f"{_PREFIX}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes a file with `atomic_write`, if the disk has room for it.
+
+    Args:
+        path: File to write.
+        content: Content of the file.
+
+    Raises:
+        OSError: If the file cannot be written, or the disk has too little space.
+    """
+    with atomic_write(path) as partial:
+        check_space(partial.parent, len(content))
+        partial.write_bytes(content)
+
+
+def check_space(folder: str | os.PathLike[str], num_bytes: int) -> None:
+    """Checks that a disk has room, rather than to fill it.
+
+    Args:
+        folder: Folder on the disk.
+        num_bytes: Number of bytes to write.
+
+    Raises:
+        OSError: If the disk has too little space.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise OSError(
+            errno.ENOSPC, f"No space left on device: {num_bytes:,} bytes needed, {free:,} free"
+        )
+
+
 def write_json(
     path: str | os.PathLike[str], content: Any, *, indent: int | None = 1, sort_keys: bool = False
 ) -> None:
@@ -106,6 +161,97 @@ def write_json(
     """
     with atomic_write(path) as partial:
         partial.write_text(json.dumps(content, indent=indent, sort_keys=sort_keys) + "\n")
+
+
+def read_bytes(path: str | os.PathLike[str], limit: int = READ_LIMIT) -> bytes:
+    """Reads a regular file, and neither waits for a pipe nor takes more memory than a limit.
+
+    Args:
+        path: File to read. Links are followed; `check_no_links_out` says where they lead.
+        limit: Largest size in bytes. Defaults to 256 MiB.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is no regular file, or larger than the limit.
+    """
+    path = Path(path)
+    _check_regular(path, path.stat(), limit)  # before it is opened: that alone can act on a device
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        _check_regular(path, status, limit)
+        content = file.read(min(status.st_size, limit) + 1)
+    if len(content) > limit:
+        raise ValueError(f"Expected at most {limit:,} bytes. Received: more in {path}. Remove it.")
+    return content
+
+
+def _check_regular(path: Path, status: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(
+            f"Expected a regular file. Received: {path}, which is "
+            f"{'a folder' if stat.S_ISDIR(status.st_mode) else 'a pipe, socket or device'}. "
+            "Remove it."
+        )
+    if status.st_size > limit:
+        raise ValueError(
+            f"Expected at most {limit:,} bytes. Received: {status.st_size:,} in {path}. Remove it."
+        )
+
+
+def read_text(path: str | os.PathLike[str], limit: int = READ_LIMIT) -> str:
+    """Reads a regular file of UTF-8, see `read_bytes`.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is no regular file, too large, or no UTF-8.
+    """
+    try:
+        return read_bytes(path, limit).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Expected UTF-8 in {path}. Received: {error}.") from error
+
+
+def read_json(path: str | os.PathLike[str], limit: int = READ_LIMIT) -> Any:
+    """Reads JSON from a regular file, see `read_bytes`.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is no regular file, too large, or no JSON; if it is nested too deeply.
+    """
+    try:
+        return json.loads(read_text(path, limit))
+    except RecursionError:
+        raise ValueError(f"Expected JSON in {path}. Received: thousands of levels.") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"Expected JSON in {path}. Received: {error}.") from error
+
+
+def check_no_links_out(folder: str | os.PathLike[str]) -> None:
+    """Checks that no symbolic link in a folder, at any depth, leads out of it.
+
+    Args:
+        folder: Folder to check. It may itself be a link.
+
+    Raises:
+        ValueError: If a link leads out. The message names it and its target.
+    """
+    root = Path(folder).resolve()
+    for parent, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            path = Path(parent, name)
+            if not path.is_symlink():
+                continue
+            try:
+                inside = path.resolve().is_relative_to(root)
+            except (OSError, RuntimeError):  # a loop of links
+                inside = False
+            if not inside:
+                raise ValueError(
+                    f"Expected links that stay within {folder}. Received: "
+                    f"{path.relative_to(root)}, which leads to {os.readlink(path)}. Remove the "
+                    "link, or put the file itself there."
+                )
 
 
 @contextmanager

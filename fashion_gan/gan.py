@@ -1,5 +1,6 @@
 """The GAN: two networks, two optimizers, and a train step that runs both phases in one graph."""
 
+import io
 import random
 from collections.abc import Generator
 from typing import Any
@@ -12,7 +13,13 @@ from keras import ops
 from fashion_gan import augmentations as all_augmentations
 from fashion_gan import losses
 from fashion_gan import penalties as gradient_penalties
-from fashion_gan.keras_compat import iter_layers, set_initial_epoch, untrack
+from fashion_gan.keras_compat import (
+    iter_layers,
+    set_initial_epoch,
+    untrack,
+    write_model,
+    write_weights,
+)
 from fashion_gan.models import MinibatchStdDev, introspection
 from fashion_gan.registry import suggest_arguments
 from fashion_gan.replay import ReplayBuffer
@@ -772,6 +779,11 @@ class GAN(keras.Model):
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves networks, average, optimizers and random states to a `.keras` file.
 
+        Args:
+            filepath: Path that ends in `.keras`, or an `io.BytesIO`.
+            overwrite: Whether to replace an older file without asking. Defaults to True.
+            kwargs: Further arguments of `keras.Model.save`.
+
         Raises:
             ValueError: for a legacy HDF5 file, which cannot hold all of these.
         """
@@ -782,12 +794,24 @@ class GAN(keras.Model):
                 'gan.save("gan.keras"), or gan.save_weights("gan.weights.h5").'
             )
         self.sampling_network()
-        super().save(filepath, overwrite=overwrite, **kwargs)
+        if isinstance(filepath, io.BytesIO):
+            write_model(self, filepath)
+        else:
+            super().save(filepath, overwrite=overwrite, **kwargs)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves weights, average, optimizer slots and random states to a `.weights.h5` file."""
+        """Saves weights, average, optimizer slots and random states to a `.weights.h5` file.
+
+        Args:
+            filepath: Path that ends in `.weights.h5`, or an `io.BytesIO`.
+            overwrite: Whether to replace an older file without asking. Defaults to True.
+            kwargs: Further arguments of `keras.Model.save_weights`.
+        """
         self.sampling_network()
-        super().save_weights(filepath, overwrite=overwrite, **kwargs)
+        if isinstance(filepath, io.BytesIO):
+            write_weights(self, filepath)
+        else:
+            super().save_weights(filepath, overwrite=overwrite, **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves the random states, and whether there is an average."""

@@ -4,6 +4,8 @@
 |---|---|---|
 | `Layer._flatten_layers` | `iter_layers` | Keras 3.15.1 |
 | `Layer._tracker` | `untrack` | Keras 3.15.1 |
+| `saving_lib._save_model_to_fileobj` | `write_model` | Keras 3.15.1 |
+| `saving_lib._save_state`, `H5IOStore` | `write_weights` | Keras 3.15.1 |
 | `Trainer._initial_epoch` | `set_initial_epoch` | Keras 3.15.1 |
 | `Optimizer._trainable_variables` | `optimized_variables` | Keras 3.15.1 |
 | `TensorBoard._global_train_batch` | `set_tensorboard_batch` | Keras 3.15.1 |
@@ -16,12 +18,18 @@
 `tests/test_keras_compat.py` names whichever a new version lacks.
 """
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-import tensorflow as tf
-from tensorflow.python.framework import config
+from fashion_gan.runtime import check_backend
+
+check_backend()
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from keras.src.saving import saving_lib  # noqa: E402
+from tensorflow.python.framework import config  # noqa: E402
 
 __all__ = [
     "DatasetWrapper",
@@ -34,6 +42,8 @@ __all__ = [
     "sigmoid_logits",
     "tensorboard_train_writer",
     "untrack",
+    "write_model",
+    "write_weights",
 ]
 
 
@@ -45,6 +55,23 @@ def iter_layers(network: keras.Layer) -> Iterator[keras.Layer]:
 def untrack(owner: keras.Layer, value: Any) -> None:
     """Lets a layer or model forget a layer that was assigned to one of its attributes."""
     owner._tracker.untrack(value)
+
+
+def write_model(model: keras.Model, file: io.BytesIO) -> None:
+    """Writes what `model.save("model.keras")` writes to a file in memory."""
+    saving_lib._save_model_to_fileobj(model, file, "h5")
+
+
+def write_weights(model: keras.Model, file: io.BytesIO) -> None:
+    """Writes what `model.save_weights("model.weights.h5")` writes to a file in memory.
+
+    HDF5 writes parts of a file when it closes it, and ends the process if the disk is full then.
+    """
+    store = saving_lib.H5IOStore(file, mode="w")
+    saving_lib._save_state(
+        model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
+    )
+    store.close()
 
 
 def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "check_suffix",
     "did_you_mean",
     "lookup",
+    "printable",
     "resolve",
     "resolve_all",
     "suggest_arguments",
@@ -32,6 +33,21 @@ def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
         return choices[name]
     hint = did_you_mean(name, choices)
     raise ValueError(f"Expected one of {sorted(choices)}. Received: {what}={name!r}.{hint}")
+
+
+def printable(text: object) -> str:
+    """Returns a text in which control characters are escaped, so that a terminal shows them.
+
+    Names of folders, classes and layers come from files, and may hold escape sequences, line breaks
+    or halves of a surrogate pair.
+
+    Args:
+        text: Text, or an object whose `str` is taken.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in str(text)
+    )
 
 
 def did_you_mean(name: object, choices: Iterable[str]) -> str:

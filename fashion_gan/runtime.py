@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fashion_gan._version import __version__
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_scope",
+    "check_backend",
     "import_tensorflow_quietly",
     "prepare",
     "strategy",
@@ -27,6 +29,27 @@ __all__ = [
     "with_workers",
     "workers",
 ]
+
+
+def check_backend() -> None:
+    """Checks that Keras will run on TensorFlow, before it is imported.
+
+    Raises:
+        ImportError: If `KERAS_BACKEND`, or else `keras.json`, names another backend.
+    """
+    backend, source = os.environ.get("KERAS_BACKEND"), "KERAS_BACKEND"
+    if not backend:
+        path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+        source = f"backend in {path}"
+        try:
+            backend = json.loads(path.read_text()).get("backend")
+        except (OSError, ValueError, AttributeError):  # Keras takes its defaults then
+            return
+    if backend not in (None, "tensorflow"):
+        raise ImportError(
+            f"Expected Keras to run on TensorFlow. Received: {source}={backend!r}. Set "
+            "KERAS_BACKEND=tensorflow."
+        )
 
 
 def import_tensorflow_quietly() -> None:
@@ -69,7 +92,9 @@ def prepare(seed: int, dtype_policy: str) -> None:
 
 @contextmanager
 def build_scope(seed: int | None = None, dtype_policy: str | None = None) -> Iterator[None]:
-    """Leaves Python's random generator and the global dtype policy as they were before the block.
+    """Leaves Python's random generator and the defaults of Keras as they were before the block.
+
+    Within the block, images have their channels last and numbers are float32 by default.
 
     Keras draws the seeds of initializers and dropout from Python's `random` when it builds or loads
     a network.
@@ -81,7 +106,10 @@ def build_scope(seed: int | None = None, dtype_policy: str | None = None) -> Ite
     import keras
 
     state, policy = random.getstate(), keras.config.dtype_policy()
+    data_format, floatx = keras.config.image_data_format(), keras.config.floatx()
     try:
+        keras.config.set_image_data_format("channels_last")
+        keras.config.set_floatx("float32")
         if seed is not None:
             random.seed(seed)
         if dtype_policy is not None:
@@ -89,6 +117,8 @@ def build_scope(seed: int | None = None, dtype_policy: str | None = None) -> Ite
         yield
     finally:
         random.setstate(state)
+        keras.config.set_image_data_format(data_format)
+        keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(policy)
 
 

@@ -18,6 +18,9 @@ def pytest_addoption(parser):
         action="store_true",
         help="every loss with every penalty in every precision, with XLA and without",
     )
+    parser.addoption(
+        "--all-writes", action="store_true", help="faults at every write of a training, not at some"
+    )
 
 
 LONG = ("test_replicas", "test_kill_a_worker", "test_kill_and_resume", "test_tensorboard_page")

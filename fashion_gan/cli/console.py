@@ -1,23 +1,89 @@
-"""What is printed: tables as wide as the terminal, errors and warnings in a line of words."""
+"""What is printed: tables, errors and warnings as text, whatever the terminal or the pipe."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fashion_gan.files import is_partial
+from fashion_gan.registry import printable
 
-__all__ = ["format_error", "show", "show_warning"]
+__all__ = ["discard", "format_error", "lossy_streams", "show", "show_warning", "use_streams"]
 
 _WIDTH = 200  # of a pipe or file, in characters
 
 
+def use_streams() -> None:
+    """Lets the process print anywhere: to closed streams nothing, to ASCII terminals escapes.
+
+    A closed descriptor is opened as the null device. Otherwise the next file that is opened would
+    get its number, and what is printed would be written into that file.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard(stream: TextIO) -> None:
+    """Sends what is still printed to a stream to the null device, since nobody reads it."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+class _LossyStream:
+    """A stream whose reader may go away: what is written then is lost, and raises nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            discard(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            discard(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def lossy_streams() -> Iterator[None]:
+    """Lets a long work go on when its output is closed or its disk is full, as by `| head`."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_LossyStream, before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
 def show(*tables: Any) -> None:
-    """Print `rich` tables, one below the other; in full where there is no terminal."""
+    """Prints `rich` tables, one below the other; in full where there is no terminal."""
     from rich.console import Console
 
-    console = Console()
+    options: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+    console = Console(**options)
     if not console.is_terminal:
-        console = Console(width=_WIDTH)
+        console = Console(width=_WIDTH, **options)
     console.print(*tables, sep="\n")
 
 
@@ -29,13 +95,14 @@ def format_error(error: Exception, out: str | None = None) -> str:
         out: Path that was to be written, if any. It replaces a temporary path in the message.
     """
     if not isinstance(error, OSError) or error.filename is None:
-        return " ".join(str(error).split())
-    path = Path(str(error.filename2 or error.filename))
+        return printable(" ".join(str(error).split()))
+    path = Path(os.fsdecode(error.filename2 or error.filename))
     if out and is_partial(path):
         path = Path(out)
-    return f"{path} cannot be opened or created ({error.strerror}). Name another path."
+    return printable(f"{path} cannot be opened or created ({error.strerror}). Name another path.")
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning as a line of its own, without the place in the code that gave it."""
-    print(f"\nfashion-gan: warning: {message}", file=sys.stderr, flush=True)
+    """Prints a warning as a line of its own, without the place in the code that gave it."""
+    text = printable(" ".join(str(message).split()))
+    print(f"\nfashion-gan: warning: {text}", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from fashion_gan.cli.console import show
 from fashion_gan.cli.options import add_command, add_data_dir, add_no_ema, start_tensorflow
 from fashion_gan.cli.parser import non_negative_int, positive_int
 from fashion_gan.files import create_dir_or_undo
-from fashion_gan.registry import check_suffix
+from fashion_gan.registry import check_suffix, printable
 
 __all__ = ["add_commands"]
 
@@ -64,6 +64,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _evaluate_and_report(options: argparse.Namespace) -> None:
     start_tensorflow(options)
     from rich.console import Console
+    from rich.text import Text
 
     from fashion_gan.evaluation import EvalConfig
     from fashion_gan.evaluation.report import score_tables, write_report
@@ -78,7 +79,7 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
             baselines=options.baselines,
             use_ema=options.use_ema,
             data_dir=options.data_dir,
-            announce=status.update,
+            announce=lambda what: status.update(Text(printable(what))),
         )
         if options.out:
             write_report(options.out, record, samples, evaluator)

@@ -1,13 +1,14 @@
 """The command `fashion-gan`: its sub-commands, and how it ends."""
 
 import argparse
+import errno
 import sys
 import warnings
 from collections.abc import Sequence
 
 from fashion_gan._version import __version__
 from fashion_gan.cli import benchmark, evaluate, generate, runs, sweep, train
-from fashion_gan.cli.console import format_error, show_warning
+from fashion_gan.cli.console import discard, format_error, show_warning, use_streams
 from fashion_gan.cli.parser import Parser
 
 __all__ = ["build_parser", "main"]
@@ -23,11 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 after success, 1 if another worker was lost, 2 for wrong use or input, and
         130 after Ctrl-C.
     """
+    use_streams()
     options = build_parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
             options.command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read what it wanted
+        discard(sys.stdout)
     except ConnectionError as error:
         if options.debug:
             raise
@@ -37,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         message = format_error(error, getattr(options, "out", None))
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            discard(sys.stdout)  # which is what is full, or may be
         print(f"fashion-gan: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -5,11 +5,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from fashion_gan.files import check_no_links_out
 from fashion_gan.registry import lookup
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.presets import PRESETS
-from fashion_gan.runtime import import_tensorflow_quietly
+from fashion_gan.runtime import check_backend, import_tensorflow_quietly
 
 __all__ = [
     "PRESET",
@@ -51,8 +52,14 @@ def add_command(
 
 def start_tensorflow(options: argparse.Namespace) -> None:
     """Imports TensorFlow, which takes seconds, without its messages unless they are asked for."""
+    check_backend()
     if not options.tensorflow_log:
         import_tensorflow_quietly()
+    import keras
+
+    # Defaults that a user's keras.json may set otherwise; a run has settings of its own.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +128,7 @@ def config_from_options(options: argparse.Namespace) -> Config:
             "Expected --run-dir with --resume. Received: none. Name the folder of the run."
         )
     if options.resume and options.preset is None:
+        check_no_links_out(options.run_dir)
         base = RunDirectory(options.run_dir).read_config(default=base)
     config = dataclasses.replace(base, **given)
     changed = [name for name, value in given.items() if value != getattr(base, name)]

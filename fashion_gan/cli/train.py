@@ -4,6 +4,7 @@ import argparse
 from contextlib import nullcontext
 from typing import Any
 
+from fashion_gan.cli.console import lossy_streams
 from fashion_gan.cli.options import (
     PRESET,
     add_command,
@@ -14,6 +15,7 @@ from fashion_gan.cli.options import (
 )
 from fashion_gan.cli.parser import non_negative_float, positive_int
 from fashion_gan.files import unique_dir
+from fashion_gan.runs.config import Config
 from fashion_gan.runs.presets import PRESETS
 from fashion_gan.runtime import workers
 
@@ -57,7 +59,7 @@ def add_commands(commands: Any) -> None:
 def _train(options: argparse.Namespace) -> None:
     config = config_from_options(options)
     start_tensorflow(options)
-    from fashion_gan.runs.train import describe_training, train_run
+    from fashion_gan.runs.train import describe_training
 
     if workers() and options.run_dir is None:
         raise ValueError(
@@ -68,6 +70,13 @@ def _train(options: argparse.Namespace) -> None:
         where = (options.run_dir, options.data_dir, options.devices, options.resume)
         print("\n".join(describe_training(config, *where)))
         return
+    with lossy_streams():
+        _train_in_folder(options, config)
+
+
+def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
+    from fashion_gan.runs.train import train_run
+
     new_dir = unique_dir("logs", options.preset or PRESET)
     with nullcontext(options.run_dir) if options.run_dir else new_dir as run_dir:
         everywhere = " on all workers" if workers() else ""

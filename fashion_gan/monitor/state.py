@@ -21,7 +21,7 @@ _SERIES = ("d_loss", "g_loss", "g_gradient_norm")
 class MonitorState:
     """What the monitor keeps from one epoch to the next.
 
-    `dataclasses.asdict` returns what JSON can hold; `MonitorState(**content)` restores it.
+    `dataclasses.asdict` returns what JSON can hold; `from_dict` restores it.
 
     Attributes:
         series: the last values of the losses, and of the generator's gradient if it is logged.
@@ -37,6 +37,25 @@ class MonitorState:
     streaks: dict[str, int] = field(default_factory=dict)
     reported: list[str] = field(default_factory=list)
     restores: int = 0
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "MonitorState":
+        """Returns the state that `dataclasses.asdict` returned.
+
+        Raises:
+            ValueError: If the content is anything else.
+        """
+        kinds: dict[str, Any] = {
+            "series": lambda value: {str(k): [float(x) for x in v] for k, v in value.items()},
+            "shares": lambda value: [float(x) for x in value],
+            "streaks": lambda value: {str(k): int(v) for k, v in value.items()},
+            "reported": lambda value: [str(x) for x in value],
+            "restores": int,
+        }
+        try:
+            return cls(**{name: kinds[name](value) for name, value in content.items()})
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{error!r} in {str(content)[:80]}") from error
 
     def record(self, logs: Mapping[str, Any], window: int) -> None:
         """Keep the numbers of an epoch, and of the last `window` epochs in all."""

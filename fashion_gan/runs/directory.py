@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from fashion_gan import files
 from fashion_gan.runs.config import Config
@@ -62,7 +62,7 @@ class RunDirectory:
 
     def exists(self) -> bool:
         """Returns whether a run has begun in the folder."""
-        return self.config_path.exists()
+        return os.path.lexists(self.config_path)
 
     def read_config(self, default: Config | None = None) -> Config:
         """Returns the config of the run.
@@ -77,8 +77,8 @@ class RunDirectory:
         if default is not None and not self.exists():
             return default
         try:
-            return Config.from_dict(dict(json.loads(self.config_path.read_text())))
-        except (ValueError, TypeError) as error:
+            return Config.from_dict(dict(files.read_json(self.config_path)))
+        except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{self.config_path} holds no config of a run: {error}") from error
 
     def check_available(self, config: Config, resume: bool) -> None:
@@ -91,10 +91,13 @@ class RunDirectory:
         Raises:
             BlockingIOError: If a process of this host trains in the folder.
             FileExistsError: If the folder holds something that is not to be resumed.
-            ValueError: If the run has another config, of which only `epochs` may grow.
+            ValueError: If the run has another config, of which only `epochs` may grow; if a link in
+                the folder leads out of it.
         """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self} is a file. Name a folder for the run.")
+        if self.path.exists():
+            files.check_no_links_out(self.path)
         if self.exists():
             if not resume:
                 raise FileExistsError(
@@ -107,7 +110,7 @@ class RunDirectory:
                 f"{self} is not empty, and holds no run to resume. Name another folder."
             )
         if self.is_locked():
-            raise self._locked_error(self._lock_path.read_text())
+            raise self._locked_error(files.read_text(self._lock_path))
 
     def check_images(self, split: "Split") -> None:
         """Checks that the images are those that the run began with.
@@ -118,7 +121,14 @@ class RunDirectory:
         path = self.path / _DATA
         if not path.exists():
             return
-        before, now = json.loads(path.read_text()), _fingerprint(split)
+        before, now = files.read_json(path), _fingerprint(split)
+        if not isinstance(before, dict) or {k: type(v) for k, v in before.items()} != {
+            k: type(v) for k, v in now.items()
+        }:
+            raise ValueError(
+                f"Expected {path} to hold the number and the SHA-256 of the images. Received: "
+                f"{str(before)[:80]}. Restore the file, or begin a new run."
+            )
         if before != now:
             raise ValueError(
                 f"Expected the images that the run in {self} began with, {before['images']:,} of "
@@ -143,14 +153,17 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Creates the folder and locks it for this process; SIGKILL unlocks it as well.
 
+        What an interrupted training left half written is removed.
+
         Raises:
             BlockingIOError: If another process holds the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if fcntl is None:
+            files.remove_partials(self.path)
             yield
             return
-        with self._lock_path.open("a+") as file:
+        with _open_lock(self._lock_path, os.O_RDWR | os.O_CREAT) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -162,13 +175,14 @@ class RunDirectory:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
+            files.remove_partials(self.path)
             yield
 
     def is_locked(self) -> bool:
         """Returns whether a process of this host trains in the folder now."""
-        if fcntl is None or not self._lock_path.exists():
+        if fcntl is None or not self._lock_path.is_file() or self._lock_path.is_symlink():
             return False
-        with self._lock_path.open() as file:
+        with _open_lock(self._lock_path, os.O_RDONLY) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -182,6 +196,26 @@ class RunDirectory:
             f"A training is under way in {self} ({holder.strip() or 'just begun'}). Wait until it "
             "ends, or name another folder."
         )
+
+
+def _open_lock(path: Path, flags: int) -> IO[str]:
+    """Opens a regular file that is no link, and does not wait for a pipe.
+
+    Raises:
+        ValueError: If the path is anything else.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        if path.is_symlink() or path.exists() and not path.is_file():
+            raise ValueError(
+                f"Expected a regular file. Received: {path}, which is none. Remove it."
+            ) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"Expected a regular file. Received: {path}, which is none. Remove it.")
+    return open(descriptor, "r+" if flags & os.O_RDWR else "r")
 
 
 def changed_settings(before: Config, now: Config) -> dict[str, str]:

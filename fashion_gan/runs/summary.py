@@ -2,17 +2,23 @@
 
 import base64
 import dataclasses
+import io
 import itertools
 import json
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from fashion_gan import charts
+from fashion_gan.files import check_no_links_out, read_bytes, read_json, read_text
+from fashion_gan.registry import printable
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.presets import closest_preset
@@ -28,6 +34,9 @@ __all__ = [
     "summary_tables",
 ]
 
+_MAX_EPOCH, _MAX_TIME = 1e9, 1e11
+"""Bounds of what is believed: an epoch, and seconds since 1970 that a calendar can show."""
+
 _COLLAPSE = ("missing", "dominant", "unbalanced", "repetitive")  # issues of the monitor
 _CHARTS = {
     "d_loss": "loss of the discriminator",
@@ -39,6 +48,7 @@ _CHARTS = {
     "coverage": "coverage, quick",
     "missing_classes": "missing classes",
 }
+_MAX_GRID = 64 * 2**20  # bytes
 _SCORES = (
     "frechet_distance",
     "pixel_frechet_distance",
@@ -110,34 +120,46 @@ def summarize_run(folder: str | os.PathLike[str]) -> RunSummary:
     Raises:
         FileNotFoundError: if it is none.
     """
-    folder = Path(folder)
-    if not RunDirectory(folder).exists():
+    folder, run = Path(folder), RunDirectory(folder)
+    if not run.exists():
         raise FileNotFoundError(f"{folder} is no folder of a run. `fashion-gan runs` lists them.")
-    changed = max(path.stat().st_mtime for path in folder.iterdir())
+    changed = _last_change(folder)
     try:
-        config = RunDirectory(folder).read_config()
+        check_no_links_out(folder)
+        config = run.read_config()
         lines = read_history(folder)
-        scores, measured = _scores(folder, lines[-1] if lines else {})
-        issues = _issues(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return RunSummary(folder, "broken", changed=changed, error=str(error))
+        scores, measured = _scores(run, lines[-1] if lines else {})
+        issues = _issues(run)
+        state = "running" if run.is_locked() else "interrupted"
+    except Exception as error:  # whatever a folder of a stranger holds
+        return RunSummary(folder, "broken", changed=changed, error=printable(error))
     epochs = int(lines[-1]["epoch"]) if lines else 0
-    done = RunDirectory(folder).model_path.exists() and epochs >= config.epochs
-    state = "running" if RunDirectory(folder).is_locked() else "done" if done else "interrupted"
-    if state == "done" and any(issue.split(":")[0] in _COLLAPSE for issue in issues):
-        state = "collapsed"
+    if state == "interrupted" and run.model_path.is_file() and epochs >= config.epochs:
+        collapsed = any(issue.split(":")[0] in _COLLAPSE for issue in issues)
+        state = "collapsed" if collapsed else "done"
     return RunSummary(folder, state, config, epochs, scores, measured, issues, changed=changed)
+
+
+def _last_change(folder: Path) -> float:
+    """Returns when a file in a folder changed last; a file may be renamed meanwhile."""
+    times = [0.0]
+    with suppress(OSError):
+        times.append(folder.lstat().st_mtime)
+        for path in folder.iterdir():
+            with suppress(OSError):
+                times.append(path.lstat().st_mtime)
+    return min(max(times), _MAX_TIME)
 
 
 def read_history(folder: str | os.PathLike[str]) -> list[dict[str, float]]:
     """The logged numbers of each epoch, and no others; a line that was cut off ends it."""
     path, lines = RunDirectory(folder).metrics_path, []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in read_text(path).split("\n") if os.path.lexists(path) else []:
         try:
             numbers = _numbers(json.loads(line))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             break
-        if "epoch" not in numbers:
+        if not 0 < numbers.get("epoch", 0) < _MAX_EPOCH:
             break
         lines.append(numbers)
     return lines
@@ -153,28 +175,26 @@ def _numbers(content: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _scores(folder: Path, last: dict[str, float]) -> tuple[dict[str, Any], str]:
-    record = _read(RunDirectory(folder).scores_path)
+def _scores(run: RunDirectory, last: dict[str, float]) -> tuple[dict[str, Any], str]:
+    record = _read(run.scores_path)
     if not record:
         known = {name: last[name] for name in (*_SCORES, "missing_classes") if name in last}
         return known, "quick" if known else ""
-    found = record["scores"]["samples"]
-    scores: dict[str, Any] = _numbers(found)
-    if "class_shares" in found:
-        scores["class_shares"] = _numbers(found["class_shares"])
-        scores["missing_classes"] = [str(name) for name in found["missing_classes"]]
+    samples = record["scores"]["samples"]
+    scores: dict[str, Any] = _numbers(samples)
+    if "class_shares" in samples:
+        scores["class_shares"] = _numbers(samples["class_shares"])
+        scores["missing_classes"] = [printable(name) for name in samples["missing_classes"]]
     return scores, f"{int(record['protocol']['count']):,} images"
 
 
-def _issues(folder: Path) -> tuple[str, ...]:
-    monitor = _read(RunDirectory(folder).monitor_path)
-    return (
-        tuple(str(said) for said in monitor[max(monitor, key=int)]["reported"]) if monitor else ()
-    )
+def _issues(run: RunDirectory) -> tuple[str, ...]:
+    states = _read(run.monitor_path)
+    return tuple(map(printable, states[max(states, key=int)]["reported"])) if states else ()
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    return dict(read_json(path)) if os.path.lexists(path) else {}
 
 
 def as_dict(run: RunSummary) -> dict[str, Any]:
@@ -211,13 +231,13 @@ def summary_tables(runs: Sequence[RunSummary], compared: bool = False) -> list[A
         for run in runs:
             epochs = f"{run.epochs}/{run.config.epochs}" if run.config else ""
             when = time.strftime("%d %b %H:%M", time.localtime(run.changed))
-            row = [str(run.folder), epochs, *_row(run), run.measured, run.state, when]
-            made.add_row(*row, run.recipe or run.error)
+            row = [printable(run.folder), epochs, *_row(run), run.measured, run.state, when]
+            made.add_row(*row, printable(run.recipe or run.error))
         return [made]
-    names = [str(run.folder) for run in runs]
+    names = [printable(run.folder) for run in runs]
     settings = table("setting", *names)
     for setting, values in differing_settings(runs).items():
-        settings.add_row(setting, *map(str, values))
+        settings.add_row(setting, *map(printable, values))
     reached = table("reached", *names)
     for label, cells in _reached(runs).items():
         reached.add_row(label, *cells)
@@ -252,9 +272,11 @@ def _reached(runs: Sequence[RunSummary]) -> dict[str, list[str]]:
             made[name] = [f"{run.scores[name]:.3g}" if name in run.scores else "" for run in runs]
     for name in sorted({n for run in runs for n in run.scores.get("class_shares", {})}):
         shares = [run.scores.get("class_shares", {}).get(name) for run in runs]
-        made[f"share of {name.lower()}"] = ["" if s is None else f"{100 * s:.1f} %" for s in shares]
+        made[f"share of {printable(name).lower()}"] = [
+            "" if s is None else f"{100 * s:.1f} %" for s in shares
+        ]
     if any(run.issues for run in runs):
-        made["alarm"] = ["; ".join(run.issues).lower() or "silent" for run in runs]
+        made["monitor"] = ["; ".join(run.issues).lower() or "silent" for run in runs]
     return made
 
 
@@ -277,9 +299,11 @@ def _sparks(series: Sequence[Sequence[float | None]], width: int = 24) -> list[s
 
 def comparison_page(runs: Sequence[RunSummary]) -> str:
     """Runs side by side as one HTML document without links: settings, scores, curves, grids."""
-    names = [str(run.folder) for run in runs]
+    names = [printable(run.folder) for run in runs]
     logs = [read_history(run.folder) for run in runs]
-    settings = {name: [str(v) for v in values] for name, values in differing_settings(runs).items()}
+    settings = {
+        name: [*map(printable, values)] for name, values in differing_settings(runs).items()
+    }
     drawn = []
     for name, label in _CHARTS.items():
         series = {
@@ -293,7 +317,7 @@ def comparison_page(runs: Sequence[RunSummary]) -> str:
         for name, color in zip(names, itertools.cycle(charts.COLORS), strict=False)
     )
     grids = "".join(
-        f"<figure><figcaption>{escape(str(run.folder))}</figcaption>{_grid(run.folder)}</figure>"
+        f"<figure><figcaption>{escape(printable(run.folder))}</figcaption>{_grid(run.folder)}</figure>"
         for run in runs
     )
     return f"""<!doctype html>
@@ -323,9 +347,15 @@ def _html_table(names: Sequence[str], rows: dict[str, list[str]]) -> str:
 
 
 def _grid(folder: Path) -> str:
-    """The last grid of a run, in the page itself."""
-    pictures = sorted(RunDirectory(folder).samples_dir.glob("epoch_*.png"))
-    if not pictures:
-        return "<p>none yet</p>"
-    content = base64.b64encode(pictures[-1].read_bytes()).decode()
-    return f'<img alt="{escape(pictures[-1].stem)}" src="data:image/png;base64,{content}">'
+    """Returns the last image grid of a run as a data URL in an `img` element."""
+    for path in sorted(RunDirectory(folder).samples_dir.glob("epoch_*.png"), reverse=True):
+        try:
+            check_no_links_out(folder)
+            content = read_bytes(path, _MAX_GRID)
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+                image.verify()
+        except Exception:  # no image: Pillow knows a dozen kinds of damage
+            continue
+        data = base64.b64encode(content).decode()
+        return f'<img alt="{escape(path.stem)}" src="data:image/png;base64,{data}">'
+    return "<p>none yet</p>"

@@ -1,6 +1,7 @@
 """Training of a run: a config, trained in a folder from which it is resumed and sampled."""
 
 import dataclasses
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -9,7 +10,7 @@ from typing import Any
 import keras
 
 from fashion_gan import callbacks, data, evaluation, runtime
-from fashion_gan.files import atomic_write
+from fashion_gan.files import write_bytes
 from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import Experiment, load_split, prepare
 from fashion_gan.runs.config import Config
@@ -91,8 +92,9 @@ def train_run(
             callbacks=_callbacks(run, experiment, backup_interval, watch, final),
         )
         if chief:
-            with atomic_write(run.model_path) as partial:
-                gan.save(partial)
+            model = io.BytesIO()
+            gan.save(model)
+            write_bytes(run.model_path, model.getvalue())
         # The other workers wait here for the chief.
         assert_equal_on_workers(strategy, "the number of steps", gan.steps)
         return gan

@@ -199,7 +199,7 @@ def test_two_backups_are_kept(tmp_path):
     assert (position["epoch"], position["batch"]) == (3, 10)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("at_step", [3, 11], ids=["within an epoch", "at its end"])
 def test_a_signal_takes_effect_after_a_backup(tmp_path, uninterrupted, number, at_step):
     class Signal(keras.callbacks.Callback):
@@ -287,3 +287,63 @@ def test_backup_flushes_its_folder_where_that_is_possible(tmp_path, monkeypatch)
     make_gan().fit(IMAGES, verbose=0, callbacks=[BackupAndRestore(tmp_path)])
     assert flushed[-1] == str(tmp_path)
     assert flushed[-2] == str(tmp_path / ".partial")
+
+
+def edit_position(folder, **changes):
+    path = max((folder / "backup").iterdir()) / "position.json"
+    position = json.loads(path.read_text())
+    for name, value in changes.items():
+        position.pop(name) if value is None else position.update({name: value})
+    path.write_text(json.dumps(position))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epoch": None},
+        {"batch": None},
+        {"metrics": None},
+        {"epoch": 1},
+        {"epoch": 99},
+        {"epoch": -1},
+        {"epoch": 1.5},
+        {"epoch": "x"},
+        {"batch": 10**9},
+        {"metrics": [[1, 2, 3]]},
+        {"metrics": [[float("nan")]]},
+    ],
+    ids=str,
+)
+def test_restore_takes_the_older_backup_when_the_position_was_changed(run, uninterrupted, changes):
+    edit_position(run, **changes)
+    with pytest.warns(UserWarning, match="Trying the one before it"):
+        result = train(run, seed=99)
+    assert_same(result, uninterrupted)
+
+
+def test_restore_takes_the_older_backup_when_a_folder_was_renamed(run, uninterrupted):
+    newest = max((run / "backup").iterdir())
+    newest.rename(newest.with_name("epoch_000003_batch_00000010"))
+    with pytest.warns(UserWarning, match="its position is not that of its name"):
+        result = train(run, seed=99)
+    assert_same(result, uninterrupted)
+
+
+def test_backup_checks_the_space_before_it_writes(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000))
+    gan = make_gan()
+    backup = BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(OSError, match="could not be saved to .*: No space left .* 1,000 free"):
+        gan.fit(IMAGES, batch_size=4, verbose=0, callbacks=[backup])
+    assert list((tmp_path / "backup").iterdir()) == []
+
+
+def test_backup_leaves_sighup_ignored_when_it_was(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        gan = make_gan()
+        gan.fit(IMAGES, batch_size=4, verbose=0, callbacks=[BackupAndRestore(tmp_path / "backup")])
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
