@@ -121,7 +121,7 @@ def test_a_corrupt_idx_file_is_read_or_refused_by_name(tmp_path_factory, array, 
     try:
         read = data.read_idx(path)
     except ValueError as error:
-        assert str(error).startswith(str(path))
+        assert str(path) in str(error)
     else:
         assert read.dtype == np.uint8 and 1 <= read.ndim <= 4
 
@@ -142,8 +142,7 @@ ZIPPED = gzip.compress(idx(np.arange(200, dtype=np.uint8)), mtime=0)
         (idx(np.zeros((1,) * 5, np.uint8)), r"expected 1 to 4 axes.*shape=\(1, 1, 1, 1, 1\)"),
         (idx(np.zeros((0, 28), np.uint8)), r"none empty. Received: shape=\(0, 28\)"),
         (idx(np.zeros((2, 3), np.uint8))[:-1], r"truncated IDX data: expected 6 bytes.*: 5\."),
-        (idx(np.zeros((2, 3), np.uint8)) + b"!", r"overlong IDX data: expected 6 bytes.*: 7\."),
-        (b"\0\0\x08\3" + b"\xff" * 12 + b"!", "truncated IDX data: expected 79228162458924105385"),
+        (idx(np.zeros((2, 3), np.uint8)) + b"!", r"overlong IDX data: expected 6 bytes.*: more\."),
         (ZIPPED[:-1], "broken gzip file .*end-of-stream"),
         (ZIPPED[:40], "broken gzip file"),
         (ZIPPED[:-8] + b"\0\0\0\0" + ZIPPED[-4:], "broken gzip file .*CRC"),

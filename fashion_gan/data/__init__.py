@@ -1,5 +1,6 @@
 """Images to train on: Fashion-MNIST, images of your own, and the datasets that `fit()` takes."""
 
+from fashion_gan.data.byte_limit import MAX_BYTES
 from fashion_gan.data.fashion_mnist import (
     CLASS_NAMES,
     Split,
@@ -12,6 +13,7 @@ from fashion_gan.data.pipeline import make_dataset
 
 __all__ = [
     "CLASS_NAMES",
+    "MAX_BYTES",
     "Collection",
     "Split",
     "find_fashion_mnist",

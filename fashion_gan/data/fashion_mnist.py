@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fashion_gan.data.byte_limit import check_bytes
 from fashion_gan.files import atomic_write
 
 __all__ = ["CLASS_NAMES", "Split", "find_fashion_mnist", "load_fashion_mnist", "read_idx"]
@@ -48,6 +49,8 @@ _SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
+_IDX_HEADER = 4 + 4 * 255  # bytes of the longest header
+_CHUNK = 2**24  # bytes that are read or decompressed at once
 _IDX_TYPES = {8: "ubyte", 9: "byte", 11: "short", 12: "int", 13: "float", 14: "double"}
 
 
@@ -68,18 +71,27 @@ class Split:
     class_names: tuple[str, ...] | None = CLASS_NAMES
 
 
-def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """An IDX file of unsigned bytes, plain or gzipped, as a read-only uint8 array of 1 to 4 axes.
+def read_idx(path: str | os.PathLike[str], max_bytes: int | None = None) -> np.ndarray:
+    """Reads an IDX file of unsigned bytes, plain or gzipped.
 
-    The content decides whether it is gzip, not the name.
+    The content decides whether it is gzip, not the name. The size in the header is checked before
+    memory is taken, and no more than that size and one byte is decompressed.
+
+    Args:
+        path: IDX file.
+        max_bytes: Limit on the bytes of the array. Defaults to that of `check_bytes`.
+
+    Returns:
+        Read-only uint8 array of 1 to 4 axes.
 
     Raises:
-        ValueError: the file is no whole IDX file of unsigned bytes; the message names the file.
+        ValueError: If the file is no whole IDX file of unsigned bytes, or declares more than the
+            limit. The message names the file.
 
     References:
         The IDX format, http://yann.lecun.com/exdb/mnist/
     """
-    return _parse(path, _content(path))
+    return _parse(path, _content(path, max_bytes))
 
 
 def find_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
@@ -196,7 +208,7 @@ def _download(place: Path) -> None:
             socket.setdefaulttimeout(timeout)
 
 
-def _differs(name: str, content: bytes) -> str:
+def _differs(name: str, content: bytearray) -> str:
     """Says how `content` differs from Fashion-MNIST's file `name`; empty when it does not."""
     found, wanted = hashlib.sha256(content).hexdigest(), _SHA256[name]
     return f"has content of SHA-256 {found}, expected {wanted}" if found != wanted else ""
@@ -208,12 +220,13 @@ def _read_pair(place: Path, prefix: str, verify: bool) -> tuple[np.ndarray, np.n
     for name in (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"):
         path = _locate(place, name) or place / name
         content = _content(path)
+        array = _parse(path, content)
         if verify and (fault := _differs(name, content)):
             raise ValueError(
                 f"{path} {fault}. Delete or reinstall it, or pass verify=False to read "
                 f"other data of this format."
             )
-        arrays.append(_parse(path, content))
+        arrays.append(array)
     images, labels = arrays
     if images.shape[1:] != (28, 28):
         raise ValueError(
@@ -227,21 +240,45 @@ def _read_pair(place: Path, prefix: str, verify: bool) -> tuple[np.ndarray, np.n
     return images[..., np.newaxis], labels
 
 
-def _content(path: str | os.PathLike[str]) -> bytes:
-    content = Path(path).read_bytes()
-    if not content.startswith(b"\x1f\x8b"):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: broken gzip file ({error}). Fetch it again.") from error
+def _content(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytearray:
+    """Returns an IDX file's content, decompressed, up to one byte beyond what its header declares.
+
+    A file without a valid header ends within its first bytes.
+
+    Raises:
+        ValueError: If the header declares more than the limit, or the gzip file is broken.
+    """
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream = gzip.GzipFile(fileobj=file) if zipped else file
+        try:
+            content = bytearray(stream.read(_IDX_HEADER))
+            start, declared = _declared_bytes(content)
+            check_bytes(path, declared, max_bytes)
+            end = start + declared + 1
+            while chunk := stream.read(min(_CHUNK, max(end - len(content), 0))):
+                content += chunk
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path}: broken gzip file ({error}). Fetch it again.") from error
+    return content
 
 
-def _parse(path: str | os.PathLike[str], content: bytes) -> np.ndarray:
+def _declared_bytes(content: bytearray) -> tuple[int, int]:
+    """Returns the lengths of an IDX file's header and data, both 0 where `_parse` raises."""
+    axes = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
+    start = 4 + 4 * axes
+    if not 1 <= axes <= 4 or len(content) < start:
+        return 0, 0
+    return start, math.prod(struct.unpack(f">{axes}I", content[4:start]))
+
+
+def _parse(path: str | os.PathLike[str], content: bytearray) -> np.ndarray:
     """Reads 0, 0, type, number of axes, the size of each as a big-endian uint32, and the data."""
     if any(content[:2]):
         raise ValueError(
-            f"{path}: not an IDX file: expected two zero bytes first. Received: {content[:2]!r}."
+            f"{path}: not an IDX file: expected two zero bytes first. "
+            f"Received: {bytes(content[:2])!r}."
         )
     start = 4 + 4 * content[3] if len(content) > 3 else 4
     if len(content) < start:
@@ -261,6 +298,8 @@ def _parse(path: str | os.PathLike[str], content: bytes) -> np.ndarray:
     if came != wanted:
         raise ValueError(
             f"{path}: {'truncated' if came < wanted else 'overlong'} IDX data: expected {wanted} "
-            f"bytes for shape={shape}. Received: {came}."
+            f"bytes for shape={shape}. Received: {came if came < wanted else 'more'}."
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    array = np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    array.flags.writeable = False
+    return array

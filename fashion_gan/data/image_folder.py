@@ -1,14 +1,21 @@
 """Images of one's own: from a folder, an archive or an IDX file, and split for a training."""
 
+import io
+import math
 import os
 import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion_gan.data.byte_limit import check_bytes
 from fashion_gan.data.fashion_mnist import Split, read_idx
+from fashion_gan.data.image_headers import read_image_size
 from fashion_gan.images import with_channels
 
 __all__ = ["Collection", "load_images", "read_samples", "split_images"]
@@ -17,6 +24,8 @@ LEAST, HELD_OUT = 200, 100
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 _IMAGES = ("images", "x_train", "x", "arr_0")
 _LABELS = ("labels", "y_train", "y", "arr_1")
+_METADATA = 2**20  # bytes that an image file may hold beyond the pixels it declares
+_NPY_HEADER = 12 + 10_000  # bytes of the longest header that NumPy reads
 
 
 class Collection(NamedTuple):
@@ -27,8 +36,10 @@ class Collection(NamedTuple):
     class_names: tuple[str, ...] | None
 
 
-def load_images(path: str, skip_corrupt: bool = False) -> Collection:
-    """Read images of one size, and their classes where these are known.
+def load_images(path: str, skip_corrupt: bool = False, max_bytes: int | None = None) -> Collection:
+    """Reads images of one size, and their classes where these are known.
+
+    Sizes in the headers of the files are checked before memory is taken.
 
     Args:
         path: a folder of PNG, JPEG, GIF or BMP files, whose sub-folders, if it has any, are the
@@ -37,24 +48,26 @@ def load_images(path: str, skip_corrupt: bool = False) -> Collection:
             whose name has `labels-idx1` for `images-idx3`.
         skip_corrupt: leave out files of a folder that cannot be read, with a warning that names
             them.
+        max_bytes: Limit on the bytes of pixels. Defaults to that of `check_bytes`.
 
     Raises:
         FileNotFoundError: if there is no such path.
         ValueError: if it holds no images, or of several sizes, or broken ones, or others than uint8
-            and floats from 0 to 1; if the labels are not one integer for each.
+            and floats from 0 to 1; if the labels are not one integer for each; if a header declares
+            more than the limit.
     """
     place = Path(path)
     if not place.exists():
         raise FileNotFoundError(f"There are no images in {path}: it does not exist.")
     if place.is_dir():
-        return _read_folder(place, skip_corrupt)
+        return _read_folder(place, skip_corrupt, max_bytes)
     names: tuple[str, ...] | None = None
     if place.suffix in (".npz", ".npy"):
-        images, labels = _labeled_arrays(place)
+        images, labels = _labeled_arrays(place, max_bytes)
     else:
-        images = read_idx(place)
+        images = read_idx(place, max_bytes)
         beside = place.with_name(place.name.replace("images-idx3", "labels-idx1"))
-        labels = read_idx(beside) if beside != place and beside.exists() else None
+        labels = read_idx(beside, max_bytes) if beside != place and beside.exists() else None
     images = _as_bytes(images, place)
     if labels is not None:
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0:
@@ -88,14 +101,16 @@ def split_images(collection: Collection, seed: int = 0) -> Split:
     return Split(*part(train), *part(held_out), *part(held_out), class_names=names)
 
 
-def _read_folder(folder: Path, skip_corrupt: bool) -> Collection:
+def _read_folder(folder: Path, skip_corrupt: bool, max_bytes: int | None) -> Collection:
     import tensorflow as tf
 
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
     if not files:
         raise ValueError(f"Expected images ({', '.join(_SUFFIXES)}) below {folder}. Found none.")
-    images, kept, broken = [], [], []
-    for file in files:
+    sized = _check_headers(folder, files, max_bytes)
+    images, kept = [], []
+    broken = [file for file in files if file not in sized]
+    for file in sized:
         try:
             image = tf.io.decode_image(file.read_bytes(), expand_animations=False).numpy()
         except tf.errors.OpError:
@@ -106,10 +121,10 @@ def _read_folder(folder: Path, skip_corrupt: bool) -> Collection:
     if broken and not skip_corrupt:
         raise ValueError(
             f"{len(broken)} of {len(files)} files cannot be read as images, the first of them "
-            f"{broken[0]}. Remove them, or leave them out with --skip-corrupt."
+            f"{min(broken)}. Remove them, or leave them out with --skip-corrupt."
         )
     if broken:
-        warnings.warn(f"Left out: {', '.join(map(str, broken))}", stacklevel=3)
+        warnings.warn(f"Left out: {', '.join(map(str, sorted(broken)))}", stacklevel=3)
     first = images[0].shape if images else ()
     for file, image in zip(kept, images, strict=True):
         if image.shape != first:
@@ -132,17 +147,33 @@ def _read_folder(folder: Path, skip_corrupt: bool) -> Collection:
     return Collection(np.stack(images), labels, names)
 
 
-def _labeled_arrays(place: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    arrays = _load_arrays(place)
-    if "" in arrays:
-        return arrays[""], None
-    images, labels = (
-        next((arrays[name] for name in names if name in arrays), None)
-        for names in (_IMAGES, _LABELS)
-    )
-    if images is None:
-        raise ValueError(f"Expected one of {_IMAGES} in {place}. Received: {list(arrays)}.")
-    return images, None if labels is None else np.squeeze(labels)
+def _check_headers(folder: Path, files: list[Path], max_bytes: int | None) -> list[Path]:
+    """Checks the sizes that image files declare, and returns the files that declare one.
+
+    Images of a folder need one size, so that the largest counts for each file.
+    """
+    sizes = {file: size for file in files if (size := read_image_size(file))}
+    for file, size in sizes.items():
+        check_bytes(file, max(size.decoding, file.stat().st_size - _METADATA), max_bytes)
+    if len(sizes) > 1:
+        largest = max(sizes, key=lambda file: sizes[file].pixels)
+        check_bytes(
+            f"{folder} with {len(sizes)} files like {largest.relative_to(folder)}",
+            len(sizes) * sizes[largest].pixels,
+            max_bytes,
+        )
+    return list(sizes)
+
+
+def _labeled_arrays(place: Path, max_bytes: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    names = _array_names(place)
+    if names is None:
+        return _load_npy(place, max_bytes), None
+    chosen = [next((name for name in group if name in names), None) for group in (_IMAGES, _LABELS)]
+    if chosen[0] is None:
+        raise ValueError(f"Expected one of {_IMAGES} in {place}. Received: {names}.")
+    arrays = _load_npz(place, [name for name in chosen if name is not None], max_bytes)
+    return arrays[0], np.squeeze(arrays[1]) if len(arrays) > 1 else None
 
 
 def _as_bytes(images: np.ndarray, place: Path) -> np.ndarray:
@@ -159,30 +190,39 @@ def _as_bytes(images: np.ndarray, place: Path) -> np.ndarray:
         raise ValueError(f"{place}: {error}") from error
 
 
-def read_samples(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Images `(n, h, w, c)` from a `.npy` file of uint8, or from the PNG files of a folder.
+def read_samples(path: str | os.PathLike[str], max_bytes: int | None = None) -> NDArray[np.uint8]:
+    """Reads images from a `.npy` file of uint8, or from the PNG files of a folder.
+
+    Sizes in the headers of the files are checked before memory is taken.
+
+    Args:
+        path: File or folder.
+        max_bytes: Limit on the bytes of pixels. Defaults to that of `check_bytes`.
+
+    Returns:
+        Images of shape `(n, height, width, channels)`.
 
     Raises:
-        OSError: if the file cannot be opened.
-        ValueError: if the array is damaged or not of uint8 images, or the folder holds no PNG, or a
-            broken one, or PNG of several sizes.
+        OSError: If the file cannot be opened.
+        ValueError: If the array is damaged or not of uint8 images, if the folder holds no PNG, a
+            broken one or PNG of several sizes, or if a header declares more than the limit.
     """
     path = Path(path)
     if path.is_dir():
-        return _read_png_folder(path)
-    arrays = _load_arrays(path)
-    if "" not in arrays:
+        return _read_png_folder(path, max_bytes)
+    names = _array_names(path)
+    if names is not None:
         raise ValueError(
             f"Expected a .npy file of images. Received: {path}, an archive with "
-            f"{', '.join(arrays) or 'nothing'}. Save the images alone by numpy.save."
+            f"{', '.join(names) or 'nothing'}. Save the images alone by numpy.save."
         )
-    array = arrays[""]
+    array = _load_npy(path, max_bytes)
     if array.dtype != np.uint8:
         raise ValueError(f"Expected uint8 images. Received: {path} with dtype={array.dtype}.")
     return with_channels(array)
 
 
-def _read_png_folder(folder: Path) -> NDArray[np.uint8]:
+def _read_png_folder(folder: Path, max_bytes: int | None) -> NDArray[np.uint8]:
     import tensorflow as tf
 
     files = sorted(folder.glob("*.png"))
@@ -190,6 +230,10 @@ def _read_png_folder(folder: Path) -> NDArray[np.uint8]:
         below = any(path.is_dir() for path in folder.iterdir())
         hint = ", but sub-folders: name one of them" if below else ""
         raise ValueError(f"Expected PNG files in {folder}. Found none{hint}.")
+    sized = _check_headers(folder, files, max_bytes)
+    for file in files:
+        if file not in sized:
+            raise ValueError(f"{file} cannot be read as a PNG. Remove it.")
     decoded = []
     for file in files:
         try:
@@ -205,18 +249,107 @@ def _read_png_folder(folder: Path) -> NDArray[np.uint8]:
     return np.stack(decoded)
 
 
-def _load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a `.npz` file by their names, or that of a `.npy` file by the name "".
+def _array_names(path: Path) -> list[str] | None:
+    """Returns the names of the arrays of a `.npz` file, or None for any other file."""
+    with open(path, "rb") as file:
+        if file.read(4) not in (b"PK\3\4", b"PK\5\6"):
+            return None
+        with _naming(path), zipfile.ZipFile(file) as archive:
+            return list(_entries(archive))
+
+
+def _load_npy(path: Path, max_bytes: int | None) -> np.ndarray:
+    """Reads the array of a `.npy` file.
 
     Raises:
-        OSError: if the file cannot be opened.
-        ValueError: if it is damaged, or holds pickled objects, which are never unpickled.
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged, declares more than the limit, or holds pickled objects, which
+            are never unpickled.
     """
     with open(path, "rb") as file:
-        try:
-            content = np.load(file, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                return {"": content}
-            return {name: content[name] for name in content.files}
-        except Exception as error:  # NumPy, zipfile and tokenize know a dozen kinds of damage
-            raise ValueError(f"{path} cannot be read: {error}") from error
+        with _naming(path):
+            start, declared = _npy_lengths(file)
+        check_bytes(path, declared, max_bytes)
+        with _naming(path):
+            _check_length(declared, os.fstat(file.fileno()).st_size - start, exact=False)
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _load_npz(path: Path, names: Sequence[str], max_bytes: int | None) -> list[np.ndarray]:
+    """Reads arrays of a `.npz` file.
+
+    The sizes in the archive's directory and in the arrays' headers are checked before memory is
+    taken. Arrays of other names are not read.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged, declares more than the limit, or holds pickled objects, which
+            are never unpickled.
+    """
+    with open(path, "rb") as file:
+        with _naming(path):
+            archive = zipfile.ZipFile(file)
+            entries = [_entries(archive)[name] for name in names]
+            lengths = [_entry_lengths(archive, entry) for entry in entries]
+        check_bytes(path, sum(max(pair) for pair in lengths), max_bytes)
+        arrays = []
+        with _naming(path):
+            for entry, (declared, length) in zip(entries, lengths, strict=True):
+                _check_length(declared, length, exact=True)
+                with archive.open(entry) as stream:
+                    arrays.append(np.lib.format.read_array(stream, allow_pickle=False))
+        return arrays
+
+
+def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+
+
+def _entry_lengths(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[int, int]:
+    """Returns the bytes of an array by its own header, and by the archive's directory.
+
+    Raises:
+        ValueError: If the entry is damaged, or compressed by another method than NumPy's. zipfile
+            limits what it decompresses at once for these methods alone.
+    """
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{entry.filename} is neither stored nor deflated")
+    with archive.open(entry) as stream:
+        start, declared = _npy_lengths(stream)
+    return declared, entry.file_size - start
+
+
+def _npy_lengths(stream: IO[bytes]) -> tuple[int, int]:
+    """Returns the bytes of a `.npy` file's header, and the bytes of data that it declares.
+
+    Raises:
+        ValueError: If it is damaged, or declares Python objects or an impossible shape.
+    """
+    header = io.BytesIO(stream.read(_NPY_HEADER))
+    version = np.lib.format.read_magic(header)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(header)
+    else:
+        raise ValueError(f"it is of version {version} of the format, which is not for images")
+    if dtype.hasobject:
+        raise ValueError("Object arrays are pickled, and nothing is unpickled")
+    if len(shape) > 32 or not all(0 <= size < 2**63 for size in shape):
+        raise ValueError("its header declares an impossible shape")
+    return header.tell(), math.prod(shape) * dtype.itemsize
+
+
+def _check_length(declared: int, length: int, *, exact: bool) -> None:
+    if length < declared or exact and length > declared:
+        raise ValueError(f"its header declares {declared} bytes, and {length} follow")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turns any error into a `ValueError` of one line that names the file."""
+    try:
+        yield
+    except Exception as error:  # NumPy, zipfile and tokenize know a dozen kinds of damage
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from fashion_gan.files import atomic_write
 from fashion_gan.registry import check_suffix
@@ -22,7 +23,7 @@ def animate(
     frames_per_second: float = 5.0,
     scale: int = 2,
 ) -> int:
-    """Write a GIF or an animated PNG or WebP of the images `epoch_0000.png`, … of a folder.
+    """Writes a GIF or an animated PNG or WebP of the images `epoch_0000.png`, … of a folder.
 
     Args:
         folder: `samples` of a run: always the same latents, or what an `ImageGrid` wrote.
@@ -36,8 +37,8 @@ def animate(
 
     Raises:
         FileNotFoundError: if there are fewer than two such images.
-        ValueError: for another ending, numbers out of range, or more than 2**28 pixels in
-            all frames together.
+        ValueError: for another ending, numbers out of range, a file that is no PNG, or more than
+            2**28 pixels in all frames together.
     """
     out = Path(out)
     check_suffix(out, (".gif", ".png", ".webp"))
@@ -55,7 +56,7 @@ def animate(
     _check_pixels(files, scale)
     frames = []
     for file in files:
-        with Image.open(file) as image:
+        with _open_png(file) as image:
             size = (image.width * scale, image.height * scale)
             frames.append(image.resize(size, Image.Resampling.NEAREST))
     with atomic_write(out) as partial:
@@ -70,14 +71,33 @@ def animate(
 
 
 def _check_pixels(files: list[Path], scale: int) -> None:
-    """Refuse a film that would fill the memory; only the heads of the images are read."""
+    """Checks the pixels of a film by the headers of its images."""
     pixels = 0
     for file in files:
-        with Image.open(file) as image:
-            pixels += image.width * image.height
+        with _open_png(file) as image:
+            declared = image.width * image.height
+        if declared > _PIXELS:
+            raise ValueError(
+                f"Expected a film of at most {_PIXELS:,} pixels. Received: {file}, which declares "
+                f"{declared:,}. Remove it."
+            )
+        pixels += declared
     if pixels * scale**2 > _PIXELS:
+        largest = math.isqrt(_PIXELS // pixels)
+        remedy = f"The largest scale that fits is {largest}." if largest else "Remove some images."
         raise ValueError(
             f"Expected a film of at most {_PIXELS:,} pixels. Received: {len(files)} images of "
             f"{pixels:,} pixels together, and scale={scale}, which makes {pixels * scale**2:,}. "
-            f"The largest scale that fits is {math.isqrt(_PIXELS // pixels)}."
+            f"{remedy}"
         )
+
+
+def _open_png(file: Path) -> PngImageFile:
+    """Opens a PNG file and reads its header.
+
+    `Image.open` would raise an error of its own for many pixels, and read other formats.
+    """
+    try:
+        return PngImageFile(file)
+    except (SyntaxError, ValueError, OSError) as error:
+        raise ValueError(f"{file} cannot be read as a PNG ({error}). Remove it.") from error
