@@ -3,11 +3,12 @@
 import importlib.util
 import os
 import random
+import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,7 +30,8 @@ NO_TRUNCATION = 4.0
 
 _ANY = "any"
 _SEEDS = 2**31
-_FOLDER = "GRADIO_TEMP_DIR"  # where each component of a page writes, from its making on
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ALL_ADDRESSES = ("0.0.0.0", "::")
 _LINES = """
 # fashion-gan explore
 
@@ -253,6 +255,87 @@ def _listening(host: str, port: int | None) -> Iterator[None]:
         ) from error
 
 
+class _RequestCheck:
+    """Answers 403 to requests for another host, from another origin or with an upload.
+
+    A website can point its own name at this machine (DNS rebinding). The browser then takes the
+    page for a part of that website. Such requests are recognized by the website's name in `Host`.
+
+    Args:
+        app: ASGI application to protect.
+        host: Address that the server binds to.
+    """
+
+    def __init__(self, app: Any, host: str) -> None:
+        self.app = app
+        self.hosts = {*_LOOPBACK, host.lower()}
+        if host in _ALL_ADDRESSES:
+            self.hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Passes a request on or answers it."""
+        if scope["type"] != "http" or self._is_allowed(scope):
+            await self.app(scope, receive, send)
+            return
+        while (await receive()).get("more_body"):  # an unread body would cut off the answer
+            pass
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 403, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    def _is_allowed(self, scope: Any) -> bool:
+        address, port = scope["server"]  # of this machine, as the client reached it
+        hosts = {f"[{host}]" if ":" in host else host for host in (*self.hosts, address)}
+        allowed = {f"{host}:{port}" for host in hosts}
+        if port == 80:  # which browsers omit
+            allowed |= hosts
+        header = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
+        host = header.get(b"host", "")
+        is_upload = (
+            header.get(b"content-type", "").startswith("multipart/")
+            or scope["path"].rstrip("/") == "/gradio_api/upload"
+        )
+        own_origin = f"http://{host}"
+        return host in allowed and header.get(b"origin", own_origin) == own_origin and not is_upload
+
+
+@contextmanager
+def _gradio_environment(host: str) -> Iterator[None]:
+    """Makes Gradio write to a temporary folder, and ask its own address without a proxy."""
+    no_proxy = os.environ.get("no_proxy", os.environ.get("NO_PROXY"))
+    direct = ",".join(filter(None, [no_proxy, *_LOOPBACK, host]))
+    with tempfile.TemporaryDirectory(prefix="fashion-gan-explore-") as folder:
+        variables = {"GRADIO_TEMP_DIR": folder, "no_proxy": direct}
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Raises KeyboardInterrupt on the first SIGTERM, and restores the previous handler."""
+    if threading.current_thread() is not threading.main_thread():  # which alone handles signals
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut off the removal
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
 def serve(
     explorer: Explorer,
     title: str,
@@ -262,30 +345,36 @@ def serve(
     browser: bool = True,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Serve its page until Ctrl-C. Unless `host` is another, only this machine can reach it.
+    """Serves the page of an explorer until Ctrl-C or SIGTERM.
 
-    Pictures that the page made lie in a folder of their own, which goes when it ends; no other
-    file is served, and nothing is sent anywhere.
+    Unless `host` is another, only this machine can reach the page. The page answers requests for
+    its own address alone. Its pictures lie in a temporary folder, which is removed at the end. It
+    serves no other file, takes no uploads and sends nothing anywhere.
 
     Args:
-        explorer: see `open_source`.
-        title: of the page.
-        host: address to bind to; `"0.0.0.0"` for all of this machine's.
-        port: to listen on; by default the first free one from 7860.
-        browser: also open it in a browser.
-        announce: is told the address.
+        explorer: Explorer from `open_source`.
+        title: Title of the page.
+        host: Address to bind to. `"0.0.0.0"` binds to all addresses of this machine.
+        port: Port to listen on. Defaults to the first free one from 7860.
+        browser: Whether to open the page in a browser. Defaults to True.
+        announce: Function that is called with the address of the page. Defaults to `print`.
 
     Raises:
-        ImportError: if Gradio is not installed.
-        OSError: if the port is taken, or `host` is no address of this machine.
+        ImportError: If Gradio is not installed.
+        OSError: If the port is taken, or `host` is no address of this machine.
     """
     host = host.removeprefix("[").removesuffix("]")
     with _listening(host, port):  # uvicorn would print a line of its own for each port it tries
         family, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
-    with tempfile.TemporaryDirectory(prefix="fashion-gan-explore-") as made:
-        before = os.environ.get(_FOLDER)
-        os.environ[_FOLDER] = made
+
+    @asynccontextmanager
+    async def check_requests(app: Any) -> AsyncIterator[None]:
+        # Gradio's own CORS middleware encloses any in `app_kwargs`, and would answer first.
+        app.middleware_stack = _RequestCheck(app.middleware_stack, host)
+        yield
+
+    with _sigterm_interrupts(), _gradio_environment(host):
         blocks = page(explorer, title)
         try:
             with _listening(host, port):
@@ -301,6 +390,7 @@ def serve(
                     ssr_mode=False,
                     mcp_server=False,
                     max_file_size=0,
+                    app_kwargs={"lifespan": check_requests},
                 )
             announce(f"The page: {address} (Ctrl-C ends it)")
             threading.Event().wait()
@@ -308,7 +398,3 @@ def serve(
             announce("The page is closed.")
         finally:
             blocks.close(verbose=False)
-            if before is None:
-                del os.environ[_FOLDER]
-            else:
-                os.environ[_FOLDER] = before

@@ -24,7 +24,15 @@ def pytest_addoption(parser):
 
 
 LONG = ("test_replicas", "test_kill_a_worker", "test_kill_and_resume", "test_tensorboard_page")
-SLOW = (*LONG, "test_replica_bytes", "test_peers", "test_sweep", "test_explore", "test_memory")
+SLOW = (
+    *LONG,
+    "test_explore",
+    "test_explore_security",
+    "test_memory",
+    "test_peers",
+    "test_replica_bytes",
+    "test_sweep",
+)
 """Files that start workers, kill processes, drive a browser or compare with other libraries."""
 
 

@@ -25,10 +25,10 @@ def explorer():
 
 
 def test_a_seed_is_an_image_and_a_direction_changes_it(explorer):
-    still, near = explorer.one(5, None, demo.WHOLE)
-    moved, _ = explorer.one(5, None, demo.WHOLE, [0, 3])
+    still, near = explorer.sample(5, None, demo.NO_TRUNCATION)
+    moved, _ = explorer.sample(5, None, demo.NO_TRUNCATION, [0, 3])
     assert still.dtype == np.uint8 and still.shape == (448, 448, 3)
-    assert (still == explorer.one(5, None, demo.WHOLE, [0.0] * 8)[0]).all()
+    assert (still == explorer.sample(5, None, demo.NO_TRUNCATION, [0.0] * 8)[0]).all()
     assert (still != moved).mean() > 0.05
     assert len(near) == demo.NEIGHBORS
 
@@ -36,7 +36,7 @@ def test_a_seed_is_an_image_and_a_direction_changes_it(explorer):
 def test_the_nearest_are_those_that_brute_force_finds(explorer):
     fashion = data.load_fashion_mnist()
     (image,) = images.to_uint8(explorer.gan.sample(latents=latents.truncate(1, 30, 4.0, 5)))[None]
-    _, near = explorer.one(5, None, demo.WHOLE)
+    _, near = explorer.sample(5, None, demo.NO_TRUNCATION)
     apart = np.sqrt(np.mean((fashion.train_images - np.float64(image)) ** 2, axis=(1, 2, 3)))
     for (picture, caption), index in zip(near, np.argsort(apart), strict=False):
         assert caption == f"{apart[index]:.0f} of 255"
@@ -44,10 +44,10 @@ def test_the_nearest_are_those_that_brute_force_finds(explorer):
 
 
 def test_a_way_begins_and_ends_at_its_seeds(explorer):
-    strip = explorer.way(3, 4, None, demo.WHOLE, steps=5)
+    strip = explorer.interpolate(3, 4, None, demo.NO_TRUNCATION, steps=5)
     edge = strip.shape[0]
     for seed, end in ((3, strip[:, :edge]), (4, strip[:, -edge:])):
-        image, _ = explorer.one(seed, None, demo.WHOLE)
+        image, _ = explorer.sample(seed, None, demo.NO_TRUNCATION)
         assert (end[:: edge // 28, :: edge // 28] == image[::16, ::16]).all()
 
 
@@ -58,9 +58,9 @@ def test_classes_of_a_conditional_gan_have_names_and_are_drawn(tmp_path):
     gan.save(tmp_path / "a.keras")
     explorer = demo.open_source(str(tmp_path / "a.keras"))
     assert tuple(explorer.class_names) == data.CLASS_NAMES
-    first, last = (explorer.one(0, label, demo.WHOLE)[0] for label in (0, 9))
+    first, last = (explorer.sample(0, label, demo.NO_TRUNCATION)[0] for label in (0, 9))
     assert (first != last).any()
-    assert explorer.many(0, None, 2.0).shape == explorer.many(0, 3, 2.0).shape
+    assert explorer.grid(0, None, 2.0).shape == explorer.grid(0, 3, 2.0).shape
 
 
 def test_without_its_training_images_the_rest_works(tmp_path):
@@ -68,7 +68,7 @@ def test_without_its_training_images_the_rest_works(tmp_path):
     gan.compile()
     gan.save(tmp_path / "a.keras")
     explorer = demo.open_source(str(tmp_path / "a.keras"))
-    image, near = explorer.one(0, None, 1.0)
+    image, near = explorer.sample(0, None, 1.0)
     assert image.shape == (448, 448, 3) and near == []
     assert main(["explore", str(tmp_path / "b.keras")]) == 2
 
