@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from sweep_worker import EPOCHS, SEEDS, SPACE, distance, train
 
@@ -289,6 +290,50 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize(
+    ("settings", "space", "name"),
+    [
+        ({}, {"r1": [0.0]}, "frechet_distance"),
+        ({"data": "my.npz"}, {"r1": [0.0]}, "pixel_frechet_distance"),
+        ({}, {"data": ["", "my.npz"]}, "pixel_frechet_distance"),
+    ],
+)
+def test_metric_name_follows_from_the_data(settings, space, name):
+    assert sweep.metric_name(Config(**settings), space) == name
+
+
+def test_sweep_scores_own_images_in_pixels(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
+    np.savez(tmp_path / "my.npz", images=images)
+    folder, chart = tmp_path / "sweep", tmp_path / "bars.svg"
+    command = ["sweep", f"data={tmp_path / 'my.npz'}", "d_learning_rate=1e-3,1e-2", "batch_size=20"]
+    command += [
+        "steps_per_execution=5",
+        "--epochs",
+        "2",
+        "--seeds",
+        "1",
+        "--sweep-dir",
+        str(folder),
+    ]
+    assert main([*command, "--chart", str(chart)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.count(": pixel Fréchet ") == 2 and "pixel Fréchet" in printed.out
+    assert "pixel Fréchet distance by setting" in chart.read_text()
+    assert main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    made = optuna.load_study(study_name="sweep", storage=f"sqlite:///{folder / 'study.db'}")
+    assert made.user_attrs["settings"]["metric"] == report["metric"] == "pixel_frechet_distance"
+    for trial in made.trials:
+        lines = (folder / trial.user_attrs["folder"] / "seed-1/metrics.jsonl").read_text()
+        distances = [json.loads(line)["pixel_frechet_distance"] for line in lines.splitlines()]
+        assert trial.intermediate_values == dict(enumerate(distances, start=1))
+        assert trial.value == distances[-1]
+    assert report["best"]["score"] == made.best_value
+    rows = report["sensitivity"]["d_learning_rate"]
+    assert min(row["min"] for row in rows) == made.best_value
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["seed=1,2"], "Give --seeds"),
@@ -296,10 +341,10 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
         (["eval_freq=1,2"], "eval_freq cannot be varied"),
         (["r1=1,2", "--preset", "dens"], "Did you mean 'dense'?"),
         (["loss=minimax,hing"], "loss='hing'. Did you mean 'hinge'?"),
-        (["loss=hinge,minimax", "networks=dense,dens"], "Did you mean 'dense'?"),
+        (["loss=hinge,minimax", "model=dense,dens"], "Did you mean 'dense'?"),
         (["g_optimizer=adam,adm"], "g_optimizer='adm'. Did you mean 'adam'?"),
-        (["batch_size=32..60000"], "Received: batch_size=60000. Lower it."),
-        (["replay=64,128", "batch_size=64,128"], "at least batch_size=128. Received: replay=64"),
+        (["batch_size=32..60000"], "step of batch_size=60000. Received: 55,000 images."),
+        (["replay_size=64,128", "batch_size=64,128"], "batch_size=128. Received: replay_size=64"),
         (["noise_epochs=0,5"], "noise_epochs does nothing without instance_noise."),
         (["r1=1,2", "--storage", "nonsense://x"], "The storage nonsense://x cannot be opened"),
         (["r1=1,2", "--storage", "foo"], "The storage foo cannot be opened"),

@@ -116,16 +116,17 @@ def _sweep(options: argparse.Namespace) -> None:
         train=train_quietly,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
-    found = sweep.sensitivity(study)
+    found, metric = sweep.sensitivity(study), sweep.metric_name(config, space)
     if options.json:
         best = None if not any(found.values()) else study.best_trial
-        content = {"sensitivity": found, "best": best and {**best.params, "score": best.value}}
+        scored = best and {**best.params, "score": best.value}
+        content = {"metric": metric, "sensitivity": found, "best": scored}
         print(json.dumps(content, indent=1))
     else:
-        show(sweep.table(found))
+        show(sweep.table(found, metric))
     if options.chart:
         with atomic_write(options.chart) as partial:
-            partial.write_text(sweep.chart(found))
+            partial.write_text(sweep.chart(found, metric))
         print(f"The distances as bars: {options.chart}", file=sys.stderr)
 
 

@@ -2,7 +2,7 @@
 
 from fashion_gan.sweep.sensitivity import chart, sensitivity, table
 from fashion_gan.sweep.space import Range, Space, covering_points, grid, parse
-from fashion_gan.sweep.work import Watch, open_study, run_worker
+from fashion_gan.sweep.work import Watch, metric_name, open_study, run_worker
 
 __all__ = [
     "Range",
@@ -11,6 +11,7 @@ __all__ = [
     "chart",
     "covering_points",
     "grid",
+    "metric_name",
     "parse",
     "sensitivity",
     "open_study",

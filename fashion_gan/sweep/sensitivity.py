@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fashion_gan import charts
-from fashion_gan.sweep.work import SCORE, SETTINGS
+from fashion_gan.sweep.work import LABELS, SETTINGS
 
 if TYPE_CHECKING:
     import optuna
@@ -22,13 +22,15 @@ def sensitivity(study: "optuna.Study") -> dict[str, list[dict[str, Any]]]:
     seeds that they finished.
     """
     trials = [trial for trial in study.get_trials(deepcopy=False) if "reached" in trial.user_attrs]
+    settings = study.user_attrs[SETTINGS]
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in study.user_attrs[SETTINGS]["varied"]:
+    for name in settings["varied"]:
         groups: dict[str, list[dict[str, Any]]] = {}
         for label, trial in _grouped(name, [t for t in trials if name in t.params]):
             groups.setdefault(label, []).extend(trial.user_attrs["reached"])
         found[name] = [
-            {"value": label, **_statistics(reached)} for label, reached in groups.items()
+            {"value": label, **_statistics(reached, settings["metric"])}
+            for label, reached in groups.items()
         ]
     return found
 
@@ -52,8 +54,8 @@ def _grouped(name: str, trials: Sequence[Any]) -> list[tuple[str, Any]]:
     return made
 
 
-def _statistics(reached: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    distances = [one[SCORE] for one in reached]
+def _statistics(reached: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
+    distances = [one[metric] for one in reached]
     return {
         "runs": len(distances),
         "mean": statistics.fmean(distances),
@@ -64,15 +66,21 @@ def _statistics(reached: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
-    """What `sensitivity` returned as a `rich` table."""
+def table(
+    found: Mapping[str, Sequence[Mapping[str, Any]]], metric: str = "frechet_distance"
+) -> Any:
+    """Returns the result of `sensitivity` as a `rich` table.
+
+    Args:
+        found: Result of `sensitivity`.
+        metric: Name of the metric that scored the trials. Defaults to `"frechet_distance"`.
+    """
     from rich.box import SIMPLE
     from rich.table import Table
 
     made = Table(box=SIMPLE, pad_edge=False)
-    for column, head in enumerate(
-        ("setting", "value", "runs", "Fréchet", "std", "min", "max", "collapsed")
-    ):
+    heads = ("setting", "value", "runs", LABELS[metric], "std", "min", "max", "collapsed")
+    for column, head in enumerate(heads):
         made.add_column(head, justify="right" if column > 1 else "left", no_wrap=column < 2)
     for name, rows in found.items():
         for index, row in enumerate(rows):
@@ -83,11 +91,17 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
     return made
 
 
-def chart(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """What `sensitivity` returned as bars in an SVG document: means, from least to largest.
+def chart(
+    found: Mapping[str, Sequence[Mapping[str, Any]]], metric: str = "frechet_distance"
+) -> str:
+    """Returns an SVG document with a bar for each mean, and a line from minimum to maximum.
+
+    Args:
+        found: Result of `sensitivity`.
+        metric: Name of the metric that scored the trials. Defaults to `"frechet_distance"`.
 
     Raises:
-        ValueError: if no run is finished.
+        ValueError: If no run is finished.
     """
     drawn = [
         charts.Bar(
@@ -100,4 +114,4 @@ def chart(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         for name, rows in found.items()
         for row in rows
     ]
-    return charts.bars("Fréchet distance by setting", "", drawn)
+    return charts.bars(f"{LABELS[metric]} distance by setting", "", drawn)

@@ -11,20 +11,23 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fashion_gan.files import create_dir_or_undo
 from fashion_gan.runs import summary
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.sweep.space import Range, Space, grid, grid_size, suggest
+from fashion_gan.sweep.storage import check_storage, connect, storage_errors, write_errors
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["SCORE", "SETTINGS", "Watch", "open_study", "run_worker"]
+__all__ = ["LABELS", "SETTINGS", "Watch", "metric_name", "open_study", "run_worker"]
 
 Watch = Callable[[int, Mapping[str, float]], bool]
 Train = Callable[[Config, Path, Watch], Any]
 
-SCORE = "frechet_distance"
+LABELS = {"frechet_distance": "Fréchet", "pixel_frechet_distance": "pixel Fréchet"}
+"""Metrics that score a trial, and how a report calls them."""
 SETTINGS = "settings"  # of a study: see `_described`
 _ENDED = ("done", "collapsed")  # states of a run
 _WORKERS = "workers"  # a folder for each, locked as long as it works
@@ -54,51 +57,92 @@ def open_study(
     Raises:
         ImportError: if Optuna is missing.
         FileExistsError: if the folder is a file.
-        ValueError: if the sweep began with another space, config or seeds, or if the storage cannot
-            be opened.
+        ValueError: If the sweep began with another space, config or seeds. If the storage is
+            damaged, locked or empty beside trials, or cannot be opened. Nothing is changed then.
     """
     try:
         import optuna
     except ImportError as error:
         raise ImportError('Sweeps need Optuna: pip install "fashion-gan[sweep]".') from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    import sqlalchemy.exc
 
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file. Name a folder for the sweep.")
-    storage = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
-    opened: Any = storage
-    try:
-        if not storage.endswith(".log"):
-            sqlalchemy.engine.make_url(storage).get_dialect()
-        folder.mkdir(parents=True, exist_ok=True)
-        if storage.endswith(".log"):
-            from optuna.storages.journal import JournalFileBackend
-
-            opened = optuna.storages.JournalStorage(JournalFileBackend(storage))
-        arguments = {
-            "storage": opened,
-            "study_name": folder.resolve().name,
-            "sampler": optuna.samplers.TPESampler(constant_liar=True),
-            "pruner": optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
-        }
-        study = optuna.create_study(**arguments)  # of several workers, one succeeds
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        raise ValueError(
-            f"The storage {storage} cannot be opened: {error}. Give a URL such as "
-            "sqlite:///study.db, or a FILE.log."
-        ) from error
-    except optuna.exceptions.DuplicatedStudyError:
-        study = optuna.load_study(**arguments)
-        before = _wait_for(lambda: study.user_attrs.get(SETTINGS))  # None: its maker was killed
-        if before is not None:
-            _check_same(folder, before, _described(space, config, seeds))
+    with create_dir_or_undo(folder):
+        own_storage = f"sqlite:///{folder.resolve() / 'study.db'}"
+        storage = storage or own_storage
+        name = _study_name(folder, storage, storage == own_storage)
+        settings = _described(space, config, seeds)
+        with storage_errors(storage):
+            arguments: Any = {
+                "storage": connect(storage),
+                "study_name": name,
+                "sampler": optuna.samplers.TPESampler(constant_liar=True),
+                "pruner": optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+            }
+            study, is_new = _load_or_create(**arguments)
+            study.get_trials(deepcopy=False)  # finds damage that no check of the file finds
+            # None: the process that created the study was killed.
+            before = None if is_new else _wait_for(lambda: study.user_attrs.get(SETTINGS))
+            then = before and {**before["varied"], **before["shared"]}
+        if then:
+            _check_same(folder, then, {**settings["varied"], **settings["shared"]})
             return study
-    for point in grid(space):
-        study.enqueue_trial(point, user_attrs={"point": point}, skip_if_exists=True)
-    study.set_user_attr(SETTINGS, _described(space, config, seeds))
+        with storage_errors(storage):
+            for point in grid(space):
+                study.enqueue_trial(point, user_attrs={"point": point}, skip_if_exists=True)
+            metric = metric_name(config, space)
+            study.set_user_attr(SETTINGS, {**settings, "metric": metric})
     return study
+
+
+def _load_or_create(**arguments: Any) -> "tuple[optuna.Study, bool]":
+    """Returns a study, and whether this process created it. Only creating it writes anything."""
+    import optuna
+
+    with suppress(KeyError):
+        return optuna.load_study(**arguments), False
+    try:
+        return optuna.create_study(**arguments), True
+    except optuna.exceptions.DuplicatedStudyError:  # of several workers, one succeeds
+        return optuna.load_study(**arguments), False
+
+
+def _study_name(folder: Path, storage: str, is_own: bool) -> str:
+    """Returns the name of the study of a folder, once its storage is checked.
+
+    Args:
+        folder: Folder of the sweep.
+        storage: URL of a database, or path of a journal.
+        is_own: Whether the storage lies in the folder, and is moved with it.
+    """
+    name = folder.resolve().name
+    has_trials = any(folder.glob("trial-*"))  # before the studies are listed: others may begin one
+    names = check_storage(storage)
+    if names is None:
+        return name
+    if is_own and len(names) == 1:
+        return names[0]
+    if has_trials and name not in names:
+        raise ValueError(
+            f"The storage {storage} holds no study {name}, but {folder} holds trials of one. "
+            "Restore the storage, or name another folder."
+        )
+    return name
+
+
+def metric_name(config: Config, space: Space) -> str:
+    """Returns the name of the metric that scores a trial.
+
+    Own images have no classifier, so that they are scored in pixels.
+
+    Args:
+        config: Config that all trials share.
+        space: Settings to their values.
+    """
+    in_pixels = config.data or "data" in space
+    return "pixel_frechet_distance" if in_pixels else "frechet_distance"
 
 
 def _described(space: Space, config: Config, seeds: Sequence[int]) -> dict[str, dict[str, str]]:
@@ -114,11 +158,8 @@ def _described(space: Space, config: Config, seeds: Sequence[int]) -> dict[str, 
     }
 
 
-def _check_same(
-    folder: Path, before: dict[str, dict[str, str]], now: dict[str, dict[str, str]]
-) -> None:
+def _check_same(folder: Path, then: dict[str, str], new: dict[str, str]) -> None:
     """Raise ValueError, which lists what differs, unless a sweep may go on with these settings."""
-    then, new = ({**part["varied"], **part["shared"]} for part in (before, now))
     changed = [name for name in new if new[name] != then.get(name)]
     if changed:
         began, came = (" ".join(f"{n}={part.get(n)}" for n in changed) for part in (then, new))
@@ -164,7 +205,8 @@ def run_worker(
 
     A trial is a point of the space, trained with each of the seeds in a run folder of its own,
     `FOLDER/trial-0003/seed-1`. Its score is the mean over the seeds of the last quick Fréchet
-    distance. What a killed worker of this host had begun goes on from its backups.
+    distance, see `metric_name`. What a killed worker of this host had begun goes on from its
+    backups.
 
     Args:
         study: what `open_study` returned.
@@ -177,10 +219,15 @@ def run_worker(
             number of finished epochs and the logs, and to end the training if that returns True;
             it goes on with a run that is there.
         say: is told of each trial that ends.
+
+    Raises:
+        TimeoutError: If the journal has a stale lock.
+        ValueError: If the database cannot be written.
     """
     import optuna
 
     folder = Path(folder)
+    metric = metric_name(config, space)
     size = grid_size(space)
     wanted = trials or size or 20
     worker = f"{socket.gethostname()}-{os.getpid()}"
@@ -204,7 +251,7 @@ def run_worker(
         place = folder / trial.user_attrs["folder"]
         try:
             score = _train_seeds(
-                trial, place, dataclasses.replace(config, **settings), seeds, train
+                trial, place, dataclasses.replace(config, **settings), seeds, metric, train
             )
         except optuna.TrialPruned:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -213,11 +260,11 @@ def run_worker(
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
         study.tell(trial, score)
-        return f"Fréchet {score:.2f}"
+        return f"{LABELS[metric]} {score:.2f}"
 
     home = folder / _WORKERS / worker
     home.mkdir(parents=True, exist_ok=True)
-    with RunDirectory(home).lock():
+    with RunDirectory(home).lock(), write_errors(folder):
         with _study_lock(folder):
             _requeue_interrupted(study, folder, say)
         while True:
@@ -233,7 +280,12 @@ def run_worker(
 
 
 def _train_seeds(
-    trial: "optuna.Trial", place: Path, config: Config, seeds: Sequence[int], train: Train
+    trial: "optuna.Trial",
+    place: Path,
+    config: Config,
+    seeds: Sequence[int],
+    metric: str,
+    train: Train,
 ) -> float:
     """The mean distance over the seeds, and in the trial's attributes what each reached."""
     import optuna
@@ -241,10 +293,10 @@ def _train_seeds(
     reached: list[dict[str, Any]] = []
 
     def watch(epoch: int, logs: Mapping[str, float]) -> bool:
-        if reached or SCORE not in logs:
+        if reached or metric not in logs:
             return False
         with suppress(ValueError):  # a worker that was killed has reported it
-            trial.report(logs[SCORE], epoch)
+            trial.report(logs[metric], epoch)
         return bool(trial.should_prune())
 
     for seed in seeds:
@@ -256,9 +308,9 @@ def _train_seeds(
         if run.epochs < config.epochs:
             raise optuna.TrialPruned
         last = summary.read_history(folder)[-1]
-        reached.append({"seed": seed, SCORE: last[SCORE], "collapsed": run.state == "collapsed"})
+        reached.append({"seed": seed, metric: last[metric], "collapsed": run.state == "collapsed"})
         trial.set_user_attr("reached", reached)
-    return statistics.fmean(one[SCORE] for one in reached)
+    return statistics.fmean(one[metric] for one in reached)
 
 
 def _requeue_interrupted(study: "optuna.Study", folder: Path, say: Callable[[str], None]) -> None:
