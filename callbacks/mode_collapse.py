@@ -1,4 +1,4 @@
-"""An alarm for mode collapse and for losses out of balance: says what, names classes, and acts."""
+"""Monitors mode collapse and losses out of balance, and warns, stops or restores."""
 
 import dataclasses
 import json

@@ -87,7 +87,7 @@ def test_the_notebook_of_the_story_runs_from_end_to_end(tmp_path):
         cell.source = cell.source.replace("steps_per_execution=100", "steps_per_execution=2")
         cell.source = re.sub(r"epochs=\d+", "epochs=2", cell.source)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(FEWER))
-    last = "assert said and set(after) == set(before)"
+    last = "assert caught and set(after) == set(before)"
     notebook.cells.append(nbformat.v4.new_code_cell(last))
     nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": tmp_path}}
