@@ -98,6 +98,7 @@ def test_the_books_loop_trains_each_network_in_its_phase_alone(tiny_images, monk
     assert moved == [[True, False]] * 6
 
 
+@pytest.mark.slow
 def test_a_benchmark_of_two_variants_gives_a_report_a_table_and_a_chart(tmp_path, capsys):
     picture = tmp_path / "times.svg"
     variants = ["--variant", "book", "--variant", "fit-many"]
@@ -130,6 +131,7 @@ def test_bars_are_as_long_as_their_values_and_names_are_escaped():
         charts.bars("nothing", "ms", [])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused_in_one_line(capsys):
     assert main(["benchmark", "--device", "GPU"]) == 2

@@ -24,7 +24,9 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
 
 
-@pytest.mark.parametrize("name", ["first-steps", "coming-from", "with-others"])
+@pytest.mark.parametrize(
+    "name", ["first-steps", "coming-from", pytest.param("with-others", marks=pytest.mark.slow)]
+)
 def test_the_python_of_a_page_runs_as_it_stands_there(name, tmp_path, monkeypatch, capsys):
     if name == "with-others":
         for package in ("keras_tuner", "mlflow", "wandb"):
@@ -75,6 +77,7 @@ data.load_fashion_mnist = lambda *_: dataclasses.replace(whole, **few)
 """
 
 
+@pytest.mark.slow
 def test_the_notebook_of_the_story_runs_from_end_to_end(tmp_path):
     pytest.importorskip("ipykernel")
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
@@ -113,6 +116,7 @@ def test_every_command_in_the_documentation_has_flags_that_exist(arguments):
     assert callable(options.command)
 
 
+@pytest.mark.slow
 def test_every_number_of_a_run_is_explained(tmp_path, monkeypatch):
     small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
     monkeypatch.setattr(evaluation, "QUICK", small)

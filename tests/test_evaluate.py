@@ -199,6 +199,7 @@ def test_the_books_gan_lies_between_one_missing_class_and_its_untrained_self(spa
     assert abs(real) < one_missing < book < untrained
 
 
+@pytest.mark.slow
 def test_a_hundred_evaluations_leave_memory_as_it_was(make_gan, fashion):
     gan = make_gan(image_shape=(28, 28, 1))
     small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=5)

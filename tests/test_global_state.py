@@ -90,6 +90,7 @@ def test_build_has_the_weights_of_its_seed_and_the_precision_of_its_config(globa
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_train_begins_with_the_weights_of_its_seed_and_seeds_the_process(tmp_path, monkeypatch):
     before = []
 

@@ -139,6 +139,7 @@ def test_what_cannot_be_read_is_named(write, error, message, tmp_path):
         image_folder.load_images(str(write(tmp_path)))
 
 
+@pytest.mark.slow
 def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsys):
     path, _ = make("classes", tmp_path)
     folder = tmp_path / "run"

@@ -36,6 +36,7 @@ def evaluate(*arguments):
     return main(["evaluate", *map(str, arguments), "--num-images", str(COUNT)])
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_beside_its_yardsticks(folder, capsys):
     assert evaluate(folder, "--baselines", "--json") == 0
     result = json.loads(capsys.readouterr().out)

@@ -60,6 +60,7 @@ def test_a_run_folder_holds_all_that_one_needs_to_know(folder):
     assert (folder / "projector/projector_config.pbtxt").exists()
 
 
+@pytest.mark.slow
 def test_an_average_is_scored_beside_the_raw_generator(tmp_path):
     config = Config(epochs=1, ema_decay=0.9, loss="relativistic", r1=0.1, **SMALL)
     gan = train_run(config, tmp_path / "run", verbose=0)
@@ -137,6 +138,7 @@ def test_a_loaded_run_is_the_trained_gan_ready_to_go_on(folder):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_epochs_may_grow_and_end_where_a_longer_run_ends(folder, tmp_path):
     config = Config(epochs=3, **SMALL)
     longer = train_run(config, tmp_path / "at once", verbose=0)
@@ -405,6 +407,7 @@ def test_help_and_version_do_not_wait_for_tensorflow():
     assert "--learning-rate" in result.stdout.replace("--g-learning-rate", "--learning-rate")
 
 
+@pytest.mark.slow
 def test_tensorflow_is_silent_unless_asked():
     command = [sys.executable, "-m", "fashion_gan", "train", "--dry-run"]
     quiet, loud = (

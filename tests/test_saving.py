@@ -114,6 +114,7 @@ def test_an_uncompiled_gan_is_saved_and_loaded_uncompiled(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "load",
     [

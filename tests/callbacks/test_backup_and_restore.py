@@ -98,6 +98,7 @@ def run(stopped, tmp_path):
     return shutil.copytree(stopped, tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [-1.0, 1e9], ids=["each batch", "each epoch"])
 def test_a_run_stopped_five_times_ends_in_the_same_bits(tmp_path, uninterrupted, seconds):
     for stop_at, seed in ((1, 5), (7, 5), (11, 5), (25, 5), (43, 7)):

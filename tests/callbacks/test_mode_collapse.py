@@ -356,6 +356,7 @@ def test_a_model_that_cannot_be_sampled_is_refused():
         monitor.on_train_begin()
 
 
+@pytest.mark.slow
 def test_fashion_mnist_without_a_class_and_from_few_images_is_found_and_others_are_not(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks/mode_collapse")])
     from cases import Maker

@@ -109,6 +109,7 @@ def assert_close(ours, theirs, tolerance):
 OPTIMIZERS = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_200_steps_in_float64_agree_to_1e_8(optimizer):
     ours, theirs = train_both(OPTIMIZERS[optimizer], 200, "float64", jit_compile=False)
