@@ -28,7 +28,7 @@ def command(folder: Path, epochs: int) -> list[str]:
         "--epochs",
         str(epochs),
         "--jit-compile",
-        "off",
+        "false",
         "--backup-interval",
         "0.02",
     ]

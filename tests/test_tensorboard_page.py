@@ -73,7 +73,7 @@ def test_hparams_has_a_row_a_run_and_begins_with_what_differs(page):
     open_tab(page, "hparams")
     wait_for(page, "Trial ID", "g_learning_rate", "0.00010000", "0.0020000")
     heads = " ".join(page.locator("vaadin-grid-cell-content").all_inner_texts())
-    assert heads.index("g_learning_rate") < heads.index("on_collapse")
+    assert heads.index("g_learning_rate") < heads.index("batch_size")
 
 
 def test_the_projector_shows_real_and_generated_images_as_points(page):

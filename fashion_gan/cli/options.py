@@ -97,15 +97,21 @@ def _add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:
     if isinstance(field.default, bool):
         group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=help)
         return
-    choices = field.metadata["choices"]
-    words = None if choices is None else {str(choice).lower(): choice for choice in choices}
-    group.add_argument(
-        name,
-        type=type(field.default) if words is None else lambda text: words.get(text.lower(), text),
-        choices=choices,
-        metavar=type(field.default).__name__.upper() if words is None else f"{{{','.join(words)}}}",
-        help=help,
-    )
+    if field.metadata["choices"]:
+        words = {str(choice).lower(): choice for choice in field.metadata["choices"]}
+        metavar = f"{{{','.join(words)}}}"
+        group.add_argument(name, type=lambda text: _choose(text, words), metavar=metavar, help=help)
+    else:
+        kind = type(field.default)
+        group.add_argument(name, type=kind, metavar=kind.__name__.upper(), help=help)
+
+
+def _choose(text: str, words: dict[str, Any]) -> Any:
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {text!r} (choose from {', '.join(words)})"
+        )
+    return words[text.lower()]
 
 
 def config_from_options(options: argparse.Namespace) -> Config:
