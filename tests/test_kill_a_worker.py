@@ -22,7 +22,7 @@ def test_a_worker_that_is_left_alone_stops_with_one_line_and_status_1(outcome):
     for victim, stop in zip((1, 0), outcome["stops"], strict=True):
         (line,) = stop["errors"]
         assert f"Another worker (worker {victim}, TensorFlow says) has stopped" in line
-        assert "go on on all workers with: fashion-gan train --resume --run-dir" in line
+        assert "resume it on all workers with: fashion-gan train --resume --run-dir" in line
         assert stop["status"] == 1
         assert not stop["finished"]
 
