@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fashion_gan._version import __version__
+from fashion_gan.runtime import check_backend
 
 if TYPE_CHECKING:
     from fashion_gan import (
@@ -57,6 +58,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        check_backend()  # before Keras is imported
         return getattr(import_module(_HOMES[name]), name)
     if name in __all__:
         return import_module(f"fashion_gan.{name}")

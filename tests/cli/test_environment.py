@@ -162,8 +162,8 @@ def test_sighup_makes_a_backup_that_resumes_to_the_same_bits(arguments, tmp_path
     ):
         time.sleep(0.1)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(60) == 130
-    error = process.stderr.read().decode()
+    error = process.communicate(timeout=120)[1].decode()
+    assert process.returncode == 130
     assert "resume it with: fashion-gan train --resume" in error and "Traceback" not in error
     assert list((tmp_path / "run/backup").glob("epoch_*"))
 
