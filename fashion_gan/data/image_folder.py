@@ -1,4 +1,4 @@
-"""Images of one's own: from a folder, an archive or an IDX file, and split for a training."""
+"""Images of your own: from a folder, an archive or an IDX file, and split for a training."""
 
 import io
 import math

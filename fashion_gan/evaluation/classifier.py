@@ -107,7 +107,7 @@ def load_classifier(path: str | Path = WEIGHTS, sha256: str | None = SHA256) -> 
 
     Args:
         path: of the weights, a `.npz`.
-        sha256: of that file; None for a classifier of one's own.
+        sha256: of that file; None for your own classifier.
 
     Raises:
         ValueError: if the file is not the one that belongs to the package.

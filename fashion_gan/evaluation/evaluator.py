@@ -281,7 +281,7 @@ def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluato
     """The evaluator of images without a classifier: by their pixels, against those held out.
 
     Args:
-        images: of one's own.
+        images: Images to train on and to compare with.
         protocol: what to measure, on no more images than are held out, with ten train images or
             more in a bin.
     """
