@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sweep_worker import EPOCHS, SEEDS, SPACE, distance, train
 
-from fashion_gan import sweep
+from fashion_gan import files, sweep
 from fashion_gan.cli.main import main
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
@@ -243,6 +243,14 @@ def test_after_ctrl_c_the_trial_goes_on_and_finished_seeds_are_left_alone(tmp_pa
     assert_each_point_was_tried_once(made)
     assert trained.count("trial-0001seed-2") == 2
     assert trained.count("trial-0001seed-1") == 1
+
+
+def test_a_worker_that_begins_leaves_alone_what_another_writes(tmp_path):
+    study(tmp_path)
+    with files.atomic_write(tmp_path / "trial-0007" / "seed-1" / "monitor.json") as partial:
+        work(tmp_path, trials=1)
+        partial.write_text("{}")
+    assert (tmp_path / "trial-0007" / "seed-1" / "monitor.json").read_text() == "{}"
 
 
 def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):

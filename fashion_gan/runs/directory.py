@@ -139,11 +139,14 @@ class RunDirectory:
     def begin(self, config: Config, versions: dict[str, Any], split: "Split") -> None:
         """Writes what describes the run: `config.json`, `versions.json` and `data.json`.
 
+        What an interrupted training left half written is removed; hold the lock of the folder.
+
         Args:
             config: Config of the run.
             versions: Versions of the packages that train it.
             split: Images of the run. Fashion-MNIST needs no `data.json`.
         """
+        files.remove_partials(self.path)
         files.write_json(self.config_path, dataclasses.asdict(config))
         files.write_json(self.path / _VERSIONS, versions)
         if config.data:
@@ -153,14 +156,11 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Creates the folder and locks it for this process; SIGKILL unlocks it as well.
 
-        What an interrupted training left half written is removed.
-
         Raises:
             BlockingIOError: If another process holds the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if fcntl is None:
-            files.remove_partials(self.path)
             yield
             return
         with _open_lock(self._lock_path, os.O_RDWR | os.O_CREAT) as file:
@@ -175,7 +175,6 @@ class RunDirectory:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
-            files.remove_partials(self.path)
             yield
 
     def is_locked(self) -> bool:
