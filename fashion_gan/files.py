@@ -19,6 +19,7 @@ __all__ = [
     "SAMPLES",
     "SCORES",
     "atomic_write",
+    "cache_dir",
     "create_dir_or_undo",
     "check_no_links_out",
     "check_space",
@@ -41,6 +42,14 @@ READ_LIMIT = 256 * 2**20
 """Size in bytes above which `read_bytes` reads no file of a run."""
 
 _PREFIX = ".partial-"
+
+
+def cache_dir() -> Path:
+    """Returns the folder of files that can be made again: `fashion_gan` in `$KERAS_HOME`.
+
+    `$KERAS_HOME` defaults to `~/.keras`.
+    """
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "fashion_gan"
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from fashion_gan import GAN, data, models
-from fashion_gan.data import image_folder
 from fashion_gan.runs import checkpoints, summary
 from fashion_gan.runs.directory import RunDirectory
 
@@ -34,7 +33,7 @@ def read_idx(path):
 
 
 def read_arrays(path):
-    image_folder.load_images(str(path))
+    data.load_images(path)
 
 
 def read_folder(path):

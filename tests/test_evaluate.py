@@ -139,8 +139,12 @@ def test_fewer_images_than_features_are_refused_before_any_is_measured(fashion):
     few = evaluation.EvalConfig(count=128, kernel_size=128)
     with pytest.raises(ValueError, match="128 features need at least 129 images.* count=128"):
         evaluation.fashion_mnist_evaluator(few, images=fashion)
-    with pytest.raises(ValueError, match="64 features need at least 65 images.* count=37"):
-        evaluation.image_evaluator(fashion, evaluation.EvalConfig(count=37, bins=0))
+
+
+def test_image_evaluator_compares_half_as_many_components_as_images(fashion):
+    for count, components in ((37, 18), (128, 64), (1_000, 64)):
+        measure = evaluation.image_evaluator(fashion, evaluation.EvalConfig(count=count, bins=0))
+        assert measure.reference_stats.pixels.samples.shape == (count, components)
 
 
 def test_one_subset_of_all_images_has_no_deviation(fashion):

@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fashion_gan import evaluation
-from fashion_gan.evaluation import reference_stats
+from fashion_gan import evaluation, files
 
 RNG = np.random.default_rng(0)
 REAL = RNG.integers(0, 256, (150, 9, 9, 1), np.uint8)
@@ -84,4 +83,4 @@ def test_a_folder_that_cannot_be_made_is_done_without(tmp_path):
 
 def test_the_default_folder_is_in_keras_home(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert reference_stats.cache_dir() == tmp_path / "fashion_gan"
+    assert files.cache_dir() == tmp_path / "fashion_gan"

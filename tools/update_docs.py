@@ -236,6 +236,12 @@ def evaluation_cost() -> str:
     )
 
 
+def image_cases() -> str:
+    """Makes the table of what is read from folders, archives and arrays as people have them."""
+    rows = [(text, outcome.replace("|", "")) for text, outcome in read("image-cases").items()]
+    return table(["images", "what is read"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "docs/results/dense.jsonl": logged_table,
     "docs/results/dense-scores.json": score_table,
@@ -245,6 +251,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/residual-trials.jsonl": residual_table,
     "docs/results/evaluation-cost.json": evaluation_cost,
     "docs/results/memory-leaks.json": memory_leaks,
+    "docs/results/image-cases.json": image_cases,
     **speed_tables.TABLES,
     **monitor_tables.TABLES,
     **distributed_tables.TABLES,

@@ -27,7 +27,7 @@ def add_commands(commands: Any) -> None:
         type=positive_int,
         default=10_000,
         metavar="N",
-        help="number of images (default 10000; at least 129, or 65 for runs on your own images)",
+        help="number of images (default 10000; at least 129 for Fashion-MNIST)",
     )
     parser.add_argument(
         "--seed", type=non_negative_int, default=0, metavar="N", help="seed of the latents"

@@ -17,8 +17,10 @@ __all__ = [
     "add_command",
     "add_data_dir",
     "add_no_ema",
+    "add_setting",
     "add_settings",
     "config_from_options",
+    "settings_from_options",
     "start_tensorflow",
 ]
 
@@ -87,10 +89,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each setting of a config; `config_from_options` reads them."""
     group = parser.add_argument_group("settings, each in place of the preset's")
     for field in dataclasses.fields(Config):
-        _add_setting(group, field)
+        add_setting(group, field)
 
 
-def _add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:
+def add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:
+    """Adds a flag for a setting of a config to a parser or a group of it."""
     name = f"--{field.name.replace('_', '-')}"
     default = "none" if field.default == "" else field.default
     help = f"{field.metadata['help']} (preset {PRESET}: {default})"
@@ -114,6 +117,14 @@ def _choose(text: str, words: dict[str, Any]) -> Any:
     return words[text.lower()]
 
 
+def settings_from_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the settings that were given, by name."""
+    values = {
+        field.name: getattr(options, field.name, None) for field in dataclasses.fields(Config)
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def config_from_options(options: argparse.Namespace) -> Config:
     """Returns the preset, or the config of the run to resume, with the settings that were given.
 
@@ -123,11 +134,7 @@ def config_from_options(options: argparse.Namespace) -> Config:
         ValueError: if a setting is out of bounds, or was given and does nothing beside the others;
             if there is no such preset.
     """
-    given = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(Config)
-        if getattr(options, field.name) is not None
-    }
+    given = settings_from_options(options)
     base = lookup(PRESETS, options.preset or PRESET, "preset")
     if options.resume and options.run_dir is None:
         raise ValueError(

@@ -1,6 +1,8 @@
 """Images to train on: Fashion-MNIST, images of your own, and the datasets that `fit()` takes."""
 
 from fashion_gan.data.byte_limit import MAX_BYTES
+from fashion_gan.data.collection import Collection, load_images
+from fashion_gan.data.decoding import ImageOptions
 from fashion_gan.data.fashion_mnist import (
     CLASS_NAMES,
     Split,
@@ -8,19 +10,19 @@ from fashion_gan.data.fashion_mnist import (
     load_fashion_mnist,
     read_idx,
 )
-from fashion_gan.data.image_folder import Collection, load_images, read_samples, split_images
 from fashion_gan.data.pipeline import make_dataset
+from fashion_gan.data.split import split_images
 
 __all__ = [
     "CLASS_NAMES",
     "MAX_BYTES",
     "Collection",
+    "ImageOptions",
     "Split",
     "find_fashion_mnist",
     "load_fashion_mnist",
     "load_images",
     "make_dataset",
     "read_idx",
-    "read_samples",
     "split_images",
 ]

@@ -59,7 +59,8 @@ class Split:
     """Images to train on, to choose by, and to report by.
 
     Images are uint8 `(n, height, width, channels)`, labels integers `(n,)`, with the names of their
-    classes; labels and names are None where classes are not known.
+    classes. Labels and names are None where classes are not known. With `held_out=0`, all images
+    train, and the others are the same.
     """
 
     train_images: np.ndarray
@@ -69,6 +70,7 @@ class Split:
     test_images: np.ndarray
     test_labels: Any
     class_names: tuple[str, ...] | None = CLASS_NAMES
+    held_out: int = _VALIDATION
 
 
 def read_idx(path: str | os.PathLike[str], max_bytes: int | None = None) -> np.ndarray:

@@ -14,12 +14,12 @@ from fashion_gan import images as pictures
 from fashion_gan.evaluation.classifier import load_classifier
 from fashion_gan.evaluation.reference_stats import (
     ReferenceStats,
-    cache_dir,
     cached,
     compute_reference_stats,
     num_components,
     project_pixels,
 )
+from fashion_gan.files import cache_dir
 
 __all__ = [
     "FULL",
@@ -110,7 +110,9 @@ class Evaluator:
         self._features = features
         self._cache = cache if hasattr(features, "sha256") else None
         known = self._measured(self.real[:1])[0]
-        dims = max(num_components(self.train), 0 if known is None else np.shape(known)[1])
+        dims = max(
+            num_components(self.train, protocol.count), 0 if known is None else np.shape(known)[1]
+        )
         if protocol.count <= dims:
             raise ValueError(
                 f"Distances in {dims} features need at least {dims + 1} images on each side. "
@@ -169,9 +171,10 @@ class Evaluator:
             difference = metrics.ndb(reference.bins, images)
             scores["ndb"] = difference.ratio
             scores["bin_divergence"] = difference.divergence
-            scores["memorization_ratio"] = metrics.memorization_ratio(
-                reference.nearest_train_distance, self.nearest_train(images).distances[:, 0]
-            )
+            if np.median(reference.nearest_train_distance) > 0:  # not if most are duplicates
+                scores["memorization_ratio"] = metrics.memorization_ratio(
+                    reference.nearest_train_distance, self.nearest_train(images).distances[:, 0]
+                )
         return scores
 
     def record(self, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -286,16 +289,16 @@ def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluato
             more in a bin.
     """
     count = min(protocol.count, len(images.test_images))
-    different = len({image.tobytes() for image in images.train_images}) if protocol.bins else 0
+    bins = protocol.bins if images.held_out else 0  # what is compared has to be new
+    different = len({image.tobytes() for image in images.train_images}) if bins else 0
     fitting = dataclasses.replace(
         protocol,
         count=count,
         kernel_size=min(protocol.kernel_size, count),
-        bins=min(protocol.bins, different // 10),
+        bins=min(bins, different // 10),
     )
-    return Evaluator(
-        images.test_images, images.train_images, None, None, fitting, name="held-out images"
-    )
+    name = "held-out images" if images.held_out else "training images"
+    return Evaluator(images.test_images, images.train_images, None, None, fitting, name=name)
 
 
 def baselines(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -16,7 +16,6 @@ from fashion_gan.metrics import PCA, Manifold, NDBBins
 
 __all__ = [
     "ReferenceStats",
-    "cache_dir",
     "cached",
     "compute_reference_stats",
     "num_components",
@@ -47,9 +46,14 @@ class ReferenceStats:
     nearest_train_distance: np.ndarray | None
 
 
-def num_components(train: np.ndarray) -> int:
-    """How many principal components of the train images `pixels` has."""
-    return min(64, train[0].size, len(train) - 1)
+def num_components(train: np.ndarray, count: int) -> int:
+    """Returns how many principal components of the pixels are compared.
+
+    Args:
+        train: Training images, whose components they are.
+        count: Number of images on each side, at least twice as many as components.
+    """
+    return max(min(64, train[0].size, len(train) - 1, count // 2), 1)
 
 
 def project_pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
@@ -69,7 +73,7 @@ def compute_reference_stats(
         bins: how many; 0 leaves out what needs all train images.
         seed: of the bins.
     """
-    pca = metrics.fit_pca(train / 255, num_components(train))
+    pca = metrics.fit_pca(train / 255, num_components(train, len(real)))
     real_pixels = project_pixels(pca, real)
     return ReferenceStats(
         features=None if features is None else metrics.manifold(features),
@@ -111,11 +115,6 @@ def cached(
     except OSError:
         pass
     return side
-
-
-def cache_dir() -> Path:
-    """`fashion_gan` in `$KERAS_HOME` or `~/.keras`."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "fashion_gan"
 
 
 def _key(dependencies: list[Any]) -> str:

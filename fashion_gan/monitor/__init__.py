@@ -1,7 +1,7 @@
 """The engine of `callbacks.ModeCollapseMonitor`: health signals, thresholds and issues."""
 
 from fashion_gan.monitor.diagnosis import LABELED, UNLABELED, Issue, Thresholds, diagnose
-from fashion_gan.monitor.reference import HealthSignals, ReferenceSet
+from fashion_gan.monitor.reference import MIN_IMAGES, HealthSignals, ReferenceSet
 from fashion_gan.monitor.signals import (
     diversity,
     loss_growth,
@@ -14,6 +14,7 @@ from fashion_gan.monitor.state import MonitorState
 
 __all__ = [
     "LABELED",
+    "MIN_IMAGES",
     "UNLABELED",
     "HealthSignals",
     "Issue",

@@ -12,9 +12,11 @@ from fashion_gan.metrics.pca import PCA, fit_pca
 from fashion_gan.metrics.samples import Floats, as_samples, check_dims
 from fashion_gan.monitor.signals import median_nn_distance, mode_rotation
 
-__all__ = ["HealthSignals", "ReferenceSet"]
+__all__ = ["MIN_IMAGES", "HealthSignals", "ReferenceSet"]
 
-LEAST = 100
+MIN_IMAGES = 100
+"""Number of real images that a monitor needs."""
+
 DIM = 64
 
 
@@ -99,9 +101,10 @@ class ReferenceSet:
         seed: int = 0,
     ) -> None:
         images = np.asarray(images)
-        if len(images) < LEAST:
+        if len(images) < MIN_IMAGES:
             raise ValueError(
-                f"Expected at least {LEAST} real images; 5,000 are better. Received: {len(images)}."
+                f"Expected at least {MIN_IMAGES} real images; 5,000 are better. Received: "
+                f"{len(images)}."
             )
         if (labels is None) != (names is None):
             raise ValueError(

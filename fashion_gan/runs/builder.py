@@ -1,6 +1,8 @@
 """From a config to what it trains: images, datasets, and a compiled GAN."""
 
 import os
+import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,13 @@ from fashion_gan.runs.config import Config
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["Experiment", "build_gan", "check_names", "load_split", "prepare"]
+__all__ = [
+    "Experiment",
+    "build_gan",
+    "check_names",
+    "load_split",
+    "prepare",
+]
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def prepare(
         )
     with nullcontext() if strategy is None else strategy.scope():
         gan = build_gan(config, split)
-    held_out = len(split.validation_images) // config.d_steps * config.d_steps
+    num_validation = len(split.validation_images) // config.d_steps * config.d_steps
     labels = (split.train_labels, split.validation_labels) if config.conditional else (None, None)
     train = data.make_dataset(
         split.train_images,
@@ -81,7 +89,7 @@ def prepare(
     )
     validation = data.make_dataset(
         split.validation_images,
-        min(batch_size, held_out),
+        min(batch_size, num_validation),
         labels=labels[1],
         value_range=gan.value_range,
         shuffle=False,
@@ -89,16 +97,48 @@ def prepare(
     return Experiment(config, split, gan, train, validation)
 
 
-def load_split(config: Config, data_dir: str | os.PathLike[str] | None = None) -> data.Split:
+def load_split(
+    config: Config,
+    data_dir: str | os.PathLike[str] | None = None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> data.Split:
     """Loads Fashion-MNIST, or the images that a config names.
 
     Args:
         config: Config of the run.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
+        announce: Function that is called with lines on what was found, passed over and held out.
     """
     if not config.data:
         return data.load_fashion_mnist(data_dir)
-    return data.split_images(data.load_images(config.data, config.skip_corrupt))
+    collection = data.load_images(
+        config.data,
+        config.image_options(),
+        skip_corrupt=config.skip_corrupt,
+        progress=_ProgressBar(),
+    )
+    split = data.split_images(collection, config.held_out)
+    for line in collection.describe():
+        announce(line)
+    if split.held_out:
+        announce(f"held out       {split.held_out:,} images; {len(split.train_images):,} train")
+    else:
+        announce("held out       none: all images train, and scores compare with these")
+    return split
+
+
+class _ProgressBar:
+    """Shows how many images are decoded, if it takes longer than a moment."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._bar: keras.utils.Progbar | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._bar is None and time.monotonic() - self._start > 2 and done < total:
+            self._bar = keras.utils.Progbar(total, unit_name="image")
+        if self._bar is not None:
+            self._bar.update(done, finalize=done == total)
 
 
 def build_gan(config: Config, split: data.Split | None = None) -> GAN:

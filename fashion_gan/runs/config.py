@@ -4,9 +4,12 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fashion_gan.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from fashion_gan.data.decoding import ImageOptions
 
 __all__ = ["Config", "check_setting"]
 
@@ -77,7 +80,42 @@ class Config:
     """
 
     data: str = _setting(
-        "", "images of your own: a folder, .npz, .npy or IDX file, in place of Fashion-MNIST"
+        "",
+        "images of your own: a folder, .zip, .parquet, .npz, .npy or IDX file, in place of "
+        "Fashion-MNIST",
+    )
+    image_size: str = _setting(
+        "",
+        "size that all images get, 64 or WIDTHxHEIGHT; their own if all have one",
+        needs={"data": ()},
+    )
+    resize: str = _setting(
+        "crop",
+        "how an image of another shape gets --image-size",
+        choices=("crop", "pad", "stretch"),
+        needs={"image_size": ()},
+    )
+    resample: str = _setting(
+        "lanczos",
+        "filter that resizes; nearest for pixel art",
+        choices=("lanczos", "nearest"),
+        needs={"image_size": ()},
+    )
+    channels: str = _setting(
+        "auto",
+        "1 for gray, 3 for RGB, 4 for RGB with transparency; auto is 1 or 3",
+        choices=("auto", "1", "3", "4"),
+        needs={"data": ()},
+    )
+    background: str = _setting(
+        "white",
+        "color below transparent pixels and around padded images, a name or #rrggbb",
+        needs={"data": ()},
+    )
+    held_out: str = _setting(
+        "auto",
+        "images to compare with, not trained on: a number, or a fraction below 1; 0 trains on all",
+        needs={"data": ()},
     )
     skip_corrupt: bool = _setting(
         False, "leave out files in the folder of --data that cannot be read", needs={"data": ()}
@@ -209,11 +247,23 @@ class Config:
             check_setting(field, value)
             if type(field.default) is float:
                 object.__setattr__(self, field.name, float(value))
+        if self.data:
+            from fashion_gan.data.split import parse_held_out
+
+            self.image_options()
+            parse_held_out(self.held_out)
         if 0 < self.replay_size < self.batch_size:
             raise ValueError(
                 f"Expected replay_size=0, or at least batch_size={self.batch_size}. "
                 f"Received: replay_size={self.replay_size}."
             )
+
+    def image_options(self) -> "ImageOptions":
+        """Returns what the run makes of every image of its own."""
+        from fashion_gan.data.decoding import ImageOptions
+
+        names = [field.name for field in dataclasses.fields(ImageOptions)]
+        return ImageOptions(**{name: getattr(self, name) for name in names})
 
     def idle(self, names: Iterable[str]) -> dict[str, str]:
         """Those of the settings that do nothing in this config, each with what it needs."""

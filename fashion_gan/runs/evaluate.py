@@ -67,7 +67,7 @@ def evaluate_source(
         samples = evaluator.sample(gan, use_ema)
         scores[source.name] = evaluator.evaluate(gan, use_ema)
     else:
-        samples = _one_channel(data.read_samples(source.path))[: protocol.count]
+        samples = _one_channel(data.load_images(source.path).images)[: protocol.count]
         if len(samples) < protocol.count:
             raise ValueError(
                 f"Expected {protocol.count:,} images, as the protocol says. Received: "

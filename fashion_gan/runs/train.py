@@ -1,6 +1,7 @@
 """Training of a run: a config, trained in a folder from which it is resumed and sampled."""
 
 import dataclasses
+import functools
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 import keras
 
-from fashion_gan import callbacks, data, evaluation, runtime
+from fashion_gan import callbacks, data, evaluation, monitor, runtime
 from fashion_gan.files import write_bytes
 from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import Experiment, load_split, prepare
@@ -74,7 +75,7 @@ def train_run(
     assert_equal_on_workers(strategy, "what to train", (config, resume))
     if chief:
         run.check_available(config, resume)
-    split = load_split(config, data_dir)
+    split = load_split(config, data_dir, _printer(bool(verbose) and chief))
     run.check_images(split)
     runtime.prepare(config.seed, config.dtype_policy)
     experiment = prepare(config, split=split, strategy=strategy)
@@ -122,12 +123,14 @@ def describe_training(
     config = _with_absolute_path(config)
     if run_dir is not None:
         RunDirectory(run_dir).check_available(config, resume)
-    split = load_split(config, data_dir)
+    found: list[str] = []
+    split = load_split(config, data_dir, found.append)
     if run_dir is not None:
         RunDirectory(run_dir).check_images(split)
     strategy = runtime.strategy(None if runtime.workers() else devices)
     experiment = prepare(config, split=split, strategy=strategy)
     yield f"data           {config.data or data.find_fashion_mnist(data_dir)}"
+    yield from found
     for network in (experiment.gan.generator, experiment.gan.discriminator):
         yield f"{network.name:<14} {network.count_params():,} parameters"
     yield f"training       {config.epochs} epochs of {len(experiment.train):,} steps"
@@ -148,12 +151,17 @@ def check_configs(
     Raises:
         OSError, ValueError: As `train_run` before it begins.
     """
-    splits: dict[tuple[str, bool], data.Split] = {}
+    splits: dict[Any, data.Split] = {}
     for config in configs:
-        key = config.data, config.skip_corrupt
+        key = config.data, config.skip_corrupt, config.image_options(), config.held_out
         if key not in splits:
             splits[key] = load_split(config, data_dir)
         prepare(config, split=splits[key])
+
+
+def _printer(verbose: bool) -> Callable[[str], None]:
+    """Returns a function that prints a line, or does nothing."""
+    return functools.partial(print, flush=True) if verbose else lambda line: None
 
 
 def _with_absolute_path(config: Config) -> Config:
@@ -182,13 +190,14 @@ def _callbacks(
                 )
     if watch is not None:
         extra.append(_StopWhen(watch))
+    few = len(split.train_images) < monitor.MIN_IMAGES
     return callbacks.default(
         run.path,
         split.train_images,
         *labeled,
         **evaluators,
         eval_freq=config.eval_freq or 1,
-        on_collapse=config.on_collapse,
+        on_collapse="off" if few else config.on_collapse,
         image_freq=config.image_freq,
         seed=config.seed,
         backup_interval=backup_interval,

@@ -1,0 +1,57 @@
+"""`fashion-gan inspect`: what a training on images of your own would see."""
+
+import argparse
+import dataclasses
+from typing import Any
+
+from fashion_gan.cli.options import (
+    add_command,
+    add_setting,
+    settings_from_options,
+    start_tensorflow,
+)
+from fashion_gan.runs.config import Config
+
+__all__ = ["add_commands"]
+
+_GRID = 64  # images that are drawn
+_SETTINGS = ("skip_corrupt", "image_size", "resize", "resample", "channels", "background")
+
+
+def add_commands(commands: Any) -> None:
+    """Adds `inspect`."""
+    parser = add_command(
+        commands, "inspect", _inspect, "say what a folder of images holds, and draw some of them"
+    )
+    parser.add_argument("data", metavar="FOLDER", help=_help("data"))
+    for name in (*_SETTINGS, "held_out"):
+        add_setting(parser, _field(name))
+    parser.add_argument(
+        "--out",
+        metavar="FILE.png",
+        help=f"grid of {_GRID} images as the networks see them (default: no grid)",
+    )
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    start_tensorflow(options)
+    import numpy as np
+
+    from fashion_gan import images
+    from fashion_gan.runs.builder import load_split
+
+    config = dataclasses.replace(Config(data=options.data), **settings_from_options(options))
+    split = load_split(config, announce=print)
+    if options.out:
+        train = split.train_images
+        chosen = np.random.default_rng(0).permutation(len(train))[:_GRID]
+        images.write_png(options.out, images.tile(train[np.sort(chosen)]))
+        print(f"grid           {len(chosen)} training images: {options.out}")
+
+
+def _field(name: str) -> "dataclasses.Field[Any]":
+    return next(field for field in dataclasses.fields(Config) if field.name == name)
+
+
+def _help(name: str) -> str:
+    return str(_field(name).metadata["help"])

@@ -1,0 +1,405 @@
+"""Images of your own: from a folder, an archive or an array to one array, and to a split."""
+
+import functools
+import hashlib
+import io
+import os
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion_gan import files
+from fashion_gan.data import array_files, decoding, image_cache
+from fashion_gan.data.byte_limit import check_bytes
+from fashion_gan.data.decoding import Decoded, ImageOptions
+from fashion_gan.data.listing import SUFFIXES, Listing, list_folder, list_parquet, list_zip
+from fashion_gan.registry import printable
+
+__all__ = ["Collection", "load_images"]
+
+_CHUNK = 64  # images that a thread decodes at once
+_LARGE = 16_000_000  # pixels above which images are decoded one at a time
+_MAX_SIDE = 512  # pixels; larger images are photos, of which a size has to be chosen
+_ARRAYS = (".npy", ".npz")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(eq=False)
+class Collection:
+    """Images of one shape, and what is known about them.
+
+    Attributes:
+        images: Images uint8 `(n, height, width, channels)`, which may be mapped from a file.
+        labels: Class of each image int32 `(n,)`, or None without classes.
+        class_names: Names of the classes, or None.
+        parts: "train", "validation" or "test" for each image, or None.
+        found: Number of images that were found, those that cannot be read included.
+        skipped: Reasons to names of the files that were passed over.
+        changes: What was done to images beyond copying their pixels, with the number of images.
+        notes: Sentences on how layout and values were understood.
+        duplicates: Number of images that equal an earlier one pixel by pixel.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32] | None = None
+    class_names: tuple[str, ...] | None = None
+    parts: tuple[str, ...] | None = None
+    found: int = 0
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    duplicates: int = 0
+
+    def describe(self) -> Iterator[str]:
+        """Yields lines on what was found, passed over and changed."""
+        count, height, width, channels = self.images.shape
+        kind = {1: "gray", 3: "RGB", 4: "RGB with transparency"}[channels]
+        yield f"images         {count:,} of {width}x{height}, {kind}"
+        for why, names in self.skipped.items():
+            example = f", such as {names[0]}" if len(names) > 1 else f": {names[0]}"
+            yield printable(f"passed over    {len(names):,} {why}{example}")
+        for change, number in self.changes.items():
+            yield printable(f"changed        {number:,} images: {change}")
+        for note in self.notes:
+            yield printable(f"note           {note}")
+        if self.labels is not None and self.class_names is not None:
+            counts = np.bincount(self.labels, minlength=len(self.class_names))
+            pairs = zip(self.class_names, counts, strict=True)
+            shown = [f"{name} {number:,}" for name, number in pairs]
+            rest = f" and {len(shown) - 12:,} more" if len(shown) > 12 else ""
+            yield printable(f"classes        {len(shown):,}: {', '.join(shown[:12])}{rest}")
+        if self.duplicates:
+            yield f"duplicates     {self.duplicates:,} images equal an earlier one"
+
+
+def load_images(
+    path: str | os.PathLike[str],
+    options: ImageOptions | None = None,
+    *,
+    skip_corrupt: bool = False,
+    max_bytes: int | None = None,
+    use_cache: bool = True,
+    progress: Progress | None = None,
+) -> Collection:
+    """Reads a collection of images, whatever their formats, and makes them one array.
+
+    Decoded images are kept in a folder of the cache, see `files.cache_dir`, and read from there
+    until the files change. Sizes in headers are checked before memory is taken.
+
+    Args:
+        path: Folder of image files, whose sub-folders are classes, or the parts `train`, `val` and
+            `test`; a `.zip` of such a folder; a `.parquet` file; a `.npy` or `.npz` file; an IDX
+            file; or a folder of parquet or IDX files.
+        options: What every image becomes. Defaults to `ImageOptions()`.
+        skip_corrupt: Whether to leave out files that cannot be read, with a warning that names
+            them.
+        max_bytes: Limit on the bytes of pixels. Defaults to that of `check_bytes`.
+        use_cache: Whether to use the cache.
+        progress: Function that is called with the numbers of decoded images and of all images.
+
+    Raises:
+        FileNotFoundError: If there is no such path.
+        ImportError: If a parquet file is to be read without pyarrow.
+        ValueError: If it holds no images, broken ones, or images of several sizes and the options
+            name none; if layout or values have no certain meaning; if a header declares more than
+            the limit.
+    """
+    place, options = Path(path), options or ImageOptions()
+    if not place.exists():
+        raise FileNotFoundError(f"There are no images in {path}: it does not exist.")
+    with decoding.no_pixel_limit():
+        listing = _find_listing(place, max_bytes)
+        if listing is None:
+            return _load_arrays(place, options, max_bytes)
+        decode = functools.partial(_decode, listing, options, skip_corrupt, max_bytes, progress)
+        if use_cache:
+            pixels, record = _through_cache(listing, options, skip_corrupt, decode)
+        else:
+            pixels, record = decode(None)
+    check_bytes(place, pixels.nbytes, max_bytes)
+    return _to_collection(listing, pixels, record)
+
+
+def _find_listing(place: Path, max_bytes: int | None) -> Listing | None:
+    """Returns the listing of a folder or an archive, or None for files that hold one array."""
+    if place.is_dir():
+        if array_files.find_idx_files(place):
+            return None
+        parquet = sorted(place.glob("*.parquet"))
+        return list_parquet(parquet, place) if parquet else list_folder(place)
+    suffix = place.suffix.lower()
+    if suffix == ".zip":
+        return list_zip(place, max_bytes)
+    if suffix == ".parquet":
+        return list_parquet([place], place)
+    if suffix in _ARRAYS or array_files.find_idx_files(place):
+        return None
+    if suffix in SUFFIXES:
+        with decoding.read_header(str(place)) as image:
+            width, height = image.size
+        raise ValueError(
+            f"Expected a folder of images. Received: {place}, one image of {width}x{height}. Name "
+            "its folder; cut a sheet of sprites into one file for each image first."
+        )
+    raise ValueError(
+        f"Expected a folder of images, or a .zip, .parquet, .npz, .npy or IDX file. Received: "
+        f"{place}. Unpack or convert it."
+    )
+
+
+def _load_arrays(place: Path, options: ImageOptions, max_bytes: int | None) -> Collection:
+    names: list[str] | None
+    notes: list[str] = []
+    parts: list[str] | None = None
+    if place.suffix.lower() in _ARRAYS:
+        images, names, notes = array_files.read_array_file(place, max_bytes)
+    else:
+        paths = array_files.find_idx_files(place)
+        images, names, parts = array_files.read_idx_pairs(paths, max_bytes)
+    changes: Counter[str] = Counter()
+    count, *shape = images.shape
+    plain = options.size in (None, tuple(shape[:2])) and options.num_channels in (None, shape[2])
+    if not plain or shape[2] == 4:
+        results = [decoding.decode_array(image, options) for image in images]
+        for result in results:
+            changes.update(result.changes)
+        images = np.stack([result.pixels for result in results if result.pixels is not None])
+        if options.num_channels is None and all(result.gray for result in results):
+            images = images[..., :1]
+    labels, class_names = _as_labels(names)
+    duplicates = count - len({image.tobytes() for image in images}) if images.nbytes < 2**30 else 0
+    return Collection(
+        images,
+        labels,
+        class_names,
+        None if parts is None else tuple(parts),
+        count,
+        changes=dict(changes),
+        notes=notes,
+        duplicates=duplicates,
+    )
+
+
+def _through_cache(
+    listing: Listing,
+    options: ImageOptions,
+    skip_corrupt: bool,
+    decode: Callable[[Path | None], tuple[NDArray[np.uint8], dict[str, Any]]],
+) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Returns the images and the record of a listing from the cache, which it fills if need be."""
+    folder = files.cache_dir() / "images"
+    key = image_cache.cache_key(
+        os.fspath(listing.place.resolve()), listing.names, listing.key, options
+    )
+    cached = image_cache.open_cached(folder, key)
+    if cached is None or cached[1]["broken"] and not skip_corrupt:
+        try:
+            with image_cache.write_cached(folder, key) as (path, record):
+                record.update(decode(path)[1])
+        except OSError as error:
+            warnings.warn(
+                f"The decoded images cannot be kept in {folder} ({error.strerror or error}). They "
+                "are decoded again the next time. Free space, or set KERAS_HOME.",
+                stacklevel=4,
+            )
+            return decode(None)
+        cached = image_cache.open_cached(folder, key)
+    return cached or decode(None)  # another process may have removed it
+
+
+def _decode(
+    listing: Listing,
+    options: ImageOptions,
+    skip_corrupt: bool,
+    max_bytes: int | None,
+    progress: Progress | None,
+    path: Path | None,
+) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Decodes all images of a listing to a file, or to memory without a path.
+
+    Returns:
+        The array of images and a record for JSON: `shape`; `broken`, the names of files that
+        cannot be read, with the reason; `changes`; and `duplicates`.
+    """
+    names, place = listing.names, listing.place
+    required, gray = _first_size(listing, options)
+    if options.size is None and max(required) > _MAX_SIDE:
+        raise ValueError(
+            f"Expected images of at most {_MAX_SIDE} pixels a side, or --image-size. Received: "
+            f"{names[0]} of {required[1]}x{required[0]} in {place}. Choose a size, such as "
+            "--image-size 64."
+        )
+    channels = options.num_channels or 3
+    size = options.size or required
+    declared = len(names) * size[0] * size[1] * (1 if gray else channels)
+    check_bytes(f"{place} with {len(names)} images like {names[0]}", declared, max_bytes)
+    broken: dict[int, str] = {}
+    sizes: Counter[tuple[int, int]] = Counter()
+    changes: Counter[str] = Counter()
+    digests: set[bytes] = set()
+    all_gray = options.num_channels is None
+
+    with image_cache.PixelWriter(path, len(names), (*size, channels)) as writer:
+        for start, results in _decoded_chunks(listing, options, required, max_bytes):
+            for index, result in enumerate(results, start):
+                if isinstance(result, str):
+                    broken[index] = result
+                    continue
+                sizes[result.size] += 1
+                if result.pixels is None:
+                    continue
+                writer.write(index, result.pixels[np.newaxis])
+                all_gray = all_gray and result.gray
+                changes.update(result.changes)
+                digests.add(hashlib.blake2b(result.pixels.data, digest_size=16).digest())
+            if progress is not None:
+                progress(start + len(results), len(names))
+        _check_broken(listing, broken, skip_corrupt)
+        if options.size is None and len(sizes) > 1:
+            raise ValueError(_sizes_error(place, sizes))
+        keep = [index for index in range(len(names)) if index not in broken]
+        channels = 1 if all_gray else channels
+        pixels = writer.finish(np.array(keep, np.intp) if broken else None, channels)
+    return pixels, {
+        "shape": [len(keep), *size, channels],
+        "broken": {names[index]: why for index, why in sorted(broken.items())},
+        "changes": dict(changes),
+        "duplicates": len(keep) - len(digests),
+    }
+
+
+def _to_collection(
+    listing: Listing, pixels: NDArray[np.uint8], record: dict[str, Any]
+) -> Collection:
+    broken = record["broken"]
+    if broken:
+        shown = ", ".join(list(broken)[:10]) + (" and others" if len(broken) > 10 else "")
+        warnings.warn(f"Left out, since they cannot be read: {shown}", stacklevel=5)
+    kept = [name not in broken for name in listing.names]
+
+    def among_kept(values: Sequence[str] | None) -> list[str] | None:
+        if values is None:
+            return None
+        return [value for value, keep in zip(values, kept, strict=True) if keep]
+
+    labels, class_names = _as_labels(among_kept(listing.labels))
+    parts = among_kept(listing.parts)
+    skipped = dict(listing.skipped)
+    if broken:
+        skipped["files that cannot be read"] = list(broken)
+    return Collection(
+        pixels,
+        labels,
+        class_names,
+        None if parts is None else tuple(parts),
+        len(listing.names),
+        skipped,
+        record["changes"],
+        list(listing.notes),
+        record["duplicates"],
+    )
+
+
+def _as_labels(
+    names: Sequence[str] | None,
+) -> tuple[NDArray[np.int32] | None, tuple[str, ...] | None]:
+    """Returns labels and the names of their classes, in the order of numbers if all are."""
+    if names is None:
+        return None, None
+    known = set(names)
+    numeric = all(name.isascii() and name.isdigit() for name in known)
+    ordered = sorted(known, key=int) if numeric else sorted(known)
+    index = {name: i for i, name in enumerate(ordered)}
+    return np.array([index[name] for name in names], np.int32), tuple(ordered)
+
+
+def _first_size(listing: Listing, options: ImageOptions) -> tuple[tuple[int, int], bool]:
+    """Returns the size of the first image that has a readable header, and whether it is gray."""
+    for index in range(len(listing.names)):
+        try:
+            with decoding.read_header(_stream(listing.read(index))) as image:
+                return decoding.oriented_size(image), image.mode in ("1", "L", "I;16")
+        except (OSError, ValueError):
+            if options.size is not None:
+                break
+    return options.size or (1, 1), False
+
+
+def _stream(source: str | bytes) -> Any:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
+def _decoded_chunks(
+    listing: Listing,
+    options: ImageOptions,
+    required: tuple[int, int],
+    max_bytes: int | None,
+) -> Iterator[tuple[int, list[Decoded | str]]]:
+    """Yields the index of a first image, and it and the next ones decoded, or what is wrong."""
+    large = threading.Lock()
+
+    def decode_one(index: int) -> Decoded | str:
+        try:
+            with decoding.read_header(_stream(listing.read(index))) as image:
+                width, height = image.size
+                name = os.path.join(listing.place, listing.names[index])
+                check_bytes(name, 4 * width * height, max_bytes)
+                if width * height <= _LARGE:
+                    return decoding.decode_file(image, options, required)
+                with large:
+                    return decoding.decode_file(image, options, required)
+        except (OSError, ValueError) as error:
+            return " ".join(str(error).split())
+
+    def decode_chunk(start: int) -> list[Decoded | str]:
+        stop = min(start + _CHUNK, len(listing.names))
+        return [decode_one(index) for index in range(start, stop)]
+
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(workers) as pool:
+        starts = iter(range(0, len(listing.names), _CHUNK))
+        pending: list[tuple[int, Future[list[Decoded | str]]]] = []
+        try:
+            for start in starts:
+                pending.append((start, pool.submit(decode_chunk, start)))
+                if len(pending) > 2 * (workers or 1):
+                    first, future = pending.pop(0)
+                    yield first, future.result()
+            for first, future in pending:
+                yield first, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check_broken(listing: Listing, broken: dict[int, str], skip_corrupt: bool) -> None:
+    if broken and (not skip_corrupt or len(broken) == len(listing.names)):
+        index = min(broken)
+        remedy = "Remove them, or leave them out with --skip-corrupt."
+        if len(broken) == len(listing.names):
+            remedy = "Name a folder of images."
+        raise ValueError(
+            f"Expected images. Received: {len(broken):,} of {len(listing.names):,} files of "
+            f"{listing.place} that cannot be read, such as {listing.names[index]}: "
+            f"{broken[index]}. {remedy}"
+        )
+
+
+def _sizes_error(place: Path, sizes: Counter[tuple[int, int]]) -> str:
+    shown = [f"{number:,} of {w}x{h}" for (h, w), number in sizes.most_common(5)]
+    others = sum(sizes.values()) - sum(number for _, number in sizes.most_common(5))
+    rest = f" and {others:,} of other sizes" if others else ""
+    median = np.median([min(size) for size in sizes.elements()])
+    side = max((side for side in (32, 64, 128) if side <= median), default=16)
+    return (
+        f"Expected images of one size. Received: {', '.join(shown)}{rest} in {place}. Choose one: "
+        f"--image-size {side}, with --resize crop, pad or stretch."
+    )

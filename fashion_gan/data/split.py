@@ -1,0 +1,111 @@
+"""A collection of images, divided into images to train on and images to compare with."""
+
+from typing import Any
+
+import numpy as np
+
+from fashion_gan.data.collection import Collection
+from fashion_gan.data.fashion_mnist import Split
+
+__all__ = ["parse_held_out", "split_images"]
+
+MIN_IMAGES = 20
+_MIN_FOR_AUTO = 200
+_MIN_HELD_OUT, _MAX_HELD_OUT = 100, 5_000
+
+
+def split_images(collection: Collection, held_out: str = "auto", seed: int = 0) -> Split:
+    """Divides images into those to train on and those to compare with.
+
+    Where the layout has parts, these decide. Else images are drawn at random.
+
+    Args:
+        collection: Images.
+        held_out: Number of images to hold out, or their fraction below 1, as text; `"0"` trains on
+            all images and compares with these. `"auto"` holds out a tenth, 100 to 5,000 images,
+            and none of fewer than 200.
+        seed: Seed of the draw.
+
+    Raises:
+        ValueError: If there are fewer than 20 images, or too few to hold out as many; if the layout
+            has parts, and `held_out` is not `"auto"`.
+    """
+    images, labels = collection.images, collection.labels
+    count = len(images)
+    if count < MIN_IMAGES:
+        raise ValueError(
+            f"Expected at least {MIN_IMAGES} images. Received: {count}. Add images; a GAN needs "
+            "hundreds to vary."
+        )
+
+    def part(chosen: np.ndarray) -> tuple[Any, Any]:
+        return images[chosen], None if labels is None else labels[chosen]
+
+    if collection.parts is not None and held_out != "auto":
+        raise ValueError(
+            "Expected held_out='auto' for images in parts. Received: "
+            f"held_out={held_out!r}. Name the folder of one part to divide it."
+        )
+    if collection.parts is not None:
+        names = np.array(collection.parts)
+        train, validation, test = (
+            np.flatnonzero(names == name) for name in ("train", "validation", "test")
+        )
+        if len(train) < MIN_IMAGES:
+            raise ValueError(
+                f"Expected at least {MIN_IMAGES} images in the part train. Received: {len(train)}. "
+                "Add images, or name another folder."
+            )
+        validation = validation if len(validation) else test
+        test = test if len(test) else validation
+    else:
+        number = _num_held_out(held_out, count)
+        order = np.random.default_rng(seed).permutation(count)
+        validation, train = np.split(order, [number])
+        if not number:
+            validation = train
+        test = validation
+    return Split(
+        *part(train),
+        *part(validation),
+        *part(test),
+        class_names=collection.class_names,
+        held_out=0 if validation is train else len(validation),
+    )
+
+
+def parse_held_out(text: str) -> float | None:
+    """Returns a number of images or a fraction below 1, or None for `"auto"`.
+
+    Args:
+        text: What to hold out.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf") or (value >= 1 and value != int(value)):
+        raise ValueError(
+            f"Expected auto, a number of images or a fraction below 1. Received: held_out={text!r}."
+        )
+    return value
+
+
+def _num_held_out(text: str, count: int) -> int:
+    value = parse_held_out(text)
+    if value is None:
+        if count < _MIN_FOR_AUTO:
+            return 0
+        return max(_MIN_HELD_OUT, min(count // 10, _MAX_HELD_OUT))
+    number = int(value) if value >= 1 else round(value * count)
+    if count - number < MIN_IMAGES:
+        raise ValueError(
+            f"Expected at least {MIN_IMAGES} images to train on. Received: held_out={text} of "
+            f"{count:,} images. Hold out fewer."
+        )
+    return number
