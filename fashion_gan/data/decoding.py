@@ -176,8 +176,7 @@ def read_header(file: str | IO[bytes]) -> Image.Image:
 
 def oriented_size(image: Image.Image) -> tuple[int, int]:
     """Returns the height and width of an image after the orientation of EXIF."""
-    width, height = image.size
-    return (width, height) if _orientation(image) >= 5 else (height, width)
+    return _turned(image.size[::-1], _orientation(image))
 
 
 def decode_file(
@@ -194,11 +193,12 @@ def decode_file(
     Raises:
         ValueError: If the image is damaged.
     """
-    size = oriented_size(image)
+    orientation = _orientation(image)
+    size = _turned(image.size[::-1], orientation)
     if options.size is None and required not in (None, size):
         return Decoded(None, size, False, ())
     try:
-        return _decode(image, options, size)
+        return _decode(image, options, size, orientation)
     except Exception as error:  # decoders of Pillow know a dozen kinds of damage
         raise ValueError(str(error) or type(error).__name__) from error
 
@@ -211,17 +211,18 @@ def decode_array(pixels: NDArray[np.uint8], options: ImageOptions) -> Decoded:
         options: What it becomes.
     """
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    return _decode(image, options, pixels.shape[:2])
+    return _decode(image, options, pixels.shape[:2], 1)
 
 
-def _decode(image: Image.Image, options: ImageOptions, size: tuple[int, int]) -> Decoded:
+def _decode(
+    image: Image.Image, options: ImageOptions, size: tuple[int, int], orientation: int
+) -> Decoded:
     changes = []
     if getattr(image, "is_animated", False):
         changes.append("first frame of an animation or of several pages")
-    orientation = _orientation(image)
     target = options.size
     if target is not None:
-        turned = target[::-1] if orientation >= 5 else target
+        turned = _turned(target, orientation)
         _draft(image, turned, options)
     image.load()
     if image.mode in _DEEP_MODES:
@@ -257,11 +258,18 @@ def _decode(image: Image.Image, options: ImageOptions, size: tuple[int, int]) ->
 
 def _orientation(image: Image.Image) -> int:
     """Returns the orientation in EXIF, 1 where there is none or it is damaged."""
+    if image.format == "JPEG" and not image.info.keys() & {"exif", "xmp"}:
+        return 1  # quicker than to parse nothing
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # a damaged block of metadata spoils no pixels
         return 1
     return value if value in _TRANSPOSES else 1
+
+
+def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Returns the height and width of a size after an orientation, or before it."""
+    return size[::-1] if orientation >= 5 else size
 
 
 def _draft(image: Image.Image, target: tuple[int, int], options: ImageOptions) -> None:
@@ -293,6 +301,8 @@ def _with_8_bits(image: Image.Image) -> Image.Image:
 
 def _with_known_mode(image: Image.Image) -> Image.Image:
     """Returns the image as L, RGB or RGBA."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
     if image.mode in ("LA", "La", "PA", "RGBa", "RGBA") or "transparency" in image.info:
         return image.convert("RGBA")
     if image.mode in _GRAY_MODES:
@@ -339,6 +349,7 @@ def _with_channels(image: Image.Image, options: ImageOptions) -> tuple[Image.Ima
         canvas = Image.new("RGBA", image.size, (*options.color, 255))
         canvas.alpha_composite(image)
         image = canvas.convert("RGB")
-    if number is not None:
-        image = image.convert("L" if number == 1 else "RGB")
+    mode = "L" if number == 1 else "RGB"
+    if number is not None and image.mode != mode:
+        image = image.convert(mode)
     return image, transparent
