@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fashion_gan.images import tile, to_uint8, with_channels, write_png
+from fashion_gan.images import composite, tile, to_uint8, with_channels, write_png
 from fashion_gan.training.distribute import is_chief
 
 __all__ = ["FeatureProjector"]
@@ -31,7 +31,8 @@ class FeatureProjector(keras.callbacks.Callback):
     """Writes features and thumbnails when training ends; missing classes are empty islands.
 
     TensorBoard shows them under *Projector*; color the points by `set` or by `class`. The
-    same files are written for a model at hand by `write(model)`.
+    same files are written for a model at hand by `write(model)`. Thumbnails of RGBA images lie on
+    white.
 
     Args:
         log_dir: folder of the run; the files go to `log_dir/projector`.
@@ -96,5 +97,5 @@ class FeatureProjector(keras.callbacks.Callback):
         side = int(np.ceil(np.sqrt(len(images))))
         blank = np.zeros((side * side - len(images), *images.shape[1:]), np.uint8)
         sprite = tile(np.concatenate([images, blank]), side, margin=0)
-        write_png(self.folder / "images.png", sprite)
+        write_png(self.folder / "images.png", composite(sprite))
         (self.folder / "projector_config.pbtxt").write_text(_CONFIG % (width, height))

@@ -44,6 +44,8 @@ most, the first one most of all; none of them was trained to have a meaning.
 class Explorer:
     """What the page shows: pictures as uint8 `(height, width, 3)`, with a square for each pixel.
 
+    RGBA images lie on white.
+
     Attributes:
         gan: that draws.
         directions: `(latent_dim, latent_dim)`, `latents.directions` of its generator.
@@ -96,7 +98,7 @@ class Explorer:
         if self.train_images is None:
             return []
         count = min(NEIGHBORS, len(self.train_images))
-        found = metrics.nearest(image.reshape(1, -1).astype("float32"), self._references, count)
+        found = metrics.nearest(_pixels(image), self._references, count)
         root = np.sqrt(image.size)  # to the root of the mean over pixels
         return [
             (_shown(self.train_images[[index]], 1, 140), f"{distance / root:.0f} of 255")
@@ -106,12 +108,17 @@ class Explorer:
     @cached_property
     def _references(self) -> np.ndarray:
         assert self.train_images is not None  # noqa: S101
-        return self.train_images.reshape(len(self.train_images), -1).astype("float32")
+        return _pixels(self.train_images)
+
+
+def _pixels(pictures: np.ndarray) -> np.ndarray:
+    """Returns uint8 images as float32 rows, in which hidden colors do not count."""
+    return images.premultiply(pictures).reshape(len(pictures), -1).astype("float32")
 
 
 def _shown(pictures: np.ndarray, columns: int, width: int) -> np.ndarray:
     """As a grid that is about so wide; gray images dark on white, as everywhere."""
-    grid = images.tile(pictures, columns, invert=pictures.shape[-1] == 1)
+    grid = images.composite(images.tile(pictures, columns, invert=pictures.shape[-1] == 1))
     grid = np.broadcast_to(grid, (*grid.shape[:2], 3))
     factor = max(1, width // grid.shape[1])
     return grid.repeat(factor, axis=0).repeat(factor, axis=1)
@@ -135,7 +142,7 @@ def open_source(
         if data_dir is not None:
             raise
         split = None
-    if split is not None and split.train_images.shape[1:3] != gan.image_shape[:2]:
+    if split is not None and split.train_images.shape[1:] != (*gan.image_shape, 1)[:3]:
         split = None  # a .keras file does not tell what it was trained on
     names: Sequence[str] = ()
     if gan.num_classes is not None:
@@ -144,7 +151,9 @@ def open_source(
 
     def draw(points: np.ndarray) -> np.ndarray:
         labels = None if gan.num_classes is None else 0
-        return gan.sample(latents=points, labels=labels, use_ema=use_ema)
+        low, high = gan.value_range
+        samples = gan.sample(latents=points, labels=labels, use_ema=use_ema)
+        return images.premultiply((samples - low) / (high - low))
 
     directions = latents.directions(draw, gan.latent_dim)
     train_images = None if split is None else split.train_images

@@ -29,7 +29,8 @@ def export(
     Its inputs are `latents`, float32 `(batch, latent_dim)` of standard normals, and, of a
     conditional pair, `labels`, int32 `(batch,)`; its output is images `(batch, height, width,
     channels)`. A JSON file, `fashion_gan.json` within a SavedModel and `OUT.json` beside a file,
-    tells their sizes and the `value_range` of the images.
+    tells their sizes and the `value_range` of the images. Images of four channels are RGBA, and the
+    file then has `"alpha": "straight"`: colors are not multiplied by alpha.
 
     Args:
         gan: that has the generator.
@@ -81,6 +82,7 @@ def export(
             },
             "output": ["batch", *gan.image_shape],
             "value_range": list(gan.value_range),
+            **({"alpha": "straight"} if gan.image_shape[2:] == (4,) else {}),
             "num_classes": gan.num_classes,
             "averaged": generator is gan.ema_generator,
             "made_with": runtime.versions(),

@@ -77,12 +77,12 @@ def test_a_missing_channels_axis_is_added_and_a_present_one_kept():
     gray = some_images(2, 5, 4)
     assert with_channels(gray).shape == (2, 5, 4, 1)
     np.testing.assert_array_equal(with_channels(gray)[..., 0], gray)
-    for channels in (1, 3):
+    for channels in (1, 3, 4):
         given = some_images(2, 5, 4, channels)
         np.testing.assert_array_equal(with_channels(given), given)
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (5, 4), (2, 5, 4, 2), (2, 5, 4, 4), (1, 2, 5, 4, 1)])
+@pytest.mark.parametrize("shape", [(), (5,), (5, 4), (2, 5, 4, 2), (2, 5, 4, 5), (1, 2, 5, 4, 1)])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="height, width") as error:
         with_channels(np.zeros(shape))

@@ -67,7 +67,8 @@ class Evaluator:
 
     The numbers are those of `fashion_gan.metrics`: in the space of `features` under their plain
     names, in the space of the first 64 principal components of the pixels as `pixel_…`. Where
-    `features` also gives labels, the shares of the classes are measured as well.
+    `features` also gives labels, the shares of the classes are measured as well. The pixels of
+    RGBA images are those of `images.premultiply`, so that hidden colors do not count.
 
     Args:
         real: uint8 `(n, height, width, channels)` to compare with, `n >= protocol.count`; held-out
@@ -168,7 +169,7 @@ class Evaluator:
             scores["missing_classes"] = list(balance.missing)
             scores["class_shares"] = dict(zip(names, balance.shares, strict=True))
         if reference.bins is not None and reference.nearest_train_distance is not None:
-            difference = metrics.ndb(reference.bins, images)
+            difference = metrics.ndb(reference.bins, pictures.premultiply(images))
             scores["ndb"] = difference.ratio
             scores["bin_divergence"] = difference.divergence
             if np.median(reference.nearest_train_distance) > 0:  # not if most are duplicates
@@ -290,7 +291,9 @@ def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluato
     """
     count = min(protocol.count, len(images.test_images))
     bins = protocol.bins if images.held_out else 0  # what is compared has to be new
-    different = len({image.tobytes() for image in images.train_images}) if bins else 0
+    different = 0
+    if bins:
+        different = len({image.tobytes() for image in pictures.premultiply(images.train_images)})
     fitting = dataclasses.replace(
         protocol,
         count=count,

@@ -12,6 +12,7 @@ import numpy as np
 
 from fashion_gan import metrics
 from fashion_gan.files import atomic_write
+from fashion_gan.images import premultiply
 from fashion_gan.metrics import PCA, Manifold, NDBBins
 
 __all__ = [
@@ -57,14 +58,19 @@ def num_components(train: np.ndarray, count: int) -> int:
 
 
 def project_pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
-    """Components of uint8 images, scaled to [0, 1]: the kernel distance depends on the scale."""
-    return pca.transform(images / 255)
+    """Components of uint8 images, scaled to [0, 1]: the kernel distance depends on the scale.
+
+    Colors of RGBA images are multiplied by alpha, see `images.premultiply`.
+    """
+    return pca.transform(premultiply(images) / 255)
 
 
 def compute_reference_stats(
     features: np.ndarray | None, real: np.ndarray, train: np.ndarray, bins: int, seed: int
 ) -> ReferenceStats:
     """Measure the real side.
+
+    What is measured of pixels is measured of `images.premultiply`.
 
     Args:
         features: of the real images, `(n, d)`, or None.
@@ -73,13 +79,14 @@ def compute_reference_stats(
         bins: how many; 0 leaves out what needs all train images.
         seed: of the bins.
     """
-    pca = metrics.fit_pca(train / 255, num_components(train, len(real)))
+    visible = premultiply(train)
+    pca = metrics.fit_pca(visible / 255, num_components(train, len(real)))
     real_pixels = project_pixels(pca, real)
     return ReferenceStats(
         features=None if features is None else metrics.manifold(features),
         pixels=metrics.manifold(real_pixels),
         pca=pca,
-        bins=metrics.fit_ndb_bins(train, bins, seed=seed) if bins else None,
+        bins=metrics.fit_ndb_bins(visible, bins, seed=seed) if bins else None,
         nearest_train_distance=(
             metrics.nearest(real_pixels, project_pixels(pca, train)).distances[:, 0]
             if bins

@@ -2,7 +2,9 @@
 
 from fashion_gan.images.animation import animate
 from fashion_gan.images.arrays import (
+    composite,
     numbered_pngs,
+    premultiply,
     tile,
     to_uint8,
     with_channels,
@@ -12,7 +14,9 @@ from fashion_gan.images.arrays import (
 
 __all__ = [
     "animate",
+    "composite",
     "numbered_pngs",
+    "premultiply",
     "tile",
     "to_uint8",
     "with_channels",

@@ -25,6 +25,9 @@ def animate(
 ) -> int:
     """Writes a GIF or an animated PNG or WebP of the images `epoch_0000.png`, … of a folder.
 
+    PNG and WebP keep transparency. A GIF has no half-transparent pixels, so that its images lie on
+    white.
+
     Args:
         folder: `samples` of a run: always the same latents, or what an `ImageGrid` wrote.
         out: of the film; its ending chooses the format. It appears complete or not at all, over an
@@ -58,7 +61,11 @@ def animate(
     for file in files:
         with _open_png(file) as image:
             size = (image.width * scale, image.height * scale)
-            frames.append(image.resize(size, Image.Resampling.NEAREST))
+            frame = image.resize(size, Image.Resampling.NEAREST)
+        if frame.mode == "RGBA" and out.suffix == ".gif":
+            white = Image.new("RGBA", size, "white")
+            frame = Image.alpha_composite(white, frame).convert("RGB")
+        frames.append(frame)
     with atomic_write(out) as partial:
         frames[0].save(
             partial,

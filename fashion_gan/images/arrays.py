@@ -1,4 +1,8 @@
-"""Pictures: image arrays to bytes, many images to one grid, a grid to a PNG file."""
+"""Pictures: image arrays to bytes, many images to one grid, a grid to a PNG file.
+
+Images of four channels are RGBA with straight alpha: the last channel is the opacity, and the
+colors are not multiplied by it.
+"""
 
 import os
 import re
@@ -10,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from fashion_gan.files import atomic_write, is_partial, write_json
 
 __all__ = [
+    "composite",
     "numbered_pngs",
+    "premultiply",
     "tile",
     "to_uint8",
     "with_channels",
@@ -54,7 +60,7 @@ def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -
 
 
 def with_channels(images: ArrayLike) -> np.ndarray:
-    """Images `(n, h, w)` to `(n, h, w, 1)`; `(n, h, w, 1)` and `(n, h, w, 3)` as they are.
+    """Returns images `(n, h, w)` as `(n, h, w, 1)`, and images of 1, 3 or 4 channels as they are.
 
     Raises:
         ValueError: for any other shape.
@@ -62,12 +68,51 @@ def with_channels(images: ArrayLike) -> np.ndarray:
     images = np.asarray(images)
     if images.ndim == 3:
         return images[..., np.newaxis]
-    if images.ndim != 4 or images.shape[3] not in (1, 3):
+    if images.ndim != 4 or images.shape[3] not in (1, 3, 4):
         raise ValueError(
-            "Expected images of shape (n, height, width), (n, height, width, 1) or "
-            f"(n, height, width, 3). Received: images.shape={images.shape}."
+            "Expected images of shape (n, height, width) or (n, height, width, channels) with 1, 3 "
+            f"or 4 channels. Received: images.shape={images.shape}."
         )
     return images
+
+
+def premultiply(images: ArrayLike) -> np.ndarray:
+    """Multiplies the colors of RGBA images by their alpha.
+
+    Colors of transparent pixels are not seen. In what this returns they are 0, so that they do not
+    count in a distance between images.
+
+    Args:
+        images: Images of any shape, uint8 or floats in [0, 1].
+
+    Returns:
+        Images of the same shape and dtype. Images of another shape than `(n, h, w, 4)` are returned
+        as they are.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] != 4:
+        return images
+    colors, alpha = images[..., :3], images[..., 3:]
+    if images.dtype == np.uint8:
+        product = (colors * alpha.astype(np.uint16) + 127) // 255
+        return np.concatenate([product.astype(np.uint8), alpha], axis=-1)
+    return np.concatenate([colors * alpha, alpha], axis=-1)
+
+
+def composite(image: NDArray[np.uint8], background: int = 255) -> NDArray[np.uint8]:
+    """Lays an RGBA image on a uniform background.
+
+    Args:
+        image: uint8 image of shape `(height, width, channels)`.
+        background: Gray level of the background. Defaults to 255, which is white.
+
+    Returns:
+        RGB image of the same size. An image without alpha is returned as it is.
+    """
+    if image.shape[-1] != 4:
+        return image
+    colors, alpha = image[..., :3].astype(np.uint16), image[..., 3:].astype(np.uint16)
+    return ((colors * alpha + background * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def tile(
@@ -81,11 +126,12 @@ def tile(
     """Images `(n, h, w[, c])` side by side, row by row, in one `(height, width, c)`; all uint8.
 
     Args:
-        images: `n >= 1` of them, gray (`c = 1` or no such axis) or RGB (`c = 3`).
+        images: `n >= 1` of them, gray (`c = 1` or no such axis), RGB (`c = 3`) or RGBA (`c = 4`).
         columns: the most images in a row; by default as many as make the grid about square.
         margin: pixels between two neighbors; there is none around the grid.
         background: gray level of the margins and of the cells left over in the last row; the
             default stands out from white, black and the middle gray of an untrained generator.
+            It is opaque in a grid of RGBA images.
         invert: show gray images as dark on white, as Fashion-MNIST is usually printed.
 
     Returns:
@@ -93,7 +139,7 @@ def tile(
 
     Raises:
         TypeError: if `images` are not uint8.
-        ValueError: for an unusable shape or argument, or if `invert` meets RGB images.
+        ValueError: for an unusable shape or argument, or if `invert` meets RGB or RGBA images.
     """
     images = with_channels(images)
     if images.dtype != np.uint8:
@@ -112,11 +158,13 @@ def tile(
     if invert and c != 1:
         raise ValueError(
             f"invert=True is for gray images. Received: images.shape={images.shape}. "
-            "Leave invert out for RGB."
+            "Leave invert out for colors."
         )
     rows = -(-n // columns)
     cell_h, cell_w = h + margin, w + margin
     cells = np.full((rows * columns, cell_h, cell_w, c), background, np.uint8)
+    if c == 4:
+        cells[..., 3] = 255
     cells[:n, :h, :w] = 255 - images if invert else images
     grid = cells.reshape(rows, columns, cell_h, cell_w, c).swapaxes(1, 2)
     grid = grid.reshape(rows * cell_h, columns * cell_w, c)
@@ -124,7 +172,7 @@ def tile(
 
 
 def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
-    """Writes a uint8 `(height, width, 1)` or `(height, width, 3)` image as a PNG file.
+    """Writes a uint8 image `(height, width, channels)` of 1, 3 or 4 channels as a PNG file.
 
     The file appears complete or not at all. An older one is replaced.
 
@@ -138,9 +186,9 @@ def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
         raise TypeError(
             f"Expected a uint8 image; `to_uint8` makes it. Received: image.dtype={image.dtype}."
         )
-    if image.ndim != 3 or image.shape[2] not in (1, 3):
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
         raise ValueError(
-            "Expected an image of shape (height, width, 1) or (height, width, 3). "
+            "Expected an image of shape (height, width, channels) with 1, 3 or 4 channels. "
             f"Received: image.shape={image.shape}."
         )
     with atomic_write(path) as partial:
@@ -155,7 +203,7 @@ def write_pngs(folder: str | os.PathLike[str], images: NDArray[np.uint8]) -> Non
 
     Args:
         folder: Folder to write to. It is created if it does not exist.
-        images: uint8 images of shape `(n, height, width, channels)` with 1 or 3 channels.
+        images: uint8 images of shape `(n, height, width, channels)` with 1, 3 or 4 channels.
 
     Raises:
         FileExistsError: If `folder` is a file, or holds anything but such images.

@@ -1,12 +1,27 @@
 """What the convolutional pairs without normalization are built of."""
 
+import math
 from typing import Any
 
+import keras
 from keras import layers
 
 from fashion_gan.typing import Latents
 
-__all__ = ["leaky_relu", "mapping_network", "quarter_size", "residual_block"]
+__all__ = [
+    "check_size",
+    "cropping",
+    "image_stages",
+    "leaky_relu",
+    "mapping_network",
+    "project",
+    "project_channels",
+    "residual_block",
+    "widen",
+]
+
+Stage = tuple[int, int, int]
+"""Height, width and channels of the features at one size."""
 
 
 def leaky_relu(x: Any) -> Any:
@@ -37,16 +52,110 @@ def residual_block(x: Any) -> Any:
     return layers.Add()([x, y])
 
 
-def quarter_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Returns a quarter of the height and of the width.
+def widen(x: Any, channels: int) -> Any:
+    """Changes the number of channels by a 1 x 1 convolution, if it is another."""
+    if x.shape[-1] == channels:
+        return x
+    return layers.Conv2D(channels, 1, use_bias=False)(x)
+
+
+def cropping(shape: tuple[int, ...], stage: Stage) -> list[keras.Layer]:
+    """Returns the layer that crops features to a stage, or no layer if they have its size.
+
+    Doubling a size that was rounded up makes a row or column more than the larger stage has.
+
+    Args:
+        shape: Shape of the features, `(batch, height, width, channels)`.
+        stage: Stage of `image_stages`.
+    """
+    excess = [(0, size - wanted) for size, wanted in zip(shape[1:3], stage[:2], strict=True)]
+    return [layers.Cropping2D(excess)] if any(rows for _, rows in excess) else []
+
+
+def project_channels(stage: Stage, channels: int, width: int) -> int:
+    """Returns the number of channels that a dense layer makes at the smallest size.
+
+    It is halved until the layer has at most `7 * 7 * 2 * width` units, as many as `convnet` has for
+    images of 28 x 28.
+
+    Args:
+        stage: Smallest stage of `image_stages`.
+        channels: Number of channels without that limit.
+        width: Width of the networks.
+    """
+    while channels > 1 and stage[0] * stage[1] * channels > 7 * 7 * 2 * width:
+        channels //= 2
+    return channels
+
+
+def project(latents: Latents, stage: Stage, channels: int, width: int) -> Any:
+    """Maps vectors to features of the smallest size by a dense layer.
+
+    Where `project_channels` allows fewer channels than the stage has, a 1 x 1 convolution widens
+    the features.
+
+    Args:
+        latents: Latent vectors, or what `mapping_network` makes of them.
+        stage: Smallest stage of `image_stages`.
+        channels: Number of channels that the dense layer makes at most.
+        width: Width of the networks.
+
+    Returns:
+        Features of the shape of the stage.
+    """
+    shape = (*stage[:2], project_channels(stage, channels, width))
+    x = layers.Dense(math.prod(shape), kernel_initializer="he_normal")(latents)
+    return widen(layers.Reshape(shape)(x), stage[-1])
+
+
+def image_stages(image_shape: tuple[int, int, int], width: int) -> list[Stage]:
+    """Returns the sizes that the networks work at, the largest first.
+
+    The first stage has half the height and width of the images. Each further one has half of those
+    of the one before, rounded up. There are at least two, and the last one is the first whose
+    smaller side is less than 8. Channels begin with `width`, or half as many for images whose
+    smaller side is above 64. They double from stage to stage, up to `4 * width`.
+
+    | images    | stages for `width=32`                                                    |
+    | --------- | ------------------------------------------------------------------------ |
+    | 28 x 28   | 14 x 14 x 32, 7 x 7 x 64                                                 |
+    | 32 x 32   | 16 x 16 x 32, 8 x 8 x 64, 4 x 4 x 128                                    |
+    | 36 x 52   | 18 x 26 x 32, 9 x 13 x 64, 5 x 7 x 128                                   |
+    | 64 x 64   | 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128, 4 x 4 x 128                     |
+    | 128 x 128 | 64 x 64 x 16, 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128, 4 x 4 x 128       |
+
+    Args:
+        image_shape: Shape of the images, `(height, width, channels)`.
+        width: Number of channels at half the size.
 
     Raises:
-        ValueError: if one of them is no multiple of 4.
+        ValueError: If height or width is no multiple of 4.
     """
-    height, width, _ = image_shape
-    if height % 4 or width % 4:
-        raise ValueError(
-            "These networks halve and double images twice, so that height and width are multiples "
-            f"of 4. Received: image_shape={image_shape}."
-        )
-    return height // 4, width // 4
+    check_size(image_shape)
+    height, breadth, _ = image_shape
+    channels = width if min(height, breadth) <= 64 else max(width // 2, 1)
+    stages: list[Stage] = []
+    while len(stages) < 2 or min(height, breadth) >= 8:
+        height, breadth = -(-height // 2), -(-breadth // 2)
+        stages.append((height, breadth, min(channels, 4 * width)))
+        channels *= 2
+    return stages
+
+
+def check_size(image_shape: tuple[int, int, int]) -> None:
+    """Checks that the height and width of images are multiples of 4.
+
+    Raises:
+        ValueError: If one of them is none. The message names the nearest sizes.
+    """
+    height, breadth, _ = image_shape
+    if not (height % 4 or breadth % 4):
+        return
+    smaller = (max(breadth // 4, 1) * 4, max(height // 4, 1) * 4)
+    larger = (-(-breadth // 4) * 4, -(-height // 4) * 4)
+    sizes = dict.fromkeys(f"{w}x{h}" if w != h else f"{w}" for w, h in (smaller, larger))
+    raise ValueError(
+        "Expected images whose height and width are multiples of 4. Received: "
+        f"image_shape={image_shape}, which is {breadth}x{height}. Resize the images: choose "
+        f"--image-size {' or '.join(sizes)}."
+    )

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from fashion_gan.models.blocks import quarter_size
+from fashion_gan.models.blocks import check_size
 
 __all__ = ["infogan"]
 
@@ -18,14 +18,15 @@ def infogan(
     precision policies.
 
     Raises:
-        ValueError: if the height or width of the images is no multiple of 4.
+        ValueError: If height or width of the images is no multiple of 4.
 
     References:
         Chen et al. 2016, https://arxiv.org/abs/1606.03657, appendix C; Lucic et al. 2018,
         https://arxiv.org/abs/1711.10337, section 5.
     """
     head_dtype = keras.config.dtype_policy().variable_dtype
-    small = (*quarter_size(image_shape), 128)
+    check_size(image_shape)
+    small = (image_shape[0] // 4, image_shape[1] // 4, 128)
     generator = keras.Sequential(
         [
             layers.Input((latent_dim,)),

@@ -5,7 +5,15 @@ from typing import Any
 import keras
 from keras import layers
 
-from fashion_gan.models.blocks import leaky_relu, mapping_network, quarter_size, residual_block
+from fashion_gan.models.blocks import (
+    cropping,
+    image_stages,
+    leaky_relu,
+    mapping_network,
+    project,
+    residual_block,
+    widen,
+)
 from fashion_gan.models.minibatch import MinibatchStdDev
 
 __all__ = ["resnet"]
@@ -24,8 +32,9 @@ def resnet(
     The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1], the
     discriminator maps those to logits `(batch, 1)`. All blocks work at half the size of the image
     and below, which one strided convolution leads to and one transposed leads from: blocks at the
-    full size would cost several times as much as all the others. Both halve or double the size,
-    and the channels with it, until the smaller side is less than 8 or odd. Residual branches end
+    full size would cost several times as much as all the others. Both have blocks at each stage of
+    `image_stages`: 14 x 14 x 32 and 7 x 7 x 64 for images of 28 x 28, and 32 x 32 x 32,
+    16 x 16 x 64, 8 x 8 x 128 and 4 x 4 x 128 for images of 64 x 64. Residual branches end
     in zeros at first, which takes the place of normalization; sizes change by bilinear
     interpolation and by means of 2 x 2. The mapping and the output that is cut off at the limits
     are those of `convnet`; what is mapped becomes `width` channels of the smallest size, and these
@@ -34,57 +43,51 @@ def resnet(
     Args:
         latent_dim: size of a latent vector.
         image_shape: `(height, width, channels)`; height and width are multiples of 4.
-        width: channels at half the size; they double with each halving, to 4 times as many.
-        g_blocks: residual blocks of the generator at each size. They cost less than the
+        width: Number of channels at half the size. They double with each halving, to 4 times as
+            many. Images above 64 pixels begin with half as many.
+        g_blocks: Number of residual blocks of the generator at each stage. They cost less than the
             discriminator's, which a step with penalties runs through several times as often.
-        d_blocks: of the discriminator, likewise.
+        d_blocks: Number of residual blocks of the discriminator at each stage.
         mapping: dense layers that a latent vector goes through first.
 
     Raises:
-        ValueError: if the height or width of the images is no multiple of 4.
+        ValueError: If height or width of the images is no multiple of 4.
 
     References:
         Huang et al. 2024, https://arxiv.org/abs/2501.05441, section 3; Zhang et al. 2019,
-        https://arxiv.org/abs/1901.09321: the initialisation.
+        https://arxiv.org/abs/1901.09321: the initialization.
     """
-    quarter_size(image_shape)
-    height, breadth, channels = image_shape
-    halvings = 2
-    while min(height, breadth) >> halvings >= 8 and not (height | breadth) >> halvings & 1:
-        halvings += 1
-    widths = [width * min(2**level, 4) for level in range(halvings)]
-    small = (height >> halvings, breadth >> halvings)
+    stages = image_stages(image_shape, width)
     head_dtype = keras.config.dtype_policy().variable_dtype
 
     latents = keras.Input((latent_dim,))
-    x = mapping_network(latents, mapping)
-    x = layers.Dense(small[0] * small[1] * width, kernel_initializer="he_normal")(x)
-    x = _widen(layers.Reshape((*small, width))(x), widths[-1])
-    for level in reversed(range(halvings)):
-        if level < halvings - 1:
-            x = layers.UpSampling2D(interpolation="bilinear")(_widen(x, widths[level]))
+    x = project(mapping_network(latents, mapping), stages[-1], width, width)
+    for stage in reversed(stages):
+        if stage != stages[-1]:
+            x = layers.UpSampling2D(interpolation="bilinear")(widen(x, stage[-1]))
+            for layer in cropping(x.shape, stage):
+                x = layer(x)
         for _ in range(g_blocks):
             x = residual_block(x)
     x = layers.Conv2DTranspose(
-        channels, 6, 2, padding="same", activation="hard_tanh", dtype=head_dtype
+        image_shape[2], 6, 2, padding="same", activation="hard_tanh", dtype=head_dtype
     )(leaky_relu(x))
     generator = keras.Model(latents, x, name="generator")
 
     images = keras.Input(image_shape)
-    x = layers.Conv2D(width, 6, 2, padding="same", kernel_initializer="he_normal")(images)
-    for level in range(halvings):
-        if level:
-            x = layers.AveragePooling2D(2)(_widen(x, widths[level]))
+    x = layers.Conv2D(stages[0][-1], 6, 2, padding="same", kernel_initializer="he_normal")(images)
+    for stage in stages:
+        if stage != stages[0]:
+            x = _halve(widen(x, stage[-1]))
         for _ in range(d_blocks):
             x = residual_block(x)
     x = MinibatchStdDev()(x)
-    x = layers.DepthwiseConv2D(small)(leaky_relu(x))
+    x = layers.DepthwiseConv2D(stages[-1][:2])(leaky_relu(x))
     logits = layers.Dense(1, dtype=head_dtype)(layers.Flatten()(x))
     return generator, keras.Model(images, logits, name="discriminator")
 
 
-def _widen(x: Any, width: int) -> Any:
-    """Another number of channels, if it is another."""
-    if x.shape[-1] == width:
-        return x
-    return layers.Conv2D(width, 1, use_bias=False)(x)
+def _halve(x: Any) -> Any:
+    """Averages squares of 2 x 2, and what there is of them at odd edges."""
+    is_odd = x.shape[1] % 2 or x.shape[2] % 2
+    return layers.AveragePooling2D(2, padding="same" if is_odd else "valid")(x)

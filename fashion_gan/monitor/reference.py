@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fashion_gan.images import premultiply
 from fashion_gan.metrics.bins import fit_ndb_bins
 from fashion_gan.metrics.distances import nearest
 from fashion_gan.metrics.pca import PCA, fit_pca
@@ -75,6 +76,7 @@ class ReferenceSet:
 
     Clusters are found by k-means among the features, or among the first 64 principal components of
     the pixels if there are none. They stand in for classes, but do not separate what looks alike.
+    The pixels of RGBA images are those of `images.premultiply`.
 
     Args:
         images: real ones `(n, ...)` of `p` pixels, uint8, at least 100.
@@ -111,8 +113,9 @@ class ReferenceSet:
                 "Expected labels and the names of their classes, or neither. Received: "
                 f"{'names' if labels is None else 'labels'} alone."
             )
-        self._pca: PCA = fit_pca(images / 255, min(DIM, images[0].size, len(images) - 1))
-        self._pixels = self._pca.transform(images / 255)
+        pixels = premultiply(images) / 255
+        self._pca: PCA = fit_pca(pixels, min(DIM, images[0].size, len(images) - 1))
+        self._pixels = self._pca.transform(pixels)
         self._features = (
             self._pixels if features is None else as_samples(features, "features of the reals")
         )
@@ -152,7 +155,7 @@ class ReferenceSet:
             TypeError: if images or features are not real numbers.
             ValueError: if they are not finite or not like the reals'; fewer than two.
         """
-        pixels = self._pca.transform(np.asarray(images) / 255)
+        pixels = self._pca.transform(premultiply(images) / 255)
         fakes = pixels if features is None else as_samples(features, "features of the fakes")
         check_dims(reals=self._features, fakes=fakes)
         neighbor_shares: tuple[float, ...] = ()
