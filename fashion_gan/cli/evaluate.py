@@ -6,7 +6,14 @@ from contextlib import nullcontext
 from typing import Any
 
 from fashion_gan.cli.console import show
-from fashion_gan.cli.options import add_command, add_data_dir, add_no_ema, start_tensorflow
+from fashion_gan.cli.options import (
+    add_command,
+    add_data_dir,
+    add_no_ema,
+    add_which,
+    report,
+    start_tensorflow,
+)
 from fashion_gan.cli.parser import non_negative_int, positive_int
 from fashion_gan.files import create_dir_or_undo
 from fashion_gan.registry import check_suffix, printable
@@ -41,6 +48,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--baselines", action="store_true", help="score real and damaged images as well"
     )
+    add_which(parser)
     add_no_ema(parser)
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.add_argument(
@@ -77,9 +85,11 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
             EvalConfig(count, options.seed, kernel_size=min(1_000, count)),
             split=options.split,
             baselines=options.baselines,
+            which=options.which,
             use_ema=options.use_ema,
             data_dir=options.data_dir,
             announce=lambda what: status.update(Text(printable(what))),
+            report=report,
         )
         if options.out:
             write_report(options.out, record, samples, evaluator)

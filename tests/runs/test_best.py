@@ -1,5 +1,6 @@
 """The best state of a run: kept beside the last one, exact after every interruption."""
 
+import json
 import shutil
 import zipfile
 
@@ -9,6 +10,11 @@ import pytest
 
 from fashion_gan import callbacks
 from fashion_gan.callbacks import BestCheckpoint
+from fashion_gan.cli.main import main
+from fashion_gan.runs import checkpoints
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.train import train_run
 from fashion_gan.training.model_file import read_model_info, write_model_file
 
 NAMES = ("epoch", "score")
@@ -146,3 +152,67 @@ def test_default_saves_the_best_before_the_monitor_may_restore(tmp_path):
     assert names.index("EvaluateGAN") + 1 == names.index("BestCheckpoint")
     assert names.index("BestCheckpoint") + 1 == names.index("ModeCollapseMonitor")
     assert best not in callbacks.default(tmp_path, images, best_checkpoint=best)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run on images of one's own, of three epochs with quick evaluations."""
+    folder = tmp_path_factory.mktemp("best")
+    images = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
+    np.save(folder / "images.npy", images)
+    config = Config(
+        data=str(folder / "images.npy"),
+        batch_size=20,
+        epochs=3,
+        latent_dim=4,
+        on_collapse="off",
+        jit_compile=False,
+        steps_per_execution=7,
+    )
+    train_run(config, folder / "run", verbose=0)
+    return folder / "run"
+
+
+def test_load_returns_the_best_state_of_a_run(run_dir):
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    scores = [line["pixel_frechet_distance"] for line in lines]
+    info = read_model_info(RunDirectory(run_dir).best_path)
+    assert (info["epoch"], info["score"]) == (1 + int(np.argmin(scores)), min(scores))
+    assert info["reference"] == json.loads((run_dir / "data.json").read_text())["sha256"]
+    best = checkpoints.load(run_dir, which="best")
+    assert best.steps == lines[info["epoch"] - 1]["steps"]
+
+
+def test_commands_take_the_best_state(run_dir, tmp_path, capsys):
+    best = RunDirectory(run_dir).best_path
+    for source, flags, name in (
+        (run_dir, ["--which", "best"], "a.npy"),
+        (best, [], "b.npy"),
+        (run_dir, ["--which", "last"], "c.npy"),
+        (RunDirectory(run_dir).model_path, [], "d.npy"),
+    ):
+        assert main(["sample", str(source), *flags, "--out", str(tmp_path / name)]) == 0
+    a, b, c, d = (np.load(tmp_path / f"{name}.npy") for name in "abcd")
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(c, d)
+    flags = ["--which", "best", "--num-images", "100", "--json"]
+    capsys.readouterr()
+    assert main(["evaluate", str(run_dir), *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"][str(run_dir)]
+
+
+def test_which_best_needs_a_run_that_was_evaluated(run_dir, tmp_path, capsys):
+    model = RunDirectory(run_dir).model_path
+    np.save(tmp_path / "images.npy", np.zeros((3, 28, 28, 1), np.uint8))
+    for command, message in (
+        (["sample", "dense"], "dense, a pretrained generator. Omit which='best'"),
+        (["sample", str(model)], "model.keras. Omit which='best'"),
+        (["evaluate", str(tmp_path / "images.npy")], "which holds images. Omit which='best'"),
+    ):
+        assert main([*command, "--which", "best"]) == 2
+        assert message in capsys.readouterr().err
+    RunDirectory(tmp_path / "run").begin(Config(), {}, None)
+    with pytest.raises(FileNotFoundError, match="best.keras. A quick evaluation writes it"):
+        checkpoints.load(tmp_path / "run", which="best")
+    with pytest.raises(ValueError, match="Received: which='first'"):
+        checkpoints.load(tmp_path / "run", which="first")
