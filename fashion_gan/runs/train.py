@@ -11,8 +11,10 @@ import keras
 from fashion_gan import callbacks, data, evaluation, runtime
 from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import Experiment, load_split, prepare, steps_per_epoch
+from fashion_gan.runs.checkpoints import pretrained_cards
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.init_from import init_from
 from fashion_gan.training.backups import newest_position
 from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
 from fashion_gan.training.model_file import write_model_file
@@ -68,7 +70,8 @@ def train_run(
         ConnectionError: If another worker is lost.
         FileExistsError: If `run_dir` holds something that is not to be resumed.
         FloatingPointError: If a loss or weight became NaN repeatedly, see `RestoreOnNaN`.
-        ValueError: If the run to resume has another config or other images.
+        ValueError: If the run to resume has another config or other images; if `init_from` names
+            weights of other shapes.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, once a backup is made.
     """
     run, config = RunDirectory(run_dir), _with_absolute_paths(config)
@@ -88,6 +91,9 @@ def train_run(
     runtime.prepare(config.seed, config.dtype_policy)
     experiment = prepare(config, split=split, strategy=strategy)
     gan = experiment.gan
+    if _begins_with_other_weights(run, config):
+        with strategy.scope():
+            init_from(gan, config.init_from, announce)
     with run.lock() if chief else nullcontext():
         if chief:
             run.begin(config, runtime.versions(), split)
@@ -137,6 +143,10 @@ def describe_training(
         yield f"changed data   {changes}"
     strategy = runtime.strategy(None if runtime.workers() else devices)
     experiment = prepare(config, split=split, strategy=strategy)
+    if _begins_with_other_weights(run, config):
+        lines: list[str] = []
+        init_from(experiment.gan, config.init_from, lines.append)
+        yield from lines
     yield f"data           {config.data or data.find_fashion_mnist(data_dir)}"
     for network in (experiment.gan.generator, experiment.gan.discriminator):
         yield f"{network.name:<14} {network.count_params():,} parameters"
@@ -163,13 +173,18 @@ def check_configs(
         key = config.data, config.skip_corrupt
         if key not in splits:
             splits[key] = load_split(config, data_dir)
-        prepare(config, split=splits[key])
+        experiment = prepare(config, split=splits[key])
+        if config.init_from:
+            init_from(experiment.gan, config.init_from)
 
 
 def _with_absolute_paths(config: Config) -> Config:
     """Returns the config with paths that hold wherever the run is resumed."""
+    source = config.init_from
+    if source and source not in pretrained_cards():
+        source = os.path.abspath(source)
     data_path = os.path.abspath(config.data) if config.data else ""
-    return dataclasses.replace(config, data=data_path)
+    return dataclasses.replace(config, data=data_path, init_from=source)
 
 
 def _load_split(
@@ -203,6 +218,11 @@ def _check_images(run: RunDirectory, config: Config, split: data.Split, allow_ch
             "images as they were, or begin a new run."
         )
     return changes
+
+
+def _begins_with_other_weights(run: RunDirectory | None, config: Config) -> bool:
+    """Returns whether training begins, rather than resumes, with weights of another GAN."""
+    return bool(config.init_from) and (run is None or newest_position(run.backup_dir) is None)
 
 
 def _callbacks(
