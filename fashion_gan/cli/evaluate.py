@@ -30,6 +30,12 @@ def add_commands(commands: Any) -> None:
         help="folder of a run, .keras file, pretrained name, .npy of uint8 images, folder of PNG",
     )
     parser.add_argument(
+        "--against",
+        metavar="IMAGES",
+        help="real images to compare with: a folder, .npz, .npy or IDX file (default: those of the "
+        "run, or Fashion-MNIST)",
+    )
+    parser.add_argument(
         "--num-images",
         type=positive_int,
         default=10_000,
@@ -83,6 +89,7 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
         record, samples, evaluator = evaluate_source(
             options.source,
             EvalConfig(count, options.seed, kernel_size=min(1_000, count)),
+            against=options.against,
             split=options.split,
             baselines=options.baselines,
             which=options.which,
