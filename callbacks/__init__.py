@@ -1,6 +1,7 @@
 """Callbacks that watch a GAN train; each has a file of its own, and `default` returns them all."""
 
 from .backup_and_restore import BackupAndRestore
+from .best_checkpoint import BestCheckpoint
 from .default import default
 from .evaluate_gan import EvaluateGAN
 from .feature_projector import FeatureProjector
@@ -15,6 +16,7 @@ from .tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",
+    "BestCheckpoint",
     "EvaluateGAN",
     "FeatureProjector",
     "ForOptimizer",

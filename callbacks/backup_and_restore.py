@@ -1,6 +1,5 @@
 """Backups of a training, from which it goes on exactly."""
 
-import hashlib
 import io
 import json
 import os
@@ -8,19 +7,24 @@ import shutil
 import signal
 import threading
 import time
-import warnings
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import keras
 
-from fashion_gan.files import check_space, flush, read_bytes, read_json
+from fashion_gan.files import check_space, flush
+from fashion_gan.training.backups import (
+    POSITION,
+    STATE,
+    backup_name,
+    checksum,
+    list_backups,
+    newest_backup,
+)
 from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
 
 __all__ = ["BackupAndRestore"]
-
-_STATE, _POSITION = "state.weights.h5", "position.json"
 
 
 class BackupAndRestore(keras.callbacks.Callback):
@@ -123,7 +127,7 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _save(self, epoch: int, batch: int) -> None:
         if not self._chief or (epoch, batch) == self._restored:
             return
-        final = self.backup_dir / _name(epoch, batch)
+        final = self.backup_dir / backup_name(epoch, batch)
         partial = self.backup_dir / ".partial"
         file = io.BytesIO()
         self.model.save_weights(file)
@@ -134,10 +138,10 @@ class BackupAndRestore(keras.callbacks.Callback):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             check_space(partial, len(state))
-            (partial / _STATE).write_bytes(state)
-            content = json.dumps({**position, "sha256": _checksum(state, position)})
-            (partial / _POSITION).write_text(content)
-            for path in (partial / _STATE, partial / _POSITION, partial):
+            (partial / STATE).write_bytes(state)
+            content = json.dumps({**position, "sha256": checksum(state, position)})
+            (partial / POSITION).write_text(content)
+            for path in (partial / STATE, partial / POSITION, partial):
                 flush(path)
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
@@ -149,58 +153,18 @@ class BackupAndRestore(keras.callbacks.Callback):
                 f"{self.backup_dir}: {error.strerror or error}. The backup before it is intact. "
                 "Solve this, and start the same training again."
             ) from error
-        for old in self._backups()[2:]:
+        for old in list_backups(self.backup_dir)[2:]:
             shutil.rmtree(old, ignore_errors=True)
         self._saved_at = time.monotonic()
 
     def _restore(self) -> None:
-        backup, position = self._newest()
+        backup = newest_backup(self.backup_dir)
         assert_equal_on_workers(
             self.model.distribute_strategy,
             f"the newest backup in {self.backup_dir}, which must be one folder on a shared disk",
-            backup and (backup.name, position["sha256"]),
+            backup and (backup.position, backup.sha256),
         )
         if backup is not None:
-            self.model.load_weights(backup / _STATE)
-            self._restored = position["epoch"], position["batch"]
-            self.model.resume_at(*self._restored, position["metrics"])
-
-    def _newest(self) -> tuple[Path | None, dict[str, Any]]:
-        """The newest sound backup and its position; `None` if there are no backups."""
-        backups = self._backups()
-        for backup in backups:
-            try:
-                position = read_json(backup / _POSITION, 2**20)
-                state = read_bytes(backup / _STATE, 2**40)
-                sha256 = position.pop("sha256")
-                if _checksum(state, position) != sha256:
-                    raise ValueError("its files do not match their SHA-256")
-                if _name(position["epoch"], position["batch"]) != backup.name:
-                    raise ValueError("its position is not that of its name")
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                warnings.warn(
-                    f"The backup {backup} is broken ({error}). Trying the one before it.",
-                    stacklevel=2,
-                )
-                continue
-            return backup, {**position, "sha256": sha256}
-        if backups:
-            raise ValueError(
-                f"No backup in {self.backup_dir} can be read. Delete the folder to begin anew."
-            )
-        return None, {}
-
-    def _backups(self) -> list[Path]:
-        """The newest first."""
-        return sorted(self.backup_dir.glob("epoch_*_batch_*"), reverse=True)
-
-
-def _name(epoch: int, batch: int) -> str:
-    return f"epoch_{epoch:06d}_batch_{batch:08d}"
-
-
-def _checksum(state: bytes | memoryview, position: dict[str, Any]) -> str:
-    """Returns the SHA-256 of a backup: of its state, and of its position."""
-    digest = hashlib.sha256(state)
-    digest.update(json.dumps(position, sort_keys=True).encode())
-    return digest.hexdigest()
+            self.model.load_weights(io.BytesIO(backup.state))
+            self._restored = backup.position
+            self.model.resume_at(*self._restored, backup.metrics)

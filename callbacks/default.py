@@ -11,6 +11,7 @@ import numpy as np
 from fashion_gan import files
 
 from .backup_and_restore import BackupAndRestore
+from .best_checkpoint import BestCheckpoint
 from .evaluate_gan import EvaluateGAN
 from .image_grid import ImageGrid
 from .json_logger import JSONLogger
@@ -31,6 +32,7 @@ def default(
     evaluator: Any = None,
     eval_freq: int = 1,
     final_evaluator: Any = None,
+    best_checkpoint: BestCheckpoint | None = None,
     on_collapse: str = "warn",
     image_freq: int = 1,
     seed: int = 0,
@@ -41,7 +43,8 @@ def default(
     """Returns callbacks that log, sample, evaluate, watch and back up a training, in order.
 
     The order matters. `RestoreOnNaN` comes first, so that nobody sees or saves a NaN. What measures
-    comes before what logs. `BackupAndRestore` comes last, so that a backup holds the whole epoch.
+    comes before what logs. The best GAN is saved before `ModeCollapseMonitor` may restore another
+    state. `BackupAndRestore` comes last, so that a backup holds the whole epoch.
 
     Args:
         run_dir: Folder for events, image grids, metrics, the state of the monitor and backups.
@@ -54,6 +57,7 @@ def default(
         eval_freq: Number of epochs between two evaluations. Defaults to 1.
         final_evaluator: Evaluator that writes `scores.json` at the end. Needs `evaluator`. Defaults
             to None.
+        best_checkpoint: Callback that saves the best GAN. Needs `evaluator`. Defaults to None.
         on_collapse: `"warn"`, `"stop"`, `"restore"` or `"off"`: what `ModeCollapseMonitor` does
             about an issue. Defaults to `"warn"`.
         image_freq: Number of epochs between two image grids. Defaults to 1.
@@ -73,6 +77,8 @@ def default(
                 filename=run_dir / files.SCORES,
             )
         )
+        if best_checkpoint is not None:
+            measuring.append(best_checkpoint)
     if on_collapse != "off":
         measuring.append(
             ModeCollapseMonitor(

@@ -125,17 +125,29 @@ def _shown(pictures: np.ndarray, columns: int, width: int) -> np.ndarray:
 
 
 def open_source(
-    source: str, data_dir: str | os.PathLike[str] | None = None, *, use_ema: bool = True
+    source: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    which: str = "last",
+    use_ema: bool = True,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> Explorer:
     """The explorer of a run folder, a `.keras` file or a pretrained name.
 
     Without its training images, there are no nearest ones; the rest works.
 
+    Args:
+        source: Run folder, `.keras` file or pretrained name.
+        data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
+        which: State of a run, see `checkpoints.load`. Defaults to `"last"`.
+        use_ema: Whether to sample from the averaged generator, if there is one.
+        announce: Function that is called with a line on the backup, if one is loaded.
+
     Raises:
         FileNotFoundError: if there is no such source.
     """
     found = find_source(source)
-    gan, config = found.load(), found.config or Config()
+    gan, config = found.load(which, announce), found.config or Config()
     try:
         split = load_split(config, data_dir)
     except (OSError, ValueError):

@@ -13,6 +13,7 @@ from typing import Any
 
 __all__ = [
     "BACKUP",
+    "BEST",
     "METRICS",
     "MODEL",
     "MONITOR",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 # Names in the folder of a run that callbacks share with `runs.directory.RunDirectory`.
-BACKUP, METRICS, MODEL = "backup", "metrics.jsonl", "model.keras"
+BACKUP, BEST, METRICS, MODEL = "backup", "best.keras", "metrics.jsonl", "model.keras"
 MONITOR, SAMPLES, SCORES = "monitor.json", "samples", "scores.json"
 
 READ_LIMIT = 256 * 2**20

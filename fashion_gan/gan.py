@@ -15,6 +15,7 @@ from fashion_gan import losses
 from fashion_gan import penalties as gradient_penalties
 from fashion_gan.keras_compat import (
     iter_layers,
+    read_weights,
     set_initial_epoch,
     untrack,
     write_model,
@@ -851,11 +852,20 @@ class GAN(keras.Model):
         """Loads weights, optimizer slots and random states, as `keras.Model.load_weights` does.
 
         The average starts at the loaded generator if the file holds none.
+
+        Args:
+            filepath: Path that ends in `.weights.h5` or `.keras`, or an `io.BytesIO` that
+                `save_weights` wrote.
+            skip_mismatch: Whether to skip layers whose shapes differ. Of a path alone.
+            kwargs: Further arguments of `keras.Model.load_weights`.
         """
         self._file_has_average = True
         self._load_error = None
         try:
-            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+            if isinstance(filepath, io.BytesIO):
+                read_weights(self, filepath)
+            else:
+                super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
         except ValueError:
             if self._load_error is None:
                 raise

@@ -6,6 +6,7 @@
 | `Layer._tracker` | `untrack` | Keras 3.15.1 |
 | `saving_lib._save_model_to_fileobj` | `write_model` | Keras 3.15.1 |
 | `saving_lib._save_state`, `H5IOStore` | `write_weights` | Keras 3.15.1 |
+| `saving_lib._load_state`, `_raise_loading_failure` | `read_weights` | Keras 3.15.1 |
 | `Trainer._initial_epoch` | `set_initial_epoch` | Keras 3.15.1 |
 | `Optimizer._trainable_variables` | `optimized_variables` | Keras 3.15.1 |
 | `TensorBoard._global_train_batch` | `set_tensorboard_batch` | Keras 3.15.1 |
@@ -37,6 +38,7 @@ __all__ = [
     "is_op_determinism_enabled",
     "iter_layers",
     "optimized_variables",
+    "read_weights",
     "set_initial_epoch",
     "set_tensorboard_batch",
     "sigmoid_logits",
@@ -72,6 +74,27 @@ def write_weights(model: keras.Model, file: io.BytesIO) -> None:
         model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
     )
     store.close()
+
+
+def read_weights(model: keras.Model, file: io.BytesIO) -> None:
+    """Reads what `model.load_weights("model.weights.h5")` reads, from a file in memory."""
+    store = saving_lib.H5IOStore(file, mode="r")
+    failed: set[int] = set()
+    errors: dict[Any, Any] = {}
+    try:
+        saving_lib._load_state(
+            model,
+            weights_store=store,
+            assets_store=None,
+            inner_path="",
+            visited_saveables=set(),
+            failed_saveables=failed,
+            error_msgs=errors,
+        )
+    finally:
+        store.close()
+    if failed:
+        saving_lib._raise_loading_failure(errors)
 
 
 def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:

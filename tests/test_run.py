@@ -158,7 +158,7 @@ def test_epochs_may_grow_and_end_where_a_longer_run_ends(folder, tmp_path):
     ("flags", "message"),
     [
         (["--seed", "1", "--loss", "x"], "loss was 'binary_crossentropy', now 'x'; seed was 42"),
-        (["--epochs", "1"], "epochs was 2, now 1: it may only grow"),
+        (["--epochs", "1"], "epochs was 2, now 1, but 2 are done"),
         (["--preset", "dense_modern"], "r1 was 0.0, now 0.5; r2 was 0.0, now 0.5; ema_decay"),
         (["--preset", "dense"], "batch_size was 5000, now 32; jit_compile was False, now"),
     ],

@@ -6,7 +6,14 @@ from contextlib import nullcontext
 from typing import Any
 
 from fashion_gan.cli.console import show
-from fashion_gan.cli.options import add_command, add_data_dir, add_no_ema, start_tensorflow
+from fashion_gan.cli.options import (
+    add_command,
+    add_data_dir,
+    add_no_ema,
+    add_which,
+    report,
+    start_tensorflow,
+)
 from fashion_gan.cli.parser import non_negative_int, positive_int
 from fashion_gan.files import create_dir_or_undo
 from fashion_gan.registry import check_suffix, printable
@@ -21,6 +28,12 @@ def add_commands(commands: Any) -> None:
         "source",
         metavar="RUN|IMAGES",
         help="folder of a run, .keras file, pretrained name, .npy of uint8 images, folder of PNG",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="IMAGES",
+        help="real images to compare with: a folder, .npz, .npy or IDX file (default: those of the "
+        "run, or Fashion-MNIST)",
     )
     parser.add_argument(
         "--num-images",
@@ -41,6 +54,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--baselines", action="store_true", help="score real and damaged images as well"
     )
+    add_which(parser)
     add_no_ema(parser)
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.add_argument(
@@ -75,11 +89,14 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
         record, samples, evaluator = evaluate_source(
             options.source,
             EvalConfig(count, options.seed, kernel_size=min(1_000, count)),
+            against=options.against,
             split=options.split,
             baselines=options.baselines,
+            which=options.which,
             use_ema=options.use_ema,
             data_dir=options.data_dir,
             announce=lambda what: status.update(Text(printable(what))),
+            report=report,
         )
         if options.out:
             write_report(options.out, record, samples, evaluator)

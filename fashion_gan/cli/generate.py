@@ -5,7 +5,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fashion_gan.cli.options import add_command, add_data_dir, add_no_ema, start_tensorflow
+from fashion_gan.cli.options import (
+    add_command,
+    add_data_dir,
+    add_no_ema,
+    add_which,
+    report,
+    start_tensorflow,
+)
 from fashion_gan.cli.parser import frames_per_second, non_negative_int, port, positive_int
 from fashion_gan.files import SAMPLES, atomic_write
 from fashion_gan.registry import check_suffix
@@ -47,6 +54,7 @@ def _add_sample(commands: Any) -> None:
         metavar="N",
         help="class, by number (conditional models)",
     )
+    add_which(parser)
     add_no_ema(parser)
     parser.add_argument(
         "--out",
@@ -60,7 +68,7 @@ def _sample(options: argparse.Namespace) -> None:
     start_tensorflow(options)
     from fashion_gan.runs.checkpoints import find_source
 
-    gan = find_source(options.run).load()
+    gan = find_source(options.run).load(options.which, report)
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
     write_samples(
         gan,
@@ -170,6 +178,7 @@ def _add_export(commands: Any) -> None:
     parser.add_argument(
         "--format", metavar="NAME", help="saved_model, onnx or litert (default: by PATH)"
     )
+    add_which(parser)
     add_no_ema(parser)
 
 
@@ -178,7 +187,7 @@ def _export(options: argparse.Namespace) -> None:
     from fashion_gan.export import export
     from fashion_gan.runs.checkpoints import find_source
 
-    gan = find_source(options.run).load()
+    gan = find_source(options.run).load(options.which, report)
     card = export(gan, options.out, options.format, use_ema=options.use_ema)
     print(f"The generator: {options.out}. Its inputs and the range of its images: {card}")
 
@@ -190,6 +199,7 @@ def _add_explore(commands: Any) -> None:
     parser.add_argument(
         "run", nargs="?", default="resnet", metavar="RUN", help=f"{_RUN} (default resnet)"
     )
+    add_which(parser)
     add_no_ema(parser)
     parser.add_argument(
         "--host",
@@ -210,5 +220,11 @@ def _explore(options: argparse.Namespace) -> None:
     start_tensorflow(options)
     from fashion_gan import demo
 
-    explorer = demo.open_source(options.run, options.data_dir, use_ema=options.use_ema)
+    explorer = demo.open_source(
+        options.run,
+        options.data_dir,
+        which=options.which,
+        use_ema=options.use_ema,
+        announce=report,
+    )
     demo.serve(explorer, options.run, options.host, options.port, browser=not options.no_browser)

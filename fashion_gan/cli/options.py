@@ -2,11 +2,12 @@
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from fashion_gan.files import check_no_links_out
-from fashion_gan.registry import lookup
+from fashion_gan.registry import lookup, printable
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.presets import PRESETS
@@ -19,7 +20,9 @@ __all__ = [
     "add_no_ema",
     "add_setting",
     "add_settings",
+    "add_which",
     "config_from_options",
+    "report",
     "settings_from_options",
     "start_tensorflow",
 ]
@@ -85,6 +88,19 @@ def add_no_ema(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help)
 
 
+def add_which(parser: argparse.ArgumentParser) -> None:
+    """Adds `--which`, the state of a run."""
+    help = "state of a run: last, or best by the quick evaluations (default last)"
+    parser.add_argument(
+        "--which", choices=("last", "best"), default="last", metavar="STATE", help=help
+    )
+
+
+def report(line: str) -> None:
+    """Prints a line beside the output of a command, to the standard error stream."""
+    print(printable(line), file=sys.stderr, flush=True)
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each setting of a config; `config_from_options` reads them."""
     group = parser.add_argument_group("settings, each in place of the preset's")
@@ -139,6 +155,10 @@ def config_from_options(options: argparse.Namespace) -> Config:
     if options.resume and options.run_dir is None:
         raise ValueError(
             "Expected --run-dir with --resume. Received: none. Name the folder of the run."
+        )
+    if options.allow_changed_data and not options.resume:
+        raise ValueError(
+            "Expected --resume with --allow-changed-data. Received: none. Omit it for a new run."
         )
     if options.resume and options.preset is None:
         check_no_links_out(options.run_dir)

@@ -41,7 +41,14 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="resume the run in --run-dir with its own settings; begin it if there is none",
+        help="resume the run in --run-dir with its own settings; begin it if there is none; "
+        "--epochs may grow, or shrink to what is done, and --data may name another place of the "
+        "same images",
+    )
+    parser.add_argument(
+        "--allow-changed-data",
+        action="store_true",
+        help="resume with images that have changed since the run began",
     )
     parser.add_argument(
         "--backup-interval",
@@ -67,8 +74,15 @@ def _train(options: argparse.Namespace) -> None:
             "share."
         )
     if options.dry_run:
-        where = (options.run_dir, options.data_dir, options.devices, options.resume)
-        print("\n".join(describe_training(config, *where)))
+        plan = describe_training(
+            config,
+            options.run_dir,
+            options.data_dir,
+            options.devices,
+            options.resume,
+            options.allow_changed_data,
+        )
+        print("\n".join(plan))
         return
     with lossy_streams():
         _train_in_folder(options, config)
@@ -82,7 +96,8 @@ def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
         everywhere = " on all workers" if workers() else ""
         options.on_interrupt = (
             f"The run is kept; resume it{everywhere} with: "
-            f"fashion-gan train --resume --run-dir {run_dir}"
+            f"fashion-gan train --resume --run-dir {run_dir}; "
+            f"sample from it with: fashion-gan sample {run_dir}"
         )
         gan = train_run(
             config,
@@ -90,6 +105,7 @@ def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
             data_dir=options.data_dir,
             devices=options.devices,
             resume=options.resume,
+            allow_changed_data=options.allow_changed_data,
             backup_interval=options.backup_interval,
         )
     steps = "1 step" if gan.steps == 1 else f"{gan.steps:,} steps"

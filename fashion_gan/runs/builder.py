@@ -15,17 +15,23 @@ from fashion_gan.losses import LOSSES
 from fashion_gan.penalties import PENALTIES
 from fashion_gan.registry import did_you_mean, lookup
 from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import DatasetInfo
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 __all__ = [
+    "FASHION_MNIST",
     "Experiment",
     "build_gan",
     "check_names",
     "load_split",
     "prepare",
+    "steps_per_epoch",
 ]
+
+FASHION_MNIST = DatasetInfo((28, 28, 1), 55_000, data.CLASS_NAMES)
+"""What the networks of Fashion-MNIST are built for."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ class _ProgressBar:
             self._bar.update(done, finalize=done == total)
 
 
-def build_gan(config: Config, split: data.Split | None = None) -> GAN:
+def build_gan(config: Config, images: data.Split | DatasetInfo = FASHION_MNIST) -> GAN:
     """Builds and compiles the GAN of a config.
 
     The seed of the config determines its weights. The random generators of Python, NumPy and
@@ -149,17 +155,15 @@ def build_gan(config: Config, split: data.Split | None = None) -> GAN:
 
     Args:
         config: Config of the GAN.
-        split: Images to train on. Defaults to the shape, number and classes of Fashion-MNIST.
+        images: Images to train on, or their shape, number and classes. Defaults to those of
+            Fashion-MNIST.
 
     Raises:
         ValueError: If the config is conditional and the images have no classes; as
             `models.build_networks` does.
     """
-    shape: tuple[int, ...] = (28, 28, 1)
-    num_images, names = 55_000, data.CLASS_NAMES if split is None else split.class_names
-    if split is not None:
-        shape, num_images = split.train_images.shape[1:], len(split.train_images)
-    if config.conditional and names is None:
+    info = images if isinstance(images, DatasetInfo) else DatasetInfo.from_split(images)
+    if config.conditional and info.class_names is None:
         raise ValueError(
             "Expected images with classes, for networks that are told the class. Received: "
             f"conditional=True, and images without. Put the images of {config.data} into one "
@@ -167,7 +171,17 @@ def build_gan(config: Config, split: data.Split | None = None) -> GAN:
         )
     check_names(config)
     with runtime.build_scope(config.seed, config.dtype_policy):
-        return _compiled(config, shape, num_images, names)
+        return _compiled(config, info)
+
+
+def steps_per_epoch(config: Config, num_images: int) -> int:
+    """Returns the number of train steps in an epoch.
+
+    Args:
+        config: Config of the run.
+        num_images: Number of training images.
+    """
+    return num_images // (config.batch_size * config.d_steps)
 
 
 def check_names(config: Config) -> None:
@@ -186,34 +200,28 @@ def check_names(config: Config) -> None:
             ) from error
 
 
-def _compiled(
-    config: Config,
-    shape: tuple[int, ...],
-    num_images: int,
-    names: tuple[str, ...] | None,
-) -> GAN:
+def _compiled(config: Config, info: DatasetInfo) -> GAN:
+    names = info.class_names
     generator, discriminator = models.build_networks(
         config.model,
         latent_dim=config.latent_dim,
-        image_shape=shape,
+        image_shape=info.image_shape,
         num_classes=len(names) if config.conditional and names else None,
         **({"width": config.width} if config.width else {}),
         **({"dropout": config.dropout} if config.model == "dcgan" else {}),
     )
     gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
-    steps_per_epoch = num_images // (config.batch_size * config.d_steps)
+    steps = steps_per_epoch(config, info.num_images)
     gan.compile(
-        _optimizer(config.g_optimizer, config.g_learning_rate, steps_per_epoch, config),
-        _optimizer(
-            config.d_optimizer, config.d_learning_rate, steps_per_epoch * config.d_steps, config
-        ),
+        _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
+        _optimizer(config.d_optimizer, config.d_learning_rate, steps * config.d_steps, config),
         {"name": config.loss, "label_flip_rate": config.label_flip_rate},
         penalties=[
             {"name": name, "weight": getattr(config, name), "interval": config.penalty_interval}
             for name in PENALTIES
             if getattr(config, name)
         ],
-        augmentations=_augmentations(config, steps_per_epoch),
+        augmentations=_augmentations(config, steps),
         replay=config.replay_size or None,
         ema_decay=config.ema_decay or None,
         d_steps=config.d_steps,

@@ -1,13 +1,16 @@
-"""Trained GANs on disk: run folders, `.keras` files, and the generators that come with the package.
+"""GANs on disk: run folders, finished or not, `.keras` files, and the pretrained generators.
 
 `python -m fashion_gan.runs.checkpoints RUN NAME` packs the generator of a finished run.
 """
 
 import dataclasses
 import hashlib
+import io
 import json
+import math
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +19,17 @@ import keras
 import numpy as np
 
 from fashion_gan import runtime
-from fashion_gan.files import atomic_write, write_json
+from fashion_gan.files import atomic_write, check_no_links_out, write_json
 from fashion_gan.gan import GAN
 from fashion_gan.registry import lookup
-from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.builder import FASHION_MNIST, build_gan, load_split, steps_per_epoch
 from fashion_gan.runs.config import Config
-from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.directory import DatasetInfo, RunDirectory
+from fashion_gan.training.backups import Backup, newest_backup, newest_position
+from fashion_gan.training.model_file import read_model_info
 
 __all__ = [
+    "WHICH",
     "Source",
     "find_source",
     "load",
@@ -36,27 +42,121 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 _CARDS = "pretrained.json"
 
 
-def load(run: str | os.PathLike[str], *, safe_mode: bool = True) -> GAN:
-    """Loads the trained GAN of a run folder or of a `.keras` file.
+WHICH = ("last", "best")
+"""States of a run that `load` loads."""
+
+Announce = Callable[[str], None]
+
+
+def load(
+    run: str | os.PathLike[str],
+    *,
+    which: str = "last",
+    safe_mode: bool = True,
+    announce: Announce = lambda line: None,
+) -> GAN:
+    """Loads the GAN of a run folder or of a `.keras` file.
+
+    A run that is not finished, or is being trained, is loaded from its newest whole backup.
 
     Args:
         run: Run folder or file.
+        which: `"last"` for the last state of a run, or `"best"` for the state with the best score
+            of a quick evaluation. Defaults to `"last"`.
         safe_mode: Whether to refuse networks with code of their own, such as a Lambda layer. Pass
-            False for files that you trust.
+            False for files that you trust. Backups hold no code.
+        announce: Function that is called with a line on the backup, if one is loaded.
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is damaged, holds another model, or, in safe mode, could run code.
+        ValueError: If it is damaged, holds another model, or, in safe mode, could run code; if
+            `which="best"` is given for a file.
     """
+    if which not in WHICH:
+        raise ValueError(f"Expected one of {WHICH}. Received: which={which!r}.")
     path = Path(run)
     if path.is_dir():
-        directory = RunDirectory(path)
-        path = directory.model_path
-        if not path.is_file() and directory.backup_dir.is_dir():
+        return _load_run(RunDirectory(path), which, safe_mode, announce)
+    if which != "last":
+        raise ValueError(
+            f"Expected the folder of a run, of which the best state is kept. Received: {path}. "
+            "Omit which='best'."
+        )
+    return _load_file(path, safe_mode)
+
+
+def _load_run(run: RunDirectory, which: str, safe_mode: bool, announce: Announce) -> GAN:
+    if which == "best":
+        if not run.best_path.is_file():
             raise FileNotFoundError(
-                f"There is no trained model {path}. The run is not finished: "
-                "`fashion-gan train --resume` resumes it."
+                f"There is no {run.best_path}. A quick evaluation writes it: train with "
+                "--eval-freq 1, or use the last state of the run."
             )
+        return _load_file(run.best_path, safe_mode)
+    backup = _backup_to_load(run)
+    if backup is not None:
+        return _load_backup(run, backup, announce)
+    if not run.model_path.is_file() and (run.exists() or run.backup_dir.is_dir()):
+        raise FileNotFoundError(
+            f"There is no trained model {run.model_path}, and no backup yet. The run is not "
+            "finished: `fashion-gan train --resume` resumes it."
+        )
+    return _load_file(run.model_path, safe_mode)
+
+
+def _backup_to_load(run: RunDirectory) -> Backup | None:
+    """Returns the newest whole backup, if the run has no model or one of an earlier state."""
+    newest = newest_position(run.backup_dir)
+    if newest is None:
+        return None
+    written = _written_position(run.model_path)
+    if newest <= written:
+        return None
+    check_no_links_out(run.path)
+    backup = newest_backup(run.backup_dir)
+    return backup if backup is not None and backup.position > written else None
+
+
+def _written_position(model: Path) -> tuple[float, float]:
+    """Returns the finished epochs and batches of a model; without a note, it is the last one."""
+    if not model.is_file():
+        return -1, -1
+    info = read_model_info(model)
+    epoch, batch = info.get("epoch"), info.get("batch")
+    if isinstance(epoch, int) and isinstance(batch, int):
+        return epoch, batch
+    return math.inf, math.inf
+
+
+def _load_backup(run: RunDirectory, backup: Backup, announce: Announce) -> GAN:
+    config = run.read_config()
+    info = _dataset_info(run, config)
+    try:
+        gan = build_gan(config, info)
+        gan.load_weights(io.BytesIO(backup.state))
+    except Exception as error:  # Keras and HDF5 know a dozen kinds of damage
+        raise ValueError(f"The backup in {run.backup_dir} cannot be loaded: {error}") from error
+    state = "is being trained" if run.is_locked() else "is not finished"
+    total = config.epochs * steps_per_epoch(config, info.num_images)
+    announce(f"{run} {state}: using its backup after {gan.steps:,} of {total:,} steps.")
+    return gan
+
+
+def _dataset_info(run: RunDirectory, config: Config) -> DatasetInfo:
+    """Returns what the networks of a run were built for; older runs need their images."""
+    if not config.data:
+        return FASHION_MNIST
+    try:
+        return run.read_dataset_info()
+    except (OSError, ValueError):
+        if not Path(config.data).exists():
+            raise
+        split = load_split(config)
+        run.check_images(split)
+        return DatasetInfo.from_split(split)
+
+
+def _load_file(path: Path, safe_mode: bool) -> GAN:
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no trained model {path}. `fashion-gan train` trains one."
@@ -165,14 +265,26 @@ class Source:
         """The path that the name stands for."""
         return Path(self.name)
 
-    def load(self) -> GAN:
+    def load(self, which: str = "last", announce: Announce = lambda line: None) -> GAN:
         """Loads the GAN.
+
+        Args:
+            which: State of a run, see `load`. Defaults to `"last"`.
+            announce: Function that is called with a line on the backup, if one is loaded.
 
         Raises:
             FileNotFoundError: If the folder or file holds no trained model.
-            ValueError: If the model cannot be loaded.
+            ValueError: If the model cannot be loaded; if `which="best"` is given for anything but
+                a run.
         """
-        return load_pretrained(self.name) if self.pretrained else load(self.name)
+        if not self.pretrained:
+            return load(self.name, which=which, announce=announce)
+        if which != "last":
+            raise ValueError(
+                f"Expected the folder of a run, of which the best state is kept. Received: "
+                f"{self.name}, a pretrained generator. Omit which='best'."
+            )
+        return load_pretrained(self.name)
 
 
 def find_source(name: str | os.PathLike[str]) -> Source:

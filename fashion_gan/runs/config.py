@@ -224,6 +224,9 @@ class Config:
     batch_size: int = _setting(
         32, "real images in an update of the discriminator, and fakes in each update", 1
     )
+    init_from: str = _setting(
+        "", "weights to begin with: folder of a run, .keras file, or a pretrained name"
+    )
     seed: int = _setting(42, "seed of weights, latents and the order of the images", 0, 2**32 - 1)
     dtype_policy: str = _setting("float32", "Keras' dtype policy", choices=DTYPE_POLICIES)
     jit_compile: bool | str = _setting(

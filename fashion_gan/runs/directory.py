@@ -7,11 +7,13 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fashion_gan import files
 from fashion_gan.runs.config import Config
+from fashion_gan.training.backups import newest_backup, newest_position
 
 if TYPE_CHECKING:
     from fashion_gan.data import Split
@@ -21,9 +23,62 @@ try:
 except ImportError:  # Windows has none: there a folder cannot be locked
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["RunDirectory", "changed_settings"]
+__all__ = ["DatasetInfo", "RunDirectory", "changed_settings"]
 
 _CONFIG, _DATA, _VERSIONS, _LOCK = "config.json", "data.json", "versions.json", ".lock"
+
+_LENGTHS = ("epochs",)
+"""Settings of length, which may grow, or shrink to what is done."""
+
+_DATA_SETTINGS = ("data", "skip_corrupt")
+"""Settings that may change as long as they lead to the same images."""
+
+_MAX_SIDE = 2**16  # of an image, as `data.json` may state it
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What networks are built for, without the images themselves.
+
+    Attributes:
+        image_shape: Height, width and channels of an image.
+        num_images: Number of training images.
+        class_names: Names of the classes, or None where there are none.
+    """
+
+    image_shape: tuple[int, int, int]
+    num_images: int
+    class_names: tuple[str, ...] | None
+
+    @classmethod
+    def from_split(cls, split: "Split") -> "DatasetInfo":
+        """Returns the info of loaded images."""
+        height, width, channels = split.train_images.shape[1:]
+        return cls((height, width, channels), len(split.train_images), split.class_names)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "DatasetInfo":
+        """Returns the info that `data.json` holds.
+
+        Raises:
+            ValueError: If it holds none.
+        """
+        shape, num_images = content.get("image_shape"), content.get("train_images")
+        names = content.get("class_names")
+        if not (
+            isinstance(shape, list)
+            and len(shape) == 3
+            and all(type(size) is int and 0 < size <= _MAX_SIDE for size in shape)
+            and type(num_images) is int
+            and num_images > 0
+            and (names is None or isinstance(names, list) and all(type(n) is str for n in names))
+        ):
+            raise ValueError(
+                "Expected image_shape, train_images and class_names of a data set. Received: "
+                f"{str(content)[:80]}. Restore the file."
+            )
+        class_names = None if names is None else tuple(names)
+        return cls((shape[0], shape[1], shape[2]), num_images, class_names)
 
 
 class RunDirectory:
@@ -33,13 +88,14 @@ class RunDirectory:
     |---|---|
     | `config.json` | settings of the run |
     | `versions.json` | versions of the packages that trained it |
-    | `data.json` | number and SHA-256 of the images, if they are not Fashion-MNIST |
+    | `data.json` | number, shape, classes and SHA-256 of the images, if they are your own |
     | `train`, `validation`, `images`, `projector` | events for TensorBoard |
     | `samples` | image grids as PNG files, one for each epoch |
     | `metrics.jsonl` | metrics, one line for each epoch |
     | `monitor.json` | state of `ModeCollapseMonitor` |
     | `backup` | states to resume from |
     | `.lock` | the process that trains, and its lock |
+    | `best.keras` | the GAN with the best score of a quick evaluation so far |
     | `model.keras`, `scores.json` | the trained GAN and its scores, once training has ended |
 
     Args:
@@ -48,6 +104,7 @@ class RunDirectory:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.best_path = self.path / files.BEST
         self.metrics_path = self.path / files.METRICS
         self.model_path = self.path / files.MODEL
         self.monitor_path = self.path / files.MONITOR
@@ -91,8 +148,8 @@ class RunDirectory:
         Raises:
             BlockingIOError: If a process of this host trains in the folder.
             FileExistsError: If the folder holds something that is not to be resumed.
-            ValueError: If the run has another config, of which only `epochs` may grow; if a link in
-                the folder leads out of it.
+            ValueError: If the run has another config, of which only `epochs` may change, to no less
+                than is done, and the place of the images; if a link in the folder leads out of it.
         """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self} is a file. Name a folder for the run.")
@@ -104,7 +161,7 @@ class RunDirectory:
                     f"{self} is not empty. Resume the run in it with --resume, or name another "
                     "folder."
                 )
-            _check_same(config, self.read_config())
+            self._check_config(config)
         elif self.path.exists() and any(path.name != _LOCK for path in self.path.iterdir()):
             raise FileExistsError(
                 f"{self} is not empty, and holds no run to resume. Name another folder."
@@ -112,34 +169,133 @@ class RunDirectory:
         if self.is_locked():
             raise self._locked_error(files.read_text(self._lock_path))
 
-    def check_images(self, split: "Split") -> None:
+    def _check_config(self, config: Config) -> None:
+        """Checks that the run in the folder can be resumed with a config."""
+        before = self.read_config()
+        changes = changed_settings(before, config)
+        if before.data and config.data:  # `check_images` compares the images themselves
+            for name in _DATA_SETTINGS:
+                changes.pop(name, None)
+        for name in _LENGTHS:
+            length = getattr(config, name)
+            if name not in changes or length > getattr(before, name):
+                changes.pop(name, None)
+                continue
+            done = self._finished_lengths(before)[name]
+            if length >= done:
+                del changes[name]
+            else:
+                changes[name] += f", but {done:,} are done"
+        if changes:
+            raise ValueError(
+                f"A resumed run keeps its config: {'; '.join(changes.values())}. Omit these "
+                "settings, or name another folder."
+            )
+
+    def _finished_lengths(self, before: Config) -> dict[str, int]:
+        """Returns how much of each setting of length is done."""
+        backup = newest_backup(self.backup_dir)
+        if backup is not None:
+            return {"epochs": backup.epoch}
+        return {"epochs": before.epochs if self.model_path.exists() else 0}
+
+    def check_images(
+        self, split: "Split", config: Config | None = None, *, allow_changed: bool = False
+    ) -> str:
         """Checks that the images are those that the run began with.
+
+        Args:
+            split: Images as they are now.
+            config: Config to train. Defaults to that of the run.
+            allow_changed: Whether the images may be others of the same shape. A conditional run
+                needs the same classes as well.
+
+        Returns:
+            A phrase on what has changed, or an empty string.
 
         Raises:
             ValueError: If they have changed, since others would be held out.
         """
         path = self.path / _DATA
         if not path.exists():
-            return
-        before, now = files.read_json(path), _fingerprint(split)
-        if not isinstance(before, dict) or {k: type(v) for k, v in before.items()} != {
-            k: type(v) for k, v in now.items()
-        }:
-            raise ValueError(
-                f"Expected {path} to hold the number and the SHA-256 of the images. Received: "
-                f"{str(before)[:80]}. Restore the file, or begin a new run."
-            )
-        if before != now:
+            self._check_place(config)
+            return ""
+        before, now = self._read_fingerprint(), _fingerprint(split)
+        if _same_images(before, now):
+            return ""
+        changes = _describe_changes(before, now)
+        if not allow_changed:
+            remedy = "" if config is None else ", resume with --allow-changed-data"
             raise ValueError(
                 f"Expected the images that the run in {self} began with, {before['images']:,} of "
-                f"them. Received: {now['images']:,} images, or others. Restore the images, or "
-                "begin a new run."
+                f"them. Received: {now['images']:,} images, or others ({changes}). Restore the "
+                f"images{remedy}, or begin a new run."
             )
+        self._check_fit(before, now, config)
+        return changes
+
+    def _check_place(self, config: Config | None) -> None:
+        """Checks that images without a fingerprint are read where the run began."""
+        if config is None or not self.exists():
+            return
+        before = self.read_config()
+        if any(getattr(before, name) != getattr(config, name) for name in _DATA_SETTINGS):
+            raise ValueError(
+                f"Expected {self.path / _DATA}, by which the images of {before.data} are known. "
+                f"Received: none. Resume with the images in {before.data}, or begin a new run."
+            )
+
+    def _check_fit(
+        self, before: dict[str, Any], now: dict[str, Any], config: Config | None
+    ) -> None:
+        """Checks that changed images fit the networks."""
+        conditional = config is not None and config.conditional
+        for name in ("image_shape", "class_names") if conditional else ("image_shape",):
+            if name in before and before[name] != now[name]:
+                raise ValueError(
+                    f"Expected images for the networks of the run in {self}, of "
+                    f"{name}={before[name]}. Received: {name}={now[name]}. Begin a new run."
+                )
+
+    def _read_fingerprint(self) -> dict[str, Any]:
+        path = self.path / _DATA
+        content = files.read_json(path)
+        kinds = {"images": int, "sha256": str}
+        if not isinstance(content, dict) or any(
+            type(content.get(name)) is not kind for name, kind in kinds.items()
+        ):
+            raise ValueError(
+                f"Expected {path} to hold the number and the SHA-256 of the images. Received: "
+                f"{str(content)[:80]}. Restore the file, or begin a new run."
+            )
+        return content
+
+    def read_data_sha256(self) -> str:
+        """Returns the SHA-256 of the images, or an empty string where `data.json` is missing.
+
+        Raises:
+            ValueError: If `data.json` holds none.
+        """
+        return self._read_fingerprint()["sha256"] if (self.path / _DATA).exists() else ""
+
+    def read_dataset_info(self) -> DatasetInfo:
+        """Returns what the networks of a run on images of your own were built for.
+
+        Raises:
+            FileNotFoundError: If there is no `data.json`.
+            ValueError: If it holds nothing of the kind, as those of older runs.
+        """
+        path = self.path / _DATA
+        try:
+            return DatasetInfo.from_dict(dict(files.read_json(path)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
 
     def begin(self, config: Config, versions: dict[str, Any], split: "Split") -> None:
         """Writes what describes the run: `config.json`, `versions.json` and `data.json`.
 
         What an interrupted training left half written is removed; hold the lock of the folder.
+        If the images have changed, `data.json` lists those before under `earlier`.
 
         Args:
             config: Config of the run.
@@ -150,7 +306,17 @@ class RunDirectory:
         files.write_json(self.config_path, dataclasses.asdict(config))
         files.write_json(self.path / _VERSIONS, versions)
         if config.data:
-            files.write_json(self.path / _DATA, _fingerprint(split))
+            self._write_fingerprint(_fingerprint(split))
+
+    def _write_fingerprint(self, now: dict[str, Any]) -> None:
+        path = self.path / _DATA
+        before = self._read_fingerprint() if path.exists() else now
+        earlier = before.pop("earlier", [])
+        earlier = earlier if isinstance(earlier, list) else []
+        if not _same_images(before, now):
+            epoch, batch = newest_position(self.backup_dir) or (0, 0)
+            earlier = [*earlier, {**before, "until": {"epoch": epoch, "batch": batch}}]
+        files.write_json(path, {**now, **({"earlier": earlier} if earlier else {})})
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -227,17 +393,18 @@ def changed_settings(before: Config, now: Config) -> dict[str, str]:
     }
 
 
-def _check_same(config: Config, before: Config) -> None:
-    changes = changed_settings(before, config)
-    if config.epochs > before.epochs:
-        del changes["epochs"]
-    elif "epochs" in changes:
-        changes["epochs"] += ": it may only grow"
-    if changes:
-        raise ValueError(
-            f"A resumed run keeps its config: {'; '.join(changes.values())}. Omit these settings, "
-            "or name another folder."
-        )
+def _same_images(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Returns whether two fingerprints are of the same images; older runs noted no shape."""
+    names = ("images", "sha256", "image_shape")
+    return all(before[name] == now[name] for name in names if name in before)
+
+
+def _describe_changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    phrases = [f"{before['images']:,} images before, {now['images']:,} now"]
+    for name in ("image_shape", "class_names"):
+        if name in before and before[name] != now[name]:
+            phrases.append(f"{name} {before[name]} before, {now[name]} now")
+    return "; ".join(phrases)
 
 
 def _fingerprint(split: "Split") -> dict[str, Any]:
@@ -247,4 +414,11 @@ def _fingerprint(split: "Split") -> dict[str, Any]:
     digest = hashlib.sha256(repr(split.class_names).encode())
     for part in parts:
         digest.update(b"" if part is None else np.ascontiguousarray(part).data)
-    return {"images": len(parts[0]) + len(parts[2]), "sha256": digest.hexdigest()}
+    info = DatasetInfo.from_split(split)
+    return {
+        "images": len(parts[0]) + len(parts[2]),
+        "sha256": digest.hexdigest(),
+        "train_images": info.num_images,
+        "image_shape": list(info.image_shape),
+        "class_names": None if info.class_names is None else list(info.class_names),
+    }

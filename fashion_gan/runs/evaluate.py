@@ -1,15 +1,18 @@
 """Scores of whatever a command is pointed at: a generator, or images."""
 
+import dataclasses
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fashion_gan import data, evaluation
 from fashion_gan.evaluation import EvalConfig, Evaluator
+from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import build_gan, load_split
-from fashion_gan.runs.checkpoints import find_source, load_pretrained
+from fashion_gan.runs.checkpoints import Source, find_source, load_pretrained
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 
@@ -20,24 +23,31 @@ def evaluate_source(
     name: str | os.PathLike[str],
     protocol: EvalConfig = evaluation.FULL,
     *,
+    against: str | os.PathLike[str] | None = None,
     split: str = "test",
     baselines: bool = False,
+    which: str = "last",
     use_ema: bool = True,
     data_dir: str | os.PathLike[str] | None = None,
     announce: Callable[[str], None] = lambda what: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], np.ndarray, Evaluator]:
     """Computes the scores of a generator or of images, with all that they depend on.
 
     Args:
         name: Run folder, `.keras` file or pretrained name; or images, as a `.npy` file of uint8 or
-            a folder of PNG files.
-        protocol: What to measure.
+            a folder of PNG files, and with `against` whatever `data.load_images` reads.
+        protocol: What to measure. With `against`, on no more images than there are on either side.
+        against: Images to compare with, as `data.load_images` reads them. Defaults to those of the
+            run, or else Fashion-MNIST.
         split: `"test"` or `"validation"`: the real images to compare with.
         baselines: Whether to score real images, whole and damaged, an untrained generator and the
             book's GAN as well.
+        which: State of a run, see `checkpoints.load`. Defaults to `"last"`.
         use_ema: Whether to sample from the averaged generator, if there is one.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
         announce: Function that is called with a phrase on what is measured next.
+        report: Function that is called with a line on the backup, if one is measured.
 
     Returns:
         The evaluator's record, whose `scores` begin with those of `name`; the uint8 images that
@@ -45,45 +55,113 @@ def evaluate_source(
 
     Raises:
         FileNotFoundError: If there is nothing of that name.
-        ValueError: If the images are not like Fashion-MNIST's, or fewer than the protocol needs.
+        ValueError: If the images are not like those that they are compared with, or fewer than the
+            protocol needs.
     """
     source = find_source(name)
-    config = source.config or Config()
-    if config.data:
-        images = load_split(config)
-        RunDirectory(source.path).check_images(images)
-        evaluator = evaluation.image_evaluator(images, protocol)
-    else:
-        evaluator = evaluation.fashion_mnist_evaluator(protocol, split=split, data_dir=data_dir)
-    if config.data and baselines:
+    gan = None if source.config is None else source.load(which, report)
+    if gan is None and which != "last":
         raise ValueError(
-            "Expected baselines=True for Fashion-MNIST alone. Received: a run on "
-            f"{config.data}. Omit --baselines."
+            f"Expected the folder of a run, of which the best state is kept. Received: {name}, "
+            f"which holds images. Omit which={which!r}."
         )
+    images = None
+    if against is not None:
+        if baselines:
+            raise ValueError(
+                f"Expected baselines=True for Fashion-MNIST alone. Received: against={against!s}. "
+                "Omit --baselines."
+            )
+        announce(f"reading {against}")
+        images, evaluator = _compare_with(source, gan, against, protocol)
+    else:
+        evaluator = _evaluator(source, protocol, split, baselines, data_dir)
     scores: dict[str, dict[str, Any]] = {}
     announce(f"measuring {source.name}")
-    if source.config is not None:
-        gan = source.load()
-        samples = evaluator.sample(gan, use_ema)
+    if gan is not None:
+        images = evaluator.sample(gan, use_ema)
         scores[source.name] = evaluator.evaluate(gan, use_ema)
     else:
-        samples = _one_channel(data.load_images(source.path).images)[: protocol.count]
-        if len(samples) < protocol.count:
-            raise ValueError(
-                f"Expected {protocol.count:,} images, as the protocol says. Received: "
-                f"{len(samples):,} in {source.path}. Lower --num-images, and compare only with "
-                "scores of that number."
-            )
-        scores[source.name] = evaluator(samples)
+        images = _read_samples(source.path, protocol.count) if images is None else images
+        scores[source.name] = evaluator(images)
     if baselines:
         fashion = data.load_fashion_mnist(data_dir)
         sets = evaluation.baselines(fashion, protocol.count, protocol.seed)
-        sets["untrained generator"] = evaluator.sample(build_gan(config))
+        sets["untrained generator"] = evaluator.sample(build_gan(source.config or Config()))
         sets["the book's GAN"] = evaluator.sample(load_pretrained("dense"))
         for label, pixels in sets.items():
             announce(f"measuring {label}")
             scores[label] = evaluator(pixels)
-    return evaluator.record(scores), samples, evaluator
+    return evaluator.record(scores), images, evaluator
+
+
+def _evaluator(
+    source: Source,
+    protocol: EvalConfig,
+    split: str,
+    baselines: bool,
+    data_dir: str | os.PathLike[str] | None,
+) -> Evaluator:
+    """Returns the evaluator of the images that a run was trained on, or of Fashion-MNIST."""
+    config = source.config or Config()
+    if not config.data:
+        return evaluation.fashion_mnist_evaluator(protocol, split=split, data_dir=data_dir)
+    if baselines:
+        raise ValueError(
+            "Expected baselines=True for Fashion-MNIST alone. Received: a run on "
+            f"{config.data}. Omit --baselines."
+        )
+    images = load_split(config)
+    RunDirectory(source.path).check_images(images)
+    return evaluation.image_evaluator(images, protocol)
+
+
+def _compare_with(
+    source: Source, gan: GAN | None, against: str | os.PathLike[str], protocol: EvalConfig
+) -> tuple[np.ndarray | None, Evaluator]:
+    """Returns the images to measure, if they are not generated, and an evaluator of `against`.
+
+    Where one side has more images than the other, the seed of the protocol chooses some.
+    """
+    real = _load_images(against)
+    images, shape = None, None if gan is None else gan.image_shape
+    if gan is None:
+        images = _load_images(source.path)
+        shape = images.shape[1:]
+    if shape != real.shape[1:]:
+        raise ValueError(
+            f"Expected images of shape {shape}, as in {source.name}. Received: images of shape "
+            f"{real.shape[1:]} in {against}. Resize the images of one of them."
+        )
+    count = min(protocol.count, len(real), len(real) if images is None else len(images))
+    fitting = dataclasses.replace(
+        protocol, count=count, kernel_size=min(protocol.kernel_size, count), bins=0
+    )
+    evaluator = Evaluator(
+        _choose(real, count, protocol.seed), real, None, None, fitting, name=os.fspath(against)
+    )
+    return None if images is None else _choose(images, count, protocol.seed), evaluator
+
+
+def _load_images(path: str | os.PathLike[str]) -> np.ndarray:
+    return _one_channel(data.load_images(os.fspath(path)).images)
+
+
+def _choose(images: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Returns `count` of the images, in their order."""
+    if len(images) == count:
+        return images
+    return images[np.sort(np.random.default_rng(seed).permutation(len(images))[:count])]
+
+
+def _read_samples(path: Path, count: int) -> np.ndarray:
+    samples = _one_channel(data.load_images(path).images)[:count]
+    if len(samples) < count:
+        raise ValueError(
+            f"Expected {count:,} images, as the protocol says. Received: {len(samples):,} in "
+            f"{path}. Lower --num-images, and compare only with scores of that number."
+        )
+    return samples
 
 
 def _one_channel(images: np.ndarray) -> np.ndarray:

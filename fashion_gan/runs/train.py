@@ -1,8 +1,6 @@
 """Training of a run: a config, trained in a folder from which it is resumed and sampled."""
 
 import dataclasses
-import functools
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -11,12 +9,15 @@ from typing import Any
 import keras
 
 from fashion_gan import callbacks, data, evaluation, monitor, runtime
-from fashion_gan.files import write_bytes
 from fashion_gan.gan import GAN
-from fashion_gan.runs.builder import Experiment, load_split, prepare
+from fashion_gan.runs.builder import Experiment, load_split, prepare, steps_per_epoch
+from fashion_gan.runs.checkpoints import pretrained_cards
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.init_from import init_from
+from fashion_gan.training.backups import newest_position
 from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
+from fashion_gan.training.model_file import write_model_file
 
 __all__ = ["check_configs", "describe_training", "train_run"]
 
@@ -31,6 +32,7 @@ def train_run(
     data_dir: str | os.PathLike[str] | None = None,
     devices: int | None = None,
     resume: bool = False,
+    allow_changed_data: bool = False,
     backup_interval: float = 60.0,
     verbose: str | int = "auto",
     watch: Watch | None = None,
@@ -49,7 +51,10 @@ def train_run(
         run_dir: Folder of the run. It is created if it does not exist.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
         devices: Number of devices of this host, see `runtime.strategy`.
-        resume: Whether to resume the run in `run_dir`, if it has begun.
+        resume: Whether to resume the run in `run_dir`, if it has begun. Of its config, `epochs` may
+            change, to no less than is done, and `data`, if it leads to the same images.
+        allow_changed_data: Whether to resume with images that have changed. `data.json` then lists
+            those before as well.
         backup_interval: Seconds between two backups within an epoch. Defaults to 60.
         verbose: 0, 1, 2 or `"auto"`, as in `keras.Model.fit`.
         watch: Function that is called after each epoch with the number of finished epochs and the
@@ -65,26 +70,34 @@ def train_run(
         ConnectionError: If another worker is lost.
         FileExistsError: If `run_dir` holds something that is not to be resumed.
         FloatingPointError: If a loss or weight became NaN repeatedly, see `RestoreOnNaN`.
-        ValueError: If the run to resume has another config, of which only `epochs` may grow, or
-            other images.
+        ValueError: If the run to resume has another config or other images; if `init_from` names
+            weights of other shapes.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, once a backup is made.
     """
-    run, config = RunDirectory(run_dir), _with_absolute_path(config)
+    run, config = RunDirectory(run_dir), _with_absolute_paths(config)
     strategy = runtime.strategy(devices)
     chief = is_chief(strategy)
+
+    def announce(line: str) -> None:
+        if chief and verbose:
+            print(line, flush=True)
+
     assert_equal_on_workers(strategy, "what to train", (config, resume))
     if chief:
         run.check_available(config, resume)
-    split = load_split(config, data_dir, _printer(bool(verbose) and chief))
-    run.check_images(split)
+    split = _load_split(run, config, data_dir, announce)
+    if changes := _check_images(run, config, split, allow_changed_data):
+        announce(f"The images have changed: {changes}.")
     runtime.prepare(config.seed, config.dtype_policy)
     experiment = prepare(config, split=split, strategy=strategy)
     gan = experiment.gan
+    if _begins_with_other_weights(run, config):
+        with strategy.scope():
+            init_from(gan, config.init_from, announce)
     with run.lock() if chief else nullcontext():
         if chief:
             run.begin(config, runtime.versions(), split)
-            if verbose:
-                print(gan.jit_decision, flush=True)
+            announce(str(gan.jit_decision))
         gan.fit(
             experiment.train,
             epochs=config.epochs,
@@ -93,9 +106,8 @@ def train_run(
             callbacks=_callbacks(run, experiment, backup_interval, watch, final),
         )
         if chief:
-            model = io.BytesIO()
-            gan.save(model)
-            write_bytes(run.model_path, model.getvalue())
+            epoch, batch = newest_position(run.backup_dir) or (config.epochs, 0)
+            write_model_file(run.model_path, gan, {"epoch": epoch, "batch": batch})
         # The other workers wait here for the chief.
         assert_equal_on_workers(strategy, "the number of steps", gan.steps)
         return gan
@@ -107,6 +119,7 @@ def describe_training(
     data_dir: str | os.PathLike[str] | None = None,
     devices: int | None = None,
     resume: bool = False,
+    allow_changed_data: bool = False,
 ) -> Iterator[str]:
     """Yields lines on what `train_run` would do; it does not wait for other workers.
 
@@ -116,19 +129,25 @@ def describe_training(
         data_dir: See `train_run`.
         devices: See `train_run`.
         resume: See `train_run`.
+        allow_changed_data: See `train_run`.
 
     Raises:
         OSError, ValueError: As `train_run` before it begins.
     """
-    config = _with_absolute_path(config)
-    if run_dir is not None:
-        RunDirectory(run_dir).check_available(config, resume)
+    config = _with_absolute_paths(config)
+    run = None if run_dir is None else RunDirectory(run_dir)
+    if run is not None:
+        run.check_available(config, resume)
     found: list[str] = []
-    split = load_split(config, data_dir, found.append)
-    if run_dir is not None:
-        RunDirectory(run_dir).check_images(split)
+    split = _load_split(run, config, data_dir, found.append)
+    if run is not None and (changes := _check_images(run, config, split, allow_changed_data)):
+        yield f"changed data   {changes}"
     strategy = runtime.strategy(None if runtime.workers() else devices)
     experiment = prepare(config, split=split, strategy=strategy)
+    if _begins_with_other_weights(run, config):
+        lines: list[str] = []
+        init_from(experiment.gan, config.init_from, lines.append)
+        yield from lines
     yield f"data           {config.data or data.find_fashion_mnist(data_dir)}"
     yield from found
     for network in (experiment.gan.generator, experiment.gan.discriminator):
@@ -156,17 +175,59 @@ def check_configs(
         key = config.data, config.skip_corrupt, config.image_options(), config.held_out
         if key not in splits:
             splits[key] = load_split(config, data_dir)
-        prepare(config, split=splits[key])
+        experiment = prepare(config, split=splits[key])
+        if config.init_from:
+            init_from(experiment.gan, config.init_from)
 
 
-def _printer(verbose: bool) -> Callable[[str], None]:
-    """Returns a function that prints a line, or does nothing."""
-    return functools.partial(print, flush=True) if verbose else lambda line: None
+def _with_absolute_paths(config: Config) -> Config:
+    """Returns the config with paths that hold wherever the run is resumed."""
+    source = config.init_from
+    if source and source not in pretrained_cards():
+        source = os.path.abspath(source)
+    data_path = os.path.abspath(config.data) if config.data else ""
+    return dataclasses.replace(config, data=data_path, init_from=source)
 
 
-def _with_absolute_path(config: Config) -> Config:
-    """Returns the config with a path to the images that holds wherever the run is resumed."""
-    return dataclasses.replace(config, data=os.path.abspath(config.data)) if config.data else config
+def _load_split(
+    run: RunDirectory | None,
+    config: Config,
+    data_dir: str | os.PathLike[str] | None,
+    announce: Callable[[str], None],
+) -> data.Split:
+    """Loads the images; where those of a run have moved, says how to name their place."""
+    try:
+        return load_split(config, data_dir, announce)
+    except FileNotFoundError as error:
+        if run is None or not config.data or not run.exists():
+            raise
+        raise FileNotFoundError(
+            f"Expected the images of the run in {run} in {config.data}. Received: a path that does "
+            "not exist. If the images have moved, name their place with --data."
+        ) from error
+
+
+def _check_images(run: RunDirectory, config: Config, split: data.Split, allow_changed: bool) -> str:
+    """Checks the images as `RunDirectory.check_images` does, and that an epoch can be resumed.
+
+    Returns:
+        A phrase on what has changed, or an empty string.
+    """
+    changes = run.check_images(split, config, allow_changed=allow_changed)
+    epoch, batch = newest_position(run.backup_dir) or (0, 0)
+    batches = steps_per_epoch(config, len(split.train_images))
+    if changes and 0 < batches <= batch:
+        raise ValueError(
+            f"Expected more than {batch:,} batches in an epoch, since {batch:,} of epoch "
+            f"{epoch + 1} are done. Received: images for {batches:,} ({changes}). Resume with the "
+            "images as they were, or begin a new run."
+        )
+    return changes
+
+
+def _begins_with_other_weights(run: RunDirectory | None, config: Config) -> bool:
+    """Returns whether training begins, rather than resumes, with weights of another GAN."""
+    return bool(config.init_from) and (run is None or newest_position(run.backup_dir) is None)
 
 
 def _callbacks(
@@ -182,6 +243,11 @@ def _callbacks(
     extra: list[keras.callbacks.Callback] = []
     if config.eval_freq:
         evaluators["evaluator"] = _evaluator(experiment, evaluation.QUICK, "validation")
+        evaluators["best_checkpoint"] = callbacks.BestCheckpoint(
+            run.best_path,
+            "pixel_frechet_distance" if config.data else "frechet_distance",
+            reference=run.read_data_sha256() if config.data else "",
+        )
         if final:
             evaluators["final_evaluator"] = _evaluator(experiment, evaluation.FULL, "test")
             if labeled:

@@ -19,6 +19,7 @@ WRITTEN = (
     ".lock",
     "backup",
     "backup/.partial",
+    "best.keras",
     "config.json",
     "data.json",
     "metrics.jsonl",

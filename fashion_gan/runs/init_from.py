@@ -1,0 +1,63 @@
+"""Weights of a trained GAN as the beginning of a new run."""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+
+import keras
+
+from fashion_gan.gan import GAN
+from fashion_gan.runs.checkpoints import Announce, find_source
+
+__all__ = ["init_from"]
+
+
+def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> None:
+    """Sets the weights of a GAN to those of a trained one.
+
+    Generator, average and discriminator begin where the trained ones ended. Optimizers and the
+    number of steps stay as they are. A pretrained generator comes without its discriminator.
+
+    Args:
+        gan: Compiled GAN to train.
+        name: Run folder, `.keras` file or pretrained name.
+        announce: Function that is called with lines on what is loaded.
+
+    Raises:
+        FileNotFoundError: If there is nothing of that name, or no trained model in it.
+        ValueError: If it holds images, or networks whose weights have other shapes. The message
+            names the first layer that differs.
+    """
+    source = find_source(name)
+    if source.config is None:
+        raise ValueError(
+            "Expected the folder of a run, a .keras file or a pretrained name. Received: "
+            f"init_from={name!r}, which holds images. Name a trained GAN."
+        )
+    trained = source.load(announce=announce)
+    names = ["generator"] if source.pretrained else ["generator", "discriminator"]
+    for network in names:
+        _check_shapes(network, getattr(gan, network), getattr(trained, network), name)
+    for network in names:
+        getattr(gan, network).set_weights(getattr(trained, network).get_weights())
+    if gan.ema_generator is not None:
+        gan.ema_generator.set_weights(trained.sampling_network().get_weights())
+    if source.pretrained:
+        announce(f"{name} comes without its discriminator: the run begins with an untrained one.")
+
+
+def _check_shapes(network: str, new: keras.Model, trained: keras.Model, name: str) -> None:
+    for one, other in zip_longest(_layer_shapes(new), _layer_shapes(trained)):
+        if one is None or other is None or one[1] != other[1]:
+            layer, shape = one or ("no further layer", "none")
+            its_layer, its_shape = other or ("no further layer", "none")
+            raise ValueError(
+                f"Expected weights of shape {shape} for the layer {layer} of the {network}. "
+                f"Received: weights of shape {its_shape} of the layer {its_layer} in {name}. "
+                "Train with the settings of the networks there, or with other weights."
+            )
+
+
+def _layer_shapes(network: keras.Model) -> Iterator[tuple[str, str]]:
+    """Yields the name of the layer and the shape of each weight."""
+    for weight in network.weights:
+        yield weight.path.rsplit("/", 1)[0], str(tuple(weight.shape))

@@ -1,0 +1,100 @@
+"""`evaluate IMAGES --against IMAGES`: images of one's own against others, without Fashion-MNIST."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fashion_gan import GAN, metrics, models
+from fashion_gan.cli.main import main
+from fashion_gan.images import write_png
+
+RNG = np.random.default_rng(0)
+REAL = RNG.integers(0, 256, (150, 8, 8, 3), dtype=np.uint8)
+OTHER = np.clip(REAL.astype(int) // 2 + 90, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _no_fashion_mnist(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASHION_MNIST_DIR", str(tmp_path / "none"))
+
+
+def evaluate(capsys, *arguments):
+    status = main(["evaluate", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_evaluate_measures_a_folder_against_another(tmp_path, capsys):
+    for i, image in enumerate(OTHER):
+        (tmp_path / "fakes").mkdir(exist_ok=True)
+        write_png(tmp_path / f"fakes/{i:03d}.png", image)
+    np.savez(tmp_path / "real.npz", images=REAL)
+    arguments = ("fakes", "--against", "real.npz", "--out", "report")
+    status, out, _ = evaluate(capsys, *arguments)
+    assert status == 0
+    assert "pixel Fréchet" in out and "150 images against as many: real.npz." in out
+    record = json.loads((tmp_path / "report/scores.json").read_text())
+    assert (tmp_path / "report/closest.png").exists()
+    assert (record["real"], record["protocol"]["count"]) == ("real.npz", 150)
+    components = metrics.fit_pca(REAL / 255, 64)
+    real, fake = (components.transform(images / 255) for images in (REAL, OTHER))
+    wanted = metrics.frechet_distance(metrics.gaussian(real), fake)
+    assert record["scores"]["fakes"]["pixel_frechet_distance"] == pytest.approx(wanted, rel=1e-3)
+    status, out, _ = evaluate(capsys, "real.npz", "--against", "real.npz", "--json")
+    same = json.loads(out)["scores"]["real.npz"]
+    assert same["pixel_frechet_distance"] < 1e-3 * wanted and same["pixel_precision"] == 1
+
+
+def test_evaluate_chooses_images_by_the_seed_where_one_side_has_more(tmp_path, capsys):
+    np.save(tmp_path / "real.npy", REAL)
+    np.save(tmp_path / "fakes.npy", OTHER[:100])
+    arguments = ("fakes.npy", "--against", "real.npy", "--json")
+    scores = []
+    for seed in ("0", "0", "1"):
+        status, out, _ = evaluate(capsys, *arguments, "--seed", seed)
+        record = json.loads(out)
+        assert status == 0 and record["protocol"]["count"] == 100
+        scores.append(record["scores"]["fakes.npy"]["pixel_frechet_distance"])
+    assert scores[0] == scores[1] != scores[2]
+
+
+def test_evaluate_measures_a_generator_against_images(tmp_path, capsys):
+    gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(8, 8, 3)))
+    gan.compile()
+    gan.save(tmp_path / "gan.keras")
+    np.save(tmp_path / "real.npy", REAL)
+    arguments = ("gan.keras", "--against", "real.npy", "--num-images", "70", "--json")
+    status, out, _ = evaluate(capsys, *arguments)
+    assert status == 0
+    assert json.loads(out)["protocol"]["count"] == 70
+
+
+def test_evaluate_takes_gray_images_with_three_channels_as_gray(tmp_path, capsys):
+    gray = np.repeat(REAL[..., :1], 3, axis=-1)
+    np.save(tmp_path / "a.npy", gray)
+    np.save(tmp_path / "b.npy", REAL[..., 0])
+    status, out, _ = evaluate(capsys, "a.npy", "--against", "b.npy", "--json")
+    assert status == 0
+    assert json.loads(out)["scores"]["a.npy"]["pixel_frechet_distance"] < 1
+
+
+@pytest.mark.parametrize(
+    ("source", "against", "flags", "message"),
+    [
+        ("small.npy", "real.npy", (), "(4, 8, 3), as in small.npy. Received: images of shape (8"),
+        ("few.npy", "real.npy", (), "at least 65 images on each side. Received: count=20"),
+        ("real.npy", "none", (), "There are no images in none"),
+        ("none", "real.npy", (), "There is no none"),
+        ("real.npy", "real.npy", ("--baselines",), "Omit --baselines"),
+    ],
+    ids=["size", "few", "no images", "no source", "baselines"],
+)
+def test_evaluate_names_what_does_not_fit(source, against, flags, message, tmp_path, capsys):
+    np.save(tmp_path / "real.npy", REAL)
+    np.save(tmp_path / "small.npy", REAL[:, :4])
+    np.save(tmp_path / "few.npy", REAL[:20])
+    status, _, error = evaluate(capsys, source, "--against", against, *flags)
+    assert status == 2
+    assert message in error

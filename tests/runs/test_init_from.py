@@ -1,0 +1,136 @@
+"""Runs that begin with the weights of a trained GAN."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fashion_gan.cli.main import main
+from fashion_gan.runs import checkpoints
+from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import DatasetInfo, RunDirectory
+from fashion_gan.runs.init_from import init_from
+from fashion_gan.runs.train import check_configs, train_run
+
+INFO = DatasetInfo((8, 8, 1), 140, None)
+CONFIG = Config(
+    batch_size=140,
+    latent_dim=4,
+    epochs=1,
+    eval_freq=0,
+    on_collapse="off",
+    jit_compile=False,
+    ema_decay=0.9,
+)
+
+
+def weights(network):
+    return network.get_weights()
+
+
+def assert_equal(ones, others, equal=True):
+    pairs = zip(ones, others, strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs) == equal
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A `.keras` file of a GAN with an average that differs from its generator."""
+    path = tmp_path_factory.mktemp("init") / "trained.keras"
+    gan = build_gan(dataclasses.replace(CONFIG, seed=1), INFO)
+    for number, weight in enumerate(gan.ema_generator.weights):
+        weight.assign_add(np.full(weight.shape, 0.01 * (number + 1)))
+    images = np.random.default_rng(0).random((140, 8, 8, 1), dtype="float32")
+    gan.fit(images, batch_size=140, verbose=0)
+    gan.save(path)
+    return path
+
+
+def test_init_from_copies_both_networks_and_the_average(trained):
+    source, gan = checkpoints.load(trained), build_gan(CONFIG, INFO)
+    optimizers = [variable.numpy() for variable in gan.optimizer.variables]
+    init_from(gan, str(trained))
+    for name in ("generator", "discriminator", "ema_generator"):
+        assert_equal(weights(getattr(gan, name)), weights(getattr(source, name)))
+    assert_equal(weights(gan.generator), weights(gan.ema_generator), equal=False)
+    assert (source.steps, gan.steps) == (1, 0)
+    assert_equal([variable.numpy() for variable in gan.optimizer.variables], optimizers)
+
+
+def test_init_from_begins_the_average_with_the_generator_when_there_was_none(tmp_path):
+    source = build_gan(dataclasses.replace(CONFIG, seed=1, ema_decay=0.0), INFO)
+    source.save(tmp_path / "plain.keras")
+    gan = build_gan(CONFIG, INFO)
+    init_from(gan, str(tmp_path / "plain.keras"))
+    assert_equal(weights(gan.ema_generator), weights(source.generator))
+
+
+def test_init_from_says_that_a_pretrained_generator_has_no_discriminator():
+    gan, lines = build_gan(Config()), []
+    before = weights(gan.discriminator)
+    init_from(gan, "dense", lines.append)
+    assert_equal(weights(gan.generator), weights(checkpoints.load_pretrained("dense").generator))
+    assert_equal(weights(gan.discriminator), before)
+    assert lines == ["dense comes without its discriminator: the run begins with an untrained one."]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"latent_dim": 5},
+            r"shape \(5, \d+\) for the layer \S*dense\S* of the generator. "
+            r"Received: weights of shape \(4, \d+\) of the layer \S*dense\S* in .*trained.keras",
+        ),
+        ({"model": "convnet"}, r"of the generator. Received: weights of shape .* in .*trained"),
+    ],
+    ids=["latents", "model"],
+)
+def test_init_from_names_the_first_layer_that_differs(trained, changes, message):
+    gan = build_gan(dataclasses.replace(CONFIG, **changes), INFO)
+    before = weights(gan.generator)
+    with pytest.raises(ValueError, match=message):
+        init_from(gan, str(trained))
+    assert_equal(weights(gan.generator), before)
+
+
+def test_init_from_needs_a_trained_gan(tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((3, 8, 8, 1), np.uint8))
+    gan = build_gan(CONFIG, INFO)
+    with pytest.raises(ValueError, match="which holds images. Name a trained GAN"):
+        init_from(gan, str(tmp_path / "images.npy"))
+    with pytest.raises(FileNotFoundError, match="no pretrained generator of that name"):
+        init_from(gan, str(tmp_path / "nothing"))
+
+
+def test_a_run_records_its_source_and_resumes_without_it(trained, tmp_path, monkeypatch, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (240, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    source = tmp_path / "source.keras"
+    source.write_bytes(trained.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    config = dataclasses.replace(CONFIG, data="images.npy", init_from="source.keras")
+    run = RunDirectory(tmp_path / "run")
+    dry = ["train", "--init-from", "source.keras", "--data", "images.npy", "--dry-run"]
+    assert main([*dry, "--latent-dim", "9"]) == 2
+    assert "Expected weights of shape (9, " in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"Expected weights of shape \(9, "):
+        check_configs([dataclasses.replace(config, latent_dim=9)])
+    train_run(config, run.path, verbose=0)
+    assert run.read_config().init_from == str(source)
+    begun = build_gan(config, INFO)
+    init_from(begun, str(trained))
+    gan = checkpoints.load(run.path)
+    assert gan.steps == 1
+    first, begun, untrained = (
+        each.generator.get_weights()[0] for each in (gan, begun, build_gan(config, INFO))
+    )
+    change, other = np.abs(first - begun).max(), np.abs(first - untrained).max()
+    assert 0 < change < 0.02 < other
+    source.unlink()
+    train_run(dataclasses.replace(config, epochs=2), run.path, resume=True, verbose=0)
+    assert checkpoints.load(run.path).steps == 2
+    resume = ["train", "--resume", "--run-dir", str(run.path), "--init-from", "other.keras"]
+    assert main(resume) == 2
+    assert "init_from was" in capsys.readouterr().err
