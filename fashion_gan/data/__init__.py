@@ -9,12 +9,14 @@ from fashion_gan.data.fashion_mnist import (
     read_idx,
 )
 from fashion_gan.data.image_folder import Collection, load_images, read_samples, split_images
+from fashion_gan.data.image_view import ImageView
 from fashion_gan.data.pipeline import make_dataset
 
 __all__ = [
     "CLASS_NAMES",
     "MAX_BYTES",
     "Collection",
+    "ImageView",
     "Split",
     "find_fashion_mnist",
     "load_fashion_mnist",
