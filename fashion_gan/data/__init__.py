@@ -10,6 +10,7 @@ from fashion_gan.data.fashion_mnist import (
     load_fashion_mnist,
     read_idx,
 )
+from fashion_gan.data.image_view import ImageView
 from fashion_gan.data.pipeline import make_dataset
 from fashion_gan.data.split import split_images
 
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_BYTES",
     "Collection",
     "ImageOptions",
+    "ImageView",
     "Split",
     "find_fashion_mnist",
     "load_fashion_mnist",

@@ -13,12 +13,15 @@ import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fashion_gan.data.byte_limit import check_bytes
 from fashion_gan.files import atomic_write
+
+if TYPE_CHECKING:
+    from fashion_gan.typing import Images
 
 __all__ = ["CLASS_NAMES", "Split", "find_fashion_mnist", "load_fashion_mnist", "read_idx"]
 
@@ -58,16 +61,17 @@ _IDX_TYPES = {8: "ubyte", 9: "byte", 11: "short", 12: "int", 13: "float", 14: "d
 class Split:
     """Images to train on, to choose by, and to report by.
 
-    Images are uint8 `(n, height, width, channels)`, labels integers `(n,)`, with the names of their
-    classes. Labels and names are None where classes are not known. With `held_out=0`, all images
-    train, and the others are the same.
+    Images are uint8 `(n, height, width, channels)`: arrays or, where they stay on the disk, an
+    `ImageView`. Labels are integers `(n,)`, with the names of their classes. Labels and names are
+    None where classes are not known. With `held_out=0`, all images train, and the others are the
+    same.
     """
 
-    train_images: np.ndarray
+    train_images: "Images"
     train_labels: Any
-    validation_images: np.ndarray
+    validation_images: "Images"
     validation_labels: Any
-    test_images: np.ndarray
+    test_images: "Images"
     test_labels: Any
     class_names: tuple[str, ...] | None = CLASS_NAMES
     held_out: int = _VALIDATION

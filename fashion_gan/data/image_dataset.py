@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from fashion_gan.keras_compat import DatasetWrapper
 
-__all__ = ["ImageDataset", "IndexedImages", "dataset_options"]
+__all__ = ["ImageDataset", "IndexedImages", "dataset_options", "flip_images"]
 
 
 class ImageDataset(DatasetWrapper):
@@ -18,7 +18,8 @@ class ImageDataset(DatasetWrapper):
         epoch: Int64 variable, the epoch whose order comes next. Reading advances it by one.
         skip_batches: Int64 variable, the number of blank batches that begin the next iteration.
             Reading resets it to 0.
-        indexed_images: `IndexedImages`, or None for a dataset with a smaller last batch.
+        indexed_images: `IndexedImages`, or None for a dataset with a smaller last batch, or of
+            images that are not in memory.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class IndexedImages:
         batch_size: Number of images in a batch.
         next_order: Function that begins an iteration, as an iterator of the dataset does when its
             first batch is drawn, and returns the int64 indices of the images in their order.
+        num_batches: Number of batches in an iteration.
+        mirror: Whether indices from n on stand for mirror images.
     """
 
     def __init__(
@@ -54,12 +57,16 @@ class IndexedImages:
         labels: Any,
         batch_size: int,
         next_order: Callable[[], Any],
+        num_batches: int,
+        mirror: bool = False,
     ) -> None:
         self.images = images
         self.lookup_table = lookup_table
         self.labels = labels
         self.batch_size = batch_size
         self.next_order = next_order
+        self.num_batches = num_batches
+        self.mirror = mirror
 
     def check(self, checks: Any) -> None:
         """Checks the first batch in the stored order, and all labels.
@@ -87,10 +94,11 @@ class IndexedImages:
         """Returns the batches of the dataset as indices of images, `steps` batches in an element.
 
         Elements are dicts: `indices`, int32 `(steps, batch_size)`, and `steps`, how many of these
-        batches there are, which is less in the last element if they run out. The cardinality is the
+        batches there are, which is less in the last element if they run out. If there are mirror
+        images, `flips` says which of the images are to be flipped. The cardinality is the
         number of batches, since that is what Keras counts.
         """
-        num_batches = self.images.shape[0] // self.batch_size
+        num_images, num_batches = self.images.shape[0], self.num_batches
         firsts = range(0, num_batches, steps)
         counts = [min(steps, num_batches - first) for first in firsts]
         used = num_batches * self.batch_size
@@ -99,7 +107,10 @@ class IndexedImages:
         def iteration(_: Any) -> Any:
             indices = tf.pad(tf.cast(self.next_order()[:used], tf.int32), [[0, padding]])
             indices = tf.reshape(indices, (len(firsts), steps, self.batch_size))
-            return tf.data.Dataset.from_tensor_slices({"indices": indices, "steps": counts})
+            elements = {"indices": indices, "steps": counts}
+            if self.mirror:
+                elements |= {"indices": indices % num_images, "flips": indices >= num_images}
+            return tf.data.Dataset.from_tensor_slices(elements)
 
         dataset = tf.data.Dataset.range(1).flat_map(iteration).with_options(dataset_options())
         return _IndexBatches(dataset, num_batches)
@@ -114,6 +125,11 @@ class _IndexBatches(DatasetWrapper):
 
     def cardinality(self) -> tf.Tensor:
         return tf.constant(self._num_batches, tf.int64)
+
+
+def flip_images(images: Any, flips: Any) -> Any:
+    """Flips the images `(n, h, w, c)` for which `flips` `(n,)` is True from left to right."""
+    return tf.where(flips[:, None, None, None], tf.reverse(images, [2]), images)
 
 
 def dataset_options() -> tf.data.Options:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fashion_gan.data.image_view import ImageView, fits_memory, iter_chunks
+
 if TYPE_CHECKING:
     from fashion_gan.data.image_dataset import ImageDataset
     from fashion_gan.typing import Images, Labels
@@ -22,12 +24,18 @@ def make_dataset(
     shuffle: bool = True,
     seed: int = 42,
     drop_remainder: bool = True,
+    steps_per_epoch: int | None = None,
+    mirror: bool = False,
 ) -> "ImageDataset":
     """Returns a `tf.data.Dataset` of float32 batches `(batch_size, h, w, c)` for `fit()`.
 
     The order of an epoch is a permutation of all images that depends on `seed` and the number of
-    the epoch alone. Two int64 variables of the dataset (not of datasets derived from it) steer it;
-    an iteration reads them when its first batch is drawn, not when its iterator is made:
+    the epoch alone. With `steps_per_epoch`, an epoch is that many batches of the permutations one
+    after the other, whatever the number of images. An epoch continues where the one before it ends,
+    and a batch may end one permutation and begin the next. So all images are drawn equally often.
+
+    Two int64 variables of the dataset (not of datasets derived from it) steer it; an iteration
+    reads them when its first batch is drawn, not when its iterator is made:
 
     - `dataset.epoch`, at first 0, is the epoch whose order comes next; reading advances it by one.
       To resume at epoch k, `dataset.epoch.assign(k)`, in `fit()` no earlier than
@@ -36,73 +44,99 @@ def make_dataset(
       blank (zeros, made without touching the images), to resume within an epoch and skip them.
       The number of batches stays the same. Reading sets it back to 0.
 
-    `dataset.indexed_images` is for compiled loops; it is None with `drop_remainder=False`.
+    `dataset.indexed_images` is for compiled loops. It is None if the last batch may be smaller, and
+    for images that are not in memory: each batch of a `numpy.memmap`, or of an `ImageView` of one,
+    of more than `image_view.MAX_IN_MEMORY` bytes is read from the file.
 
     Args:
-        images: `(n, h, w)` or `(n, h, w, c)`. uint8 is kept as it is and each batch is scaled to
-            `low + (high - low) * (x / 255)`; floating images must already be in `value_range`.
+        images: Array or `ImageView` `(n, h, w)` or `(n, h, w, c)`. uint8 is kept as it is and each
+            batch is scaled to `low + (high - low) * (x / 255)`; floating images must already be in
+            `value_range`.
         batch_size: images in a batch.
         labels: integers `(n,)`; batches are then pairs of images and int32 labels.
         value_range: `(low, high)` of the batches.
         shuffle: False gives the stored order.
         seed: of the order.
-        drop_remainder: leave out the last, smaller batch of each epoch.
+        drop_remainder: leave out the last, smaller batch of each epoch. With `steps_per_epoch` no
+            batch is smaller.
+        steps_per_epoch: Number of batches in an epoch. Defaults to one pass over the images.
+        mirror: Whether to add the mirror image of each image. Images n to 2n - 1 are images 0 to
+            n - 1, flipped from left to right. Defaults to False.
 
     Raises:
-        TypeError: batch_size is no integer.
+        TypeError: batch_size or steps_per_epoch is no integer.
         ValueError: an argument is not as described, or the images do not fill one batch.
     """
     import tensorflow as tf
 
-    from fashion_gan.data.image_dataset import ImageDataset, IndexedImages, dataset_options
+    from fashion_gan.data.image_dataset import (
+        ImageDataset,
+        IndexedImages,
+        dataset_options,
+        flip_images,
+    )
+    from fashion_gan.data.image_order import ImageOrder
 
     low, high = value_range
     images = _check_images(images, low, high)
     labels = None if labels is None else _check_labels(labels, len(images))
-    n, *shape = images.shape
-    batch_size = operator.index(batch_size)
-    if batch_size < 1:
-        raise ValueError(f"Expected a batch_size of at least 1. Received: batch_size={batch_size}.")
-    if drop_remainder and batch_size > n:
+    stored, *shape = images.shape
+    if len(shape) == 2:
+        shape.append(1)
+    n = 2 * stored if mirror else stored
+    batch_size = _check_positive("batch_size", batch_size)
+    if steps_per_epoch is not None:
+        num_batches = _check_positive("steps_per_epoch", steps_per_epoch)
+        drop_remainder = True
+    elif drop_remainder and batch_size > n:
         raise ValueError(
             f"{n} images make no batch of {batch_size}. Lower batch_size, or pass "
             f"drop_remainder=False for one smaller batch."
         )
+    else:
+        num_batches = n // batch_size if drop_remainder else math.ceil(n / batch_size)
     scaled = images.dtype == np.uint8
-    num_batches = n // batch_size if drop_remainder else math.ceil(n / batch_size)
+    pixels = None
+    on_disk: Any = images if isinstance(images, ImageView) else None
 
     with tf.device("CPU:0"):
-        # A variable, since each iterator would copy a constant that its dataset captures.
-        pixels = tf.Variable(images, trainable=False, name="pixels")
+        if isinstance(images, np.ndarray):
+            # A variable, since each iterator would copy a constant that its dataset captures.
+            pixels = tf.Variable(images.reshape(-1, *shape), trainable=False, name="pixels")
         classes = None if labels is None else tf.constant(labels)
         # Not the constant 255: Grappler replaces x / 255 by x * (1 / 255), which rounds otherwise.
         peak = tf.constant(255.0)
-        epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
-        skip = tf.Variable(0, dtype=tf.int64, trainable=False, name="skip_batches")
+    num_draws = None if steps_per_epoch is None else num_batches * batch_size
+    orders = ImageOrder(n, seed if shuffle else None, num_draws)
 
-    def next_order() -> Any:
-        order = tf.range(n, dtype=tf.int64)
-        if shuffle:
-            key = tf.stack([tf.constant(seed, tf.int64), epoch.read_value()])
-            order = tf.random.experimental.stateless_shuffle(order, seed=key, alg="philox")
-        epoch.assign_add(1)
-        skip.assign(0)
-        return order
+    def read(rows: np.ndarray) -> np.ndarray:
+        drawn: np.ndarray = on_disk[rows].reshape(-1, *shape)
+        return drawn if scaled else drawn.astype(np.float32, copy=False)
+
+    def gather(rows: Any) -> Any:
+        if pixels is not None:
+            # Gathering from a constant or the variable itself would copy all of them first.
+            return tf.gather(pixels.read_value(), rows)
+        drawn = tf.numpy_function(read, [rows], tf.uint8 if scaled else tf.float32)
+        return tf.ensure_shape(drawn, [*rows.shape, *shape])
 
     def scale(x: Any) -> Any:
         return low + (high - low) * (tf.cast(x, tf.float32) / peak) if scaled else x
 
     def iteration(_: Any) -> Any:
-        num_blank = tf.minimum(skip.read_value(), num_batches)
-        order = next_order()
+        num_blank = tf.minimum(orders.skip_batches.read_value(), num_batches)
+        order = orders.next()
 
         def batch(index: Any) -> Any:
             first = index * batch_size
             size = batch_size if drop_remainder else tf.minimum(n - first, batch_size)
-            chosen = tf.slice(order, [first], [size])
-            # Gathering from a constant or from the variable itself would copy all of them first.
-            drawn = scale(tf.gather(pixels.read_value(), chosen))
-            return drawn if classes is None else (drawn, tf.gather(classes, chosen))
+            rows = tf.slice(order, [first], [size])
+            if mirror:
+                rows, flips = rows % stored, rows >= stored
+            drawn = scale(gather(rows))
+            if mirror:
+                drawn = flip_images(drawn, flips)
+            return drawn if classes is None else (drawn, tf.gather(classes, rows))
 
         nothing: Any = tf.zeros([batch_size, *shape])
         if classes is not None:
@@ -116,12 +150,21 @@ def make_dataset(
     options = dataset_options()  # of several workers, each takes its rows of every batch
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     dataset = dataset.with_options(options)
-    if not drop_remainder:
-        return ImageDataset(dataset, epoch, skip, None)
+    if not drop_remainder or pixels is None:
+        return ImageDataset(dataset, orders.epoch, orders.skip_batches, None)
     with tf.device("CPU:0"):  # here, since XLA would round the same formula otherwise
         lookup_table = scale(tf.range(256)) if scaled else None
-    indexed_images = IndexedImages(pixels, lookup_table, classes, batch_size, next_order)
-    return ImageDataset(dataset, epoch, skip, indexed_images)
+    indexed_images = IndexedImages(
+        pixels, lookup_table, classes, batch_size, orders.next, num_batches, mirror
+    )
+    return ImageDataset(dataset, orders.epoch, orders.skip_batches, indexed_images)
+
+
+def _check_positive(name: str, value: Any) -> int:
+    value = operator.index(value)
+    if value < 1:
+        raise ValueError(f"Expected a {name} of at least 1. Received: {name}={value}.")
+    return value
 
 
 def _check_labels(labels: "Labels", count: int) -> np.ndarray:
@@ -136,9 +179,12 @@ def _check_labels(labels: "Labels", count: int) -> np.ndarray:
     return labels.reshape(-1).astype(np.int32)
 
 
-def _check_images(images: "Images", low: float, high: float) -> np.ndarray:
-    """`images` as uint8 or float32 `(n, h, w, c)`, with every value checked against the range."""
-    images = np.asarray(images)
+def _check_images(images: "Images", low: float, high: float) -> np.ndarray | ImageView:
+    """Returns an array of uint8 or float32, or a view of a file, with every value checked."""
+    if isinstance(images, np.memmap):
+        images = ImageView(images)
+    if not isinstance(images, ImageView) or fits_memory(images):
+        images = np.asarray(images)
     if not (low < high and math.isfinite(low) and math.isfinite(high)):
         raise ValueError(
             f"Expected a value_range (low, high), low < high. Received: {(low, high)}."
@@ -154,7 +200,8 @@ def _check_images(images: "Images", low: float, high: float) -> np.ndarray:
                 f"Expected images of uint8, or floating in value_range. "
                 f"Received: dtype={images.dtype}. Convert them with astype."
             )
-        least, most = images.min(), images.max()
+        bounds = [(chunk.min(), chunk.max()) for chunk in iter_chunks(images)]
+        least, most = np.min(bounds), np.max(bounds)
         if np.isnan(least):
             raise ValueError("Expected images without NaN. Received: NaN among them.")
         if least < low or most > high:
@@ -162,5 +209,6 @@ def _check_images(images: "Images", low: float, high: float) -> np.ndarray:
                 f"Expected floating images in value_range={(low, high)}. Received: values from "
                 f"{least} to {most}. Scale them, pass uint8, or name their value_range."
             )
-        images = images.astype(np.float32, copy=False)
-    return images[..., np.newaxis] if images.ndim == 3 else images
+        if isinstance(images, np.ndarray):
+            images = images.astype(np.float32, copy=False)
+    return images

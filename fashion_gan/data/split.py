@@ -6,6 +6,7 @@ import numpy as np
 
 from fashion_gan.data.collection import Collection
 from fashion_gan.data.fashion_mnist import Split
+from fashion_gan.data.image_view import ImageView, fits_memory
 
 __all__ = ["parse_held_out", "split_images"]
 
@@ -39,7 +40,9 @@ def split_images(collection: Collection, held_out: str = "auto", seed: int = 0) 
         )
 
     def part(chosen: np.ndarray) -> tuple[Any, Any]:
-        return images[chosen], None if labels is None else labels[chosen]
+        view = ImageView(images, chosen)
+        selected = np.asarray(view) if fits_memory(view) else view
+        return selected, None if labels is None else labels[chosen]
 
     if collection.parts is not None and held_out != "auto":
         raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fashion_gan.data.image_dataset import ImageDataset
+from fashion_gan.data.image_dataset import ImageDataset, flip_images
 from fashion_gan.models.introspection import first_conv_layer
 from fashion_gan.training.resume import ResumeState
 from fashion_gan.training.xla import COMPILE_ERRORS, compile_or_fall_back
@@ -123,12 +123,19 @@ class Executor:
 
         @tf.function(jit_compile=self._model.jit_compile, autograph=False, reduce_retracing=True)
         def loop(
-            images: Images, lookup_table: Any, labels: Labels, indices: Any, steps: Any
+            images: Images,
+            lookup_table: Any,
+            labels: Labels,
+            indices: Any,
+            steps: Any,
+            **mirroring: Any,
         ) -> Any:
             def batch(i: Any) -> Any:
                 picked = tf.gather(images, indices[i])
                 if lookup_table is not None:
                     picked = tf.gather(lookup_table, tf.cast(picked, tf.int32))
+                if mirroring:
+                    picked = flip_images(picked, mirroring["flips"][i])
                 return picked if labels is None else (picked, tf.gather(labels, indices[i]))
 
             # The loop needs logs of the right kind to begin with.

@@ -1,0 +1,60 @@
+"""The order in which a dataset draws its images, a function of the seed and the epoch alone."""
+
+from typing import Any
+
+import tensorflow as tf
+
+__all__ = ["ImageOrder"]
+
+
+class ImageOrder:
+    """Orders images, epoch after epoch.
+
+    Pass p over the images has the permutation of `seed` and p. An epoch is one pass or, with
+    `num_draws`, that many images of the passes one after the other. Epoch k then begins with image
+    `k * num_draws` of this sequence.
+
+    Args:
+        num_images: Number of images.
+        seed: Seed of the permutations, or None for the stored order.
+        num_draws: Number of images in an epoch. Defaults to one pass.
+
+    Attributes:
+        epoch: Int64 variable, the epoch whose order comes next.
+        skip_batches: Int64 variable, the number of blank batches that begin the next epoch.
+    """
+
+    def __init__(self, num_images: int, seed: int | None, num_draws: int | None = None) -> None:
+        self._num_images = num_images
+        self._seed = seed
+        self._num_draws = num_draws
+        with tf.device("CPU:0"):
+            self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
+            self.skip_batches = tf.Variable(0, dtype=tf.int64, trainable=False, name="skip_batches")
+
+    def next(self) -> Any:
+        """Returns the int64 indices of the next epoch, and advances `epoch` by one."""
+        epoch = self.epoch.read_value()
+        if self._num_draws is None:
+            order = self._permutation(epoch)
+        else:
+            order = self._part(epoch, self._num_draws)
+        self.epoch.assign_add(1)
+        self.skip_batches.assign(0)
+        return order
+
+    def _permutation(self, number: Any) -> Any:
+        order = tf.range(self._num_images, dtype=tf.int64)
+        if self._seed is None:
+            return order
+        key = tf.stack([tf.constant(self._seed, tf.int64), number])
+        return tf.random.experimental.stateless_shuffle(order, seed=key, alg="philox")
+
+    def _part(self, epoch: Any, count: int) -> Any:
+        """Returns the `count` images of an epoch out of all passes that it touches."""
+        n = self._num_images
+        first = epoch * count
+        most = -(-(n - 1 + count) // n)  # passes, wherever in one of them the epoch begins
+        passes = first // n + tf.range(most, dtype=tf.int64)
+        order = tf.reshape(tf.map_fn(self._permutation, passes), [-1])
+        return tf.slice(order, [first % n], [count])

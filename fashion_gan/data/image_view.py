@@ -1,0 +1,91 @@
+"""Some images of an array that stays where it is, such as a file on the disk."""
+
+import mmap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fashion_gan.typing import Images
+
+__all__ = ["ImageView", "fits_memory", "iter_chunks", "sample_in_memory"]
+
+MAX_IN_MEMORY = 2**30
+"""Bytes of memory-mapped images above which they are read batch by batch."""
+
+_CHUNK = 1_024  # images that are read at once
+_MAX_MAPPED = 2**28  # bytes that are read before the pages of a map are given back
+
+
+class ImageView:
+    """Selects images of an array and copies only those that are read.
+
+    An index of the view gives what the same index of an array would: an image for an integer, and a
+    new array for a slice, an array of integers or a mask. The images of an array of integers are
+    read in the order in which they are stored.
+
+    Args:
+        array: Images `(n, height, width[, channels])`: a `numpy.memmap`, or an array in memory.
+        indices: Integers `(m,)`, the images in the order of the view. Defaults to all.
+    """
+
+    def __init__(self, array: np.ndarray, indices: np.ndarray | None = None) -> None:
+        self.array = array
+        self.indices = np.arange(len(array)) if indices is None else np.asarray(indices)
+        self.shape = (len(self.indices), *array.shape[1:])
+        self.dtype, self.ndim = array.dtype, array.ndim
+        self.size = int(np.prod(self.shape, dtype=np.int64))
+        self.nbytes = self.size * array.dtype.itemsize
+        self._mapped = 0
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        rows = self.indices[key]
+        if np.ndim(rows) == 0:
+            return np.array(self.array[rows])
+        chosen = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        order = np.argsort(rows, kind="stable")
+        for first in range(0, len(rows), _CHUNK):
+            part = order[first : first + _CHUNK]
+            chosen[part] = self.array[rows[part]]
+        self._mapped += chosen.nbytes
+        if self._mapped > _MAX_MAPPED:
+            _release_pages(self.array)
+            self._mapped = 0
+        return chosen
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("Expected a copy of the images. Received: copy=False. Omit it.")
+        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+
+def _release_pages(array: np.ndarray) -> None:
+    """Gives back the memory of the pages of a map that were read; the system may cache them."""
+    base: Any = array
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    if base is not None and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def fits_memory(images: "Images") -> bool:
+    """Returns whether images are in memory, or are few enough to be read into it."""
+    stored = images.array if isinstance(images, ImageView) else images
+    return not isinstance(stored, np.memmap) or images.nbytes <= MAX_IN_MEMORY
+
+
+def sample_in_memory(images: "Images") -> np.ndarray:
+    """Returns all images, or of images that do not fit into memory, as many of the first as do."""
+    if fits_memory(images):
+        return np.asarray(images)
+    return np.array(images[: max(MAX_IN_MEMORY * len(images) // images.nbytes, 1)])
+
+
+def iter_chunks(images: "Images") -> Iterator[np.ndarray]:
+    """Yields all images in their order, some hundreds in an array."""
+    for first in range(0, len(images), _CHUNK):
+        yield np.asarray(images[first : first + _CHUNK])
