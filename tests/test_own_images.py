@@ -115,7 +115,13 @@ def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsy
     assert "Measuring 100 samples against as many real images: held-out images." in out
     assert "pixel" in out and "100 images against as many: held-out images" in out
     assert (tmp_path / "report/closest.png").exists()
-    assert main(["sample", str(folder), "--class", "2", "--num-images", "4"]) == 0
+    out = [str(tmp_path / f"{i}.npy") for i in range(2)]
+    sample = ["sample", str(folder), "--num-images", "4"]
+    for name, path_out in zip(("c", "2"), out, strict=True):
+        assert main([*sample, "--class", name, "--out", path_out]) == 0
+    np.testing.assert_array_equal(*map(np.load, out))
+    assert main([*sample, "--class", "d"]) == 2
+    assert "The names are: a, b, c." in capsys.readouterr().err
     assert main(["evaluate", str(folder), "--baselines"]) == 2
     assert "for Fashion-MNIST alone" in capsys.readouterr().err
     longer = ["train", "--resume", "--run-dir", str(folder), "--epochs", "3"]

@@ -50,9 +50,8 @@ def _add_sample(commands: Any) -> None:
     parser.add_argument(
         "--class",
         dest="label",
-        type=non_negative_int,
-        metavar="N",
-        help="class, by number (conditional models)",
+        metavar="CLASS",
+        help="class, by name or number (conditional models)",
     )
     add_which(parser)
     add_no_ema(parser)
@@ -68,14 +67,16 @@ def _sample(options: argparse.Namespace) -> None:
     start_tensorflow(options)
     from fashion_gan.runs.checkpoints import find_source
 
-    gan = find_source(options.run).load(options.which, report)
+    source = find_source(options.run)
+    gan = source.load(options.which, report)
+    label = None if options.label is None else source.class_index(options.label)
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
     write_samples(
         gan,
         out,
         options.num_images,
         seed=options.seed,
-        labels=options.label,
+        labels=label,
         use_ema=options.use_ema,
     )
     print(f"{options.num_images} images: {out}")

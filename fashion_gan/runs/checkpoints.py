@@ -10,7 +10,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ import keras
 import numpy as np
 
 from fashion_gan import runtime
+from fashion_gan.data import CLASS_NAMES
 from fashion_gan.files import atomic_write, check_no_links_out, write_json
 from fashion_gan.gan import GAN
-from fashion_gan.registry import lookup
+from fashion_gan.registry import did_you_mean, lookup
 from fashion_gan.runs.builder import FASHION_MNIST, build_gan, load_split, steps_per_epoch
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import DatasetInfo, RunDirectory
@@ -285,6 +286,28 @@ class Source:
                 f"{self.name}, a pretrained generator. Omit which='best'."
             )
         return load_pretrained(self.name)
+
+    def class_index(self, text: str) -> int:
+        """Returns the class that a number or a name stands for.
+
+        Args:
+            text: Number of a class, or its name without regard to case.
+
+        Raises:
+            ValueError: If no class has this name, or several have.
+        """
+        names: Sequence[str] = CLASS_NAMES
+        if self.config is not None and self.config.data:
+            names = RunDirectory(self.name).read_dataset_info().class_names or ()
+        matches = [i for i, name in enumerate(names) if name.casefold() == text.casefold()]
+        if len(matches) == 1:
+            return matches[0]
+        if text.isascii() and text.isdigit() and len(text) < 10:
+            return int(text)
+        raise ValueError(
+            f"Expected the number or the name of a class. Received: class={text!r}."
+            f"{did_you_mean(text, names)} The names are: {', '.join(names) or 'not known'}."
+        )
 
 
 def find_source(name: str | os.PathLike[str]) -> Source:

@@ -410,13 +410,20 @@ def _describe_changes(before: dict[str, Any], now: dict[str, Any]) -> str:
 def _fingerprint(split: "Split") -> dict[str, Any]:
     import numpy as np
 
-    parts = (split.train_images, split.train_labels, split.test_images, split.test_labels)
+    from fashion_gan.data.image_view import iter_chunks
+
     digest = hashlib.sha256(repr(split.class_names).encode())
-    for part in parts:
-        digest.update(b"" if part is None else np.ascontiguousarray(part).data)
+    for images, labels in (
+        (split.train_images, split.train_labels),
+        (split.test_images, split.test_labels),
+    ):
+        for chunk in iter_chunks(images):
+            digest.update(np.ascontiguousarray(chunk).data)
+        if labels is not None:
+            digest.update(np.ascontiguousarray(labels).data)
     info = DatasetInfo.from_split(split)
     return {
-        "images": len(parts[0]) + len(parts[2]),
+        "images": len(split.train_images) + split.held_out,
         "sha256": digest.hexdigest(),
         "train_images": info.num_images,
         "image_shape": list(info.image_shape),
