@@ -11,6 +11,7 @@ import numpy as np
 
 from fashion_gan import data, metrics, runtime
 from fashion_gan import images as pictures
+from fashion_gan.data.image_view import sample_in_memory
 from fashion_gan.evaluation.classifier import load_classifier
 from fashion_gan.evaluation.reference_stats import (
     ReferenceStats,
@@ -285,15 +286,15 @@ def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluato
     """The evaluator of images without a classifier: by their pixels, against those held out.
 
     Args:
-        images: Images to train on and to compare with.
+        images: Images to train on and to compare with. Of training images that do not fit into
+            memory, the first stand for all.
         protocol: what to measure, on no more images than are held out, with ten train images or
             more in a bin.
     """
     count = min(protocol.count, len(images.test_images))
+    train = sample_in_memory(images.train_images)
     bins = protocol.bins if images.held_out else 0  # what is compared has to be new
-    different = 0
-    if bins:
-        different = len({image.tobytes() for image in pictures.premultiply(images.train_images)})
+    different = len({image.tobytes() for image in pictures.premultiply(train)}) if bins else 0
     fitting = dataclasses.replace(
         protocol,
         count=count,
@@ -301,7 +302,7 @@ def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluato
         bins=min(bins, different // 10),
     )
     name = "held-out images" if images.held_out else "training images"
-    return Evaluator(images.test_images, images.train_images, None, None, fitting, name=name)
+    return Evaluator(images.test_images, train, None, None, fitting, name=name)
 
 
 def baselines(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -75,7 +75,7 @@ def prepare(
     """
     split = load_split(config, data_dir) if split is None else split
     batch_size, num_images = config.batch_size * config.d_steps, len(split.train_images)
-    if batch_size > num_images:
+    if not steps_per_epoch(config, num_images):
         times = f" and d_steps={config.d_steps}" if config.d_steps > 1 else ""
         raise ValueError(
             f"Expected at least {batch_size:,} training images for a step of "
@@ -92,6 +92,8 @@ def prepare(
         labels=labels[0],
         value_range=gan.value_range,
         seed=config.seed,
+        steps_per_epoch=config.steps_per_epoch or None,
+        mirror=config.mirror,
     )
     validation = data.make_dataset(
         split.validation_images,
@@ -101,6 +103,12 @@ def prepare(
         shuffle=False,
     )
     return Experiment(config, split, gan, train, validation)
+
+
+def steps_per_epoch(config: Config, num_images: int) -> int:
+    """Returns the number of train steps in an epoch of a config on a number of images."""
+    one_pass = num_images * (1 + config.mirror) // (config.batch_size * config.d_steps)
+    return config.steps_per_epoch or one_pass
 
 
 def load_split(
@@ -172,16 +180,6 @@ def build_gan(config: Config, images: data.Split | DatasetInfo = FASHION_MNIST) 
     check_names(config)
     with runtime.build_scope(config.seed, config.dtype_policy):
         return _compiled(config, info)
-
-
-def steps_per_epoch(config: Config, num_images: int) -> int:
-    """Returns the number of train steps in an epoch.
-
-    Args:
-        config: Config of the run.
-        num_images: Number of training images.
-    """
-    return num_images // (config.batch_size * config.d_steps)
 
 
 def check_names(config: Config) -> None:
