@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from fashion_gan import files
+from fashion_gan.typing import Images
 
 from .backup_and_restore import BackupAndRestore
 from .evaluate_gan import EvaluateGAN
@@ -24,7 +25,7 @@ __all__ = ["default"]
 
 def default(
     run_dir: str | os.PathLike[str],
-    real_images: np.ndarray,
+    real_images: Images,
     features: Callable[[np.ndarray], Any] | None = None,
     class_names: Sequence[str] | None = None,
     *,

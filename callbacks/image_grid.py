@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from fashion_gan.images import tile, to_uint8, with_channels, write_png
 from fashion_gan.training.distribute import is_chief
+from fashion_gan.typing import Images
 
 __all__ = ["ImageGrid"]
 
@@ -75,7 +75,7 @@ class ImageGrid(keras.callbacks.Callback):
         image_freq: int = 1,
         seed: int = 0,
         invert: bool = False,
-        real_images: ArrayLike | None = None,
+        real_images: Images | None = None,
         png_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
@@ -96,6 +96,8 @@ class ImageGrid(keras.callbacks.Callback):
         self.seed = seed
         self.invert = invert
         self.png_dir = None if png_dir is None else Path(png_dir)
+        if real_images is not None and hasattr(real_images, "shape"):
+            real_images = real_images[:num_images]  # of an `ImageView`, no others are read
         self._real = None if real_images is None else with_channels(real_images)[:num_images].copy()
         self._writer: Any = None
 

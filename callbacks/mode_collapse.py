@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fashion_gan.files import atomic_write, read_json, write_json
 from fashion_gan.images import to_uint8, with_channels
@@ -26,6 +25,7 @@ from fashion_gan.monitor import (
 )
 from fashion_gan.registry import lookup
 from fashion_gan.training.distribute import is_chief
+from fashion_gan.typing import Images
 
 from .evaluate_gan import slug
 
@@ -83,7 +83,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
 
     def __init__(
         self,
-        real_images: ArrayLike,
+        real_images: Images,
         features: Callable[[np.ndarray], Any] | None = None,
         class_names: Sequence[str] | None = None,
         *,
@@ -114,9 +114,9 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         self.signals = HealthSignals()
         self.issues: tuple[Issue, ...] = ()
         self.warned: list[tuple[int, Issue]] = []
-        real = with_channels(real_images)
+        real = real_images if hasattr(real_images, "shape") else np.asarray(real_images)
         chosen = np.random.default_rng(seed).permutation(len(real))[:num_real]
-        self._real = real[np.sort(chosen)]
+        self._real = with_channels(real[np.sort(chosen)])
         self._features = features
         self._reference: ReferenceSet | None = None
         self._state = MonitorState()

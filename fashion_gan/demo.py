@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fashion_gan import images, latents, metrics
+from fashion_gan.data.image_view import sample_in_memory
 from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import load_split
 from fashion_gan.runs.checkpoints import find_source
@@ -47,7 +48,8 @@ class Explorer:
     Attributes:
         gan: that draws.
         directions: `(latent_dim, latent_dim)`, `latents.directions` of its generator.
-        train_images: uint8 `(n, height, width, channels)` that it was trained on, or None.
+        train_images: uint8 `(n, height, width, channels)` that it was trained on, the first of them
+            if they do not fit into memory, or None.
         class_names: of a conditional GAN; else empty.
         use_ema: whether the averaged generator draws, if there is one.
     """
@@ -147,7 +149,7 @@ def open_source(
         return gan.sample(latents=points, labels=labels, use_ema=use_ema)
 
     directions = latents.directions(draw, gan.latent_dim)
-    train_images = None if split is None else split.train_images
+    train_images = None if split is None else sample_in_memory(split.train_images)
     return Explorer(gan, directions, train_images, names, use_ema)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fashion_gan import data, metrics, runtime
 from fashion_gan import images as pictures
+from fashion_gan.data.image_view import sample_in_memory
 from fashion_gan.evaluation.classifier import load_classifier
 from fashion_gan.evaluation.reference_stats import (
     ReferenceStats,
@@ -281,21 +282,21 @@ def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluato
     """The evaluator of images without a classifier: by their pixels, against those held out.
 
     Args:
-        images: Images to train on and to compare with.
+        images: Images to train on and to compare with. Of training images that do not fit into
+            memory, the first stand for all.
         protocol: what to measure, on no more images than are held out, with ten train images or
             more in a bin.
     """
     count = min(protocol.count, len(images.test_images))
-    different = len({image.tobytes() for image in images.train_images}) if protocol.bins else 0
+    train = sample_in_memory(images.train_images)
+    different = len({image.tobytes() for image in train}) if protocol.bins else 0
     fitting = dataclasses.replace(
         protocol,
         count=count,
         kernel_size=min(protocol.kernel_size, count),
         bins=min(protocol.bins, different // 10),
     )
-    return Evaluator(
-        images.test_images, images.train_images, None, None, fitting, name="held-out images"
-    )
+    return Evaluator(images.test_images, train, None, None, fitting, name="held-out images")
 
 
 def baselines(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -243,8 +243,11 @@ def _check_same(config: Config, before: Config) -> None:
 def _fingerprint(split: "Split") -> dict[str, Any]:
     import numpy as np
 
+    from fashion_gan.data.image_view import iter_chunks
+
     parts = (split.train_images, split.train_labels, split.test_images, split.test_labels)
     digest = hashlib.sha256(repr(split.class_names).encode())
     for part in parts:
-        digest.update(b"" if part is None else np.ascontiguousarray(part).data)
+        for chunk in () if part is None else iter_chunks(part):
+            digest.update(np.ascontiguousarray(chunk).data)
     return {"images": len(parts[0]) + len(parts[2]), "sha256": digest.hexdigest()}
