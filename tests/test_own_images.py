@@ -16,6 +16,7 @@ IMAGES = RNG.integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
 LABELS = (np.arange(240) % 3).astype(np.uint8)
 SETTINGS = ["--batch-size", "20", "--steps-per-execution", "5", "--epochs", "2"]
 SETTINGS += ["--eval-freq", "1", "--on-collapse", "off"]
+SETTINGS += ["--preset", "dense", "--steps-per-epoch", "7"]
 
 
 def write_idx(path, array):

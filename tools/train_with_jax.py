@@ -73,6 +73,8 @@ def export(config, folder):
     from fashion_gan.runs.builder import prepare
 
     folder.mkdir(parents=True, exist_ok=True)
+    if config.mirror:
+        raise ValueError("Expected a config without mirror images. Received: mirror=True. Omit it.")
     experiment = prepare(config)
     gan, split, source = experiment.gan, experiment.split, experiment.train.indexed_images
     gan.make_train_function()

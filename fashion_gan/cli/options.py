@@ -2,9 +2,11 @@
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
+from fashion_gan.cli.parser import positive_int
 from fashion_gan.files import check_no_links_out
 from fashion_gan.registry import lookup
 from fashion_gan.runs.config import Config
@@ -13,16 +15,18 @@ from fashion_gan.runs.presets import PRESETS
 from fashion_gan.runtime import check_backend, import_tensorflow_quietly
 
 __all__ = [
+    "IMAGES_PRESET",
     "PRESET",
     "add_command",
     "add_data_dir",
     "add_no_ema",
     "add_settings",
     "config_from_options",
+    "preset_name",
     "start_tensorflow",
 ]
 
-PRESET = "dense"
+PRESET, IMAGES_PRESET = "dense", "images"
 
 
 def add_command(
@@ -86,6 +90,19 @@ def add_no_ema(parser: argparse.ArgumentParser) -> None:
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each setting of a config; `config_from_options` reads them."""
     group = parser.add_argument_group("settings, each in place of the preset's")
+    group.add_argument(
+        "--steps",
+        type=positive_int,
+        metavar="N",
+        help="train steps in all, rounded up to whole epochs; sets --steps-per-epoch or, where "
+        "that is given, --epochs",
+    )
+    group.add_argument(
+        "--images",
+        type=positive_int,
+        metavar="N",
+        help="real images in all that the discriminator sees, in place of --steps",
+    )
     for field in dataclasses.fields(Config):
         _add_setting(group, field)
 
@@ -114,6 +131,11 @@ def _choose(text: str, words: dict[str, Any]) -> Any:
     return words[text.lower()]
 
 
+def preset_name(options: argparse.Namespace) -> str:
+    """Returns the preset that was named, or else the default for the images to train on."""
+    return options.preset or (IMAGES_PRESET if options.data else PRESET)
+
+
 def config_from_options(options: argparse.Namespace) -> Config:
     """Returns the preset, or the config of the run to resume, with the settings that were given.
 
@@ -128,7 +150,7 @@ def config_from_options(options: argparse.Namespace) -> Config:
         for field in dataclasses.fields(Config)
         if getattr(options, field.name) is not None
     }
-    base = lookup(PRESETS, options.preset or PRESET, "preset")
+    base = lookup(PRESETS, preset_name(options), "preset")
     if options.resume and options.run_dir is None:
         raise ValueError(
             "Expected --run-dir with --resume. Received: none. Name the folder of the run."
@@ -136,7 +158,7 @@ def config_from_options(options: argparse.Namespace) -> Config:
     if options.resume and options.preset is None:
         check_no_links_out(options.run_dir)
         base = RunDirectory(options.run_dir).read_config(default=base)
-    config = dataclasses.replace(base, **given)
+    config = _with_length(dataclasses.replace(base, **given), options)
     changed = [name for name, value in given.items() if value != getattr(base, name)]
     for name, needs in config.idle(changed).items():
         raise ValueError(
@@ -144,3 +166,20 @@ def config_from_options(options: argparse.Namespace) -> Config:
             f"well, or leave {name} out."
         )
     return config
+
+
+def _with_length(config: Config, options: argparse.Namespace) -> Config:
+    """Returns the config with the length that `--steps` or `--images` says."""
+    lengths = [name for name in ("steps", "images") if getattr(options, name)]
+    if not lengths:
+        return config
+    if len(lengths) > 1 or (options.epochs and options.steps_per_epoch):
+        lengths += [name for name in ("epochs", "steps_per_epoch") if getattr(options, name)]
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in lengths)
+        raise ValueError(f"Expected one length of the training. Received: {flags}. Omit one.")
+    batch = config.batch_size * config.d_steps
+    steps = options.steps or math.ceil(options.images / batch)
+    # The epochs of a run that is resumed keep their length.
+    has_run = options.resume and options.preset is None and RunDirectory(options.run_dir).exists()
+    fixed = options.steps_per_epoch or (config.steps_per_epoch if has_run else 0)
+    return config.with_steps(steps, fixed)

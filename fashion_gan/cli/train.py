@@ -6,11 +6,13 @@ from typing import Any
 
 from fashion_gan.cli.console import lossy_streams
 from fashion_gan.cli.options import (
+    IMAGES_PRESET,
     PRESET,
     add_command,
     add_data_dir,
     add_settings,
     config_from_options,
+    preset_name,
     start_tensorflow,
 )
 from fashion_gan.cli.parser import non_negative_float, positive_int
@@ -24,9 +26,13 @@ __all__ = ["add_commands"]
 
 def add_commands(commands: Any) -> None:
     """Adds `train`."""
-    parser = add_command(commands, "train", _train, "train a preset on Fashion-MNIST")
+    parser = add_command(
+        commands, "train", _train, "train a preset on Fashion-MNIST or on images of your own"
+    )
     parser.add_argument(
-        "--preset", help=f"settings to begin with (default {PRESET}): {', '.join(PRESETS)}"
+        "--preset",
+        help=f"settings to begin with (default {PRESET}, or {IMAGES_PRESET} with --data): "
+        f"{', '.join(PRESETS)}",
     )
     parser.add_argument(
         "--run-dir", metavar="FOLDER", help="folder of the run (default: a new one in logs/)"
@@ -77,7 +83,7 @@ def _train(options: argparse.Namespace) -> None:
 def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
     from fashion_gan.runs.train import train_run
 
-    new_dir = unique_dir("logs", options.preset or PRESET)
+    new_dir = unique_dir("logs", preset_name(options))
     with nullcontext(options.run_dir) if options.run_dir else new_dir as run_dir:
         everywhere = " on all workers" if workers() else ""
         options.on_interrupt = (

@@ -17,7 +17,18 @@ from fashion_gan.runs.config import Config
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["Experiment", "build_gan", "check_names", "load_split", "prepare"]
+__all__ = [
+    "FASHION_MNIST_SIZE",
+    "Experiment",
+    "build_gan",
+    "check_names",
+    "load_split",
+    "prepare",
+    "steps_per_epoch",
+]
+
+FASHION_MNIST_SIZE = 55_000
+"""Number of images of Fashion-MNIST to train on."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ def prepare(
     """
     split = load_split(config, data_dir) if split is None else split
     batch_size, num_images = config.batch_size * config.d_steps, len(split.train_images)
-    if batch_size > num_images:
+    if not steps_per_epoch(config, num_images):
         times = f" and d_steps={config.d_steps}" if config.d_steps > 1 else ""
         raise ValueError(
             f"Expected at least {batch_size:,} training images for a step of "
@@ -78,6 +89,8 @@ def prepare(
         labels=labels[0],
         value_range=gan.value_range,
         seed=config.seed,
+        steps_per_epoch=config.steps_per_epoch or None,
+        mirror=config.mirror,
     )
     validation = data.make_dataset(
         split.validation_images,
@@ -87,6 +100,12 @@ def prepare(
         shuffle=False,
     )
     return Experiment(config, split, gan, train, validation)
+
+
+def steps_per_epoch(config: Config, num_images: int) -> int:
+    """Returns the number of train steps in an epoch of a config on a number of images."""
+    one_pass = num_images * (1 + config.mirror) // (config.batch_size * config.d_steps)
+    return config.steps_per_epoch or one_pass
 
 
 def load_split(config: Config, data_dir: str | os.PathLike[str] | None = None) -> data.Split:
@@ -116,7 +135,7 @@ def build_gan(config: Config, split: data.Split | None = None) -> GAN:
             `models.build_networks` does.
     """
     shape: tuple[int, ...] = (28, 28, 1)
-    num_images, names = 55_000, data.CLASS_NAMES if split is None else split.class_names
+    num_images, names = FASHION_MNIST_SIZE, data.CLASS_NAMES if split is None else split.class_names
     if split is not None:
         shape, num_images = split.train_images.shape[1:], len(split.train_images)
     if config.conditional and names is None:
@@ -161,19 +180,17 @@ def _compiled(
         **({"dropout": config.dropout} if config.model == "dcgan" else {}),
     )
     gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
-    steps_per_epoch = num_images // (config.batch_size * config.d_steps)
+    steps = steps_per_epoch(config, num_images)
     gan.compile(
-        _optimizer(config.g_optimizer, config.g_learning_rate, steps_per_epoch, config),
-        _optimizer(
-            config.d_optimizer, config.d_learning_rate, steps_per_epoch * config.d_steps, config
-        ),
+        _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
+        _optimizer(config.d_optimizer, config.d_learning_rate, steps * config.d_steps, config),
         {"name": config.loss, "label_flip_rate": config.label_flip_rate},
         penalties=[
             {"name": name, "weight": getattr(config, name), "interval": config.penalty_interval}
             for name in PENALTIES
             if getattr(config, name)
         ],
-        augmentations=_augmentations(config, steps_per_epoch),
+        augmentations=_augmentations(config, steps),
         replay=config.replay_size or None,
         ema_decay=config.ema_decay or None,
         d_steps=config.d_steps,

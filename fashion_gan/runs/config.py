@@ -82,6 +82,7 @@ class Config:
     skip_corrupt: bool = _setting(
         False, "leave out files in the folder of --data that cannot be read", needs={"data": ()}
     )
+    mirror: bool = _setting(False, "train on each image and on its mirror image")
     model: str = _setting("dense", "pair of networks: dense, dcgan, convnet, resnet or infogan")
     latent_dim: int = _setting(30, "size of a latent vector", 1)
     width: int = _setting(
@@ -182,7 +183,12 @@ class Config:
         1,
         needs={"lr_decay_epochs": ()},
     )
-    epochs: int = _setting(50, "passes over the training images", 1)
+    epochs: int = _setting(
+        50, "epochs in all: passes over the training images, or --steps-per-epoch steps each", 1
+    )
+    steps_per_epoch: int = _setting(
+        0, "train steps in an epoch, 0 for one pass over the training images", 0
+    )
     batch_size: int = _setting(
         32, "real images in an update of the discriminator, and fakes in each update", 1
     )
@@ -214,6 +220,25 @@ class Config:
                 f"Expected replay_size=0, or at least batch_size={self.batch_size}. "
                 f"Received: replay_size={self.replay_size}."
             )
+
+    def with_steps(self, steps: int, steps_per_epoch: int = 0) -> "Config":
+        """Returns this config with a length in train steps, rounded up to whole epochs.
+
+        Args:
+            steps: Number of train steps in all.
+            steps_per_epoch: Number of train steps in an epoch. Defaults to 0, which divides `steps`
+                by `epochs`: whatever is counted in epochs keeps its share of the training.
+
+        Raises:
+            ValueError: if one of them is out of bounds.
+        """
+        if steps < 1 or steps_per_epoch < 0:
+            raise ValueError(
+                "Expected steps of at least 1, and steps_per_epoch of at least 0. Received: "
+                f"steps={steps}, steps_per_epoch={steps_per_epoch}."
+            )
+        length = steps_per_epoch or math.ceil(steps / self.epochs)
+        return dataclasses.replace(self, epochs=math.ceil(steps / length), steps_per_epoch=length)
 
     def idle(self, names: Iterable[str]) -> dict[str, str]:
         """Those of the settings that do nothing in this config, each with what it needs."""

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -12,9 +13,16 @@ import keras
 from fashion_gan import callbacks, data, evaluation, runtime
 from fashion_gan.files import write_bytes
 from fashion_gan.gan import GAN
-from fashion_gan.runs.builder import Experiment, load_split, prepare
+from fashion_gan.runs.builder import (
+    FASHION_MNIST_SIZE,
+    Experiment,
+    load_split,
+    prepare,
+    steps_per_epoch,
+)
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.presets import PRESETS, closest_preset
 from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
 
 __all__ = ["check_configs", "describe_training", "train_run"]
@@ -83,6 +91,7 @@ def train_run(
         if chief:
             run.begin(config, runtime.versions(), split)
             if verbose:
+                _warn_if_short(experiment)
                 print(gan.jit_decision, flush=True)
         gan.fit(
             experiment.train,
@@ -127,13 +136,45 @@ def describe_training(
         RunDirectory(run_dir).check_images(split)
     strategy = runtime.strategy(None if runtime.workers() else devices)
     experiment = prepare(config, split=split, strategy=strategy)
+    _warn_if_short(experiment)
     yield f"data           {config.data or data.find_fashion_mnist(data_dir)}"
     for network in (experiment.gan.generator, experiment.gan.discriminator):
         yield f"{network.name:<14} {network.count_params():,} parameters"
-    yield f"training       {config.epochs} epochs of {len(experiment.train):,} steps"
+    yield f"training       {_describe_length(experiment)}"
     yield f"compilation    {experiment.gan.jit_decision}"
     for name, value in dataclasses.asdict(config).items():
         yield f"  {name:<20} {value}"
+
+
+def _describe_length(experiment: Experiment) -> str:
+    config, steps = experiment.config, len(experiment.train)
+    num_images = len(experiment.split.train_images) * (1 + config.mirror)
+    passes = config.epochs * steps * config.batch_size * config.d_steps / num_images
+    images = f"{num_images:,} {'images and mirror images' if config.mirror else 'images'}"
+    return (
+        f"{config.epochs} epochs of {steps:,} steps: {config.epochs * steps:,} steps, "
+        f"{passes:,.1f} passes over {images}"
+    )
+
+
+def _warn_if_short(experiment: Experiment) -> None:
+    """Warns of a training on passes over so few images that it makes less than half of its steps.
+
+    The steps to compare with are those that the closest preset makes on Fashion-MNIST.
+    """
+    config = experiment.config
+    if not config.data or config.steps_per_epoch:
+        return
+    name, _ = closest_preset(config)
+    usual = PRESETS[name].epochs * steps_per_epoch(PRESETS[name], FASHION_MNIST_SIZE)
+    steps = config.epochs * len(experiment.train)
+    if steps < usual / 2:
+        warnings.warn(
+            f"{config.epochs} passes over {len(experiment.split.train_images):,} images are "
+            f"{steps:,} steps. Preset {name} makes {usual:,} on Fashion-MNIST. Give the length in "
+            f"steps: --steps {usual}.",
+            stacklevel=3,
+        )
 
 
 def check_configs(

@@ -30,7 +30,8 @@ def arguments(tmp_path_factory):
     path = tmp_path_factory.mktemp("images") / "images.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (220, 8, 8), dtype=np.uint8))
     flags = "--epochs 1 --batch-size 60 --eval-freq 0 --on-collapse off --jit-compile false"
-    return ["train", "--data", str(path), "--model", "convnet", "--width", "4", *flags.split()]
+    flags += " --model convnet --width 4 --steps-per-epoch 2"
+    return ["train", "--data", str(path), *flags.split()]
 
 
 def run(*arguments, **options):

@@ -1,0 +1,242 @@
+"""The length of a training in steps: settings, flags, the plan, the warning and the estimate."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+
+from fashion_gan import callbacks
+from fashion_gan.callbacks import progbar_logger
+from fashion_gan.cli.main import main
+from fashion_gan.cli.options import add_settings, config_from_options
+from fashion_gan.cli.parser import Parser
+from fashion_gan.data import ImageView, image_view
+from fashion_gan.evaluation import FULL, image_evaluator
+from fashion_gan.runs.builder import prepare
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import RunDirectory, _fingerprint
+from fashion_gan.runs.presets import PRESETS
+from fashion_gan.runs.train import train_run
+
+TINY = {"batch_size": 8, "steps_per_execution": 2, "jit_compile": False}
+TINY |= {"eval_freq": 0, "on_collapse": "off", "image_freq": 99}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A file of 220 images, of which 120 train."""
+    path = tmp_path / "images.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (220, 8, 8, 1), dtype=np.uint8))
+    return str(path)
+
+
+def parse(*flags):
+    parser = Parser()
+    parser.add_argument("--preset")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--run-dir")
+    add_settings(parser)
+    return config_from_options(parser.parse_args(list(flags)))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "steps_per_epoch", "expected"),
+    [
+        (20, 10_000, 0, (20, 500)),
+        (27, 23_000, 0, (27, 852)),
+        (200, 10_001, 0, (197, 51)),
+        (50, 3, 0, (3, 1)),
+        (20, 10_000, 300, (34, 300)),
+        (20, 100, 300, (1, 300)),
+    ],
+)
+def test_with_steps_rounds_up_to_whole_epochs(epochs, steps, steps_per_epoch, expected):
+    config = Config(epochs=epochs).with_steps(steps, steps_per_epoch)
+    assert (config.epochs, config.steps_per_epoch) == expected
+    assert steps <= config.epochs * config.steps_per_epoch < steps + config.steps_per_epoch
+    assert config.with_steps(steps, config.steps_per_epoch) == config
+
+
+@pytest.mark.parametrize(("steps", "steps_per_epoch"), [(0, 0), (-1, 5), (5, -1)])
+def test_with_steps_raises_when_a_number_is_out_of_bounds(steps, steps_per_epoch):
+    with pytest.raises(ValueError, match=f"Received: steps={steps}, .*={steps_per_epoch}"):
+        Config().with_steps(steps, steps_per_epoch)
+
+
+def test_images_preset_has_10000_steps_and_decays_in_the_last_3000():
+    config = PRESETS["images"]
+    length = config.steps_per_epoch
+    assert config.epochs * length == 10_000
+    assert config.lr_decay_start * length == 7_000
+    assert config.lr_decay_epochs * length == 3_000
+    assert length % config.steps_per_execution == 0
+
+
+def test_images_of_your_own_begin_with_their_own_preset(data):
+    assert parse("--data", data) == dataclasses.replace(PRESETS["images"], data=data)
+    assert parse("--data", data, "--preset", "dense").model == "dense"
+    assert parse() == PRESETS["dense"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("--preset images --steps 50000", (20, 2_500)),
+        ("--preset images --images 640000", (20, 500)),
+        ("--preset images --images 640001 --d-steps 2", (20, 251)),
+        ("--preset images --steps 5000 --epochs 10", (10, 500)),
+        ("--preset images --steps 5000 --steps-per-epoch 100", (50, 100)),
+        ("--preset dcgan_modern --steps 23193", (27, 859)),
+        ("--steps-per-epoch 7", (50, 7)),
+    ],
+)
+def test_flags_give_the_length(flags, expected):
+    config = parse(*flags.split())
+    assert (config.epochs, config.steps_per_epoch) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ("--steps 5 --images 5", "--steps and --images"),
+        ("--steps 5 --epochs 2 --steps-per-epoch 3", "--steps and --epochs and --steps-per-epoch"),
+    ],
+)
+def test_flags_that_contradict_each_other_raise(flags, named):
+    with pytest.raises(ValueError, match=f"Received: {named}. Omit one."):
+        parse(*flags.split())
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({}, 120 // 8),
+        ({"mirror": True}, 240 // 8),
+        ({"d_steps": 2}, 120 // 16),
+        ({"steps_per_epoch": 40}, 40),
+        ({"steps_per_epoch": 40, "d_steps": 2, "mirror": True}, 40),
+        ({"steps_per_epoch": 3, "batch_size": 128}, 3),
+    ],
+    ids=str,
+)
+def test_schedules_count_the_steps_that_an_epoch_has(data, settings, steps):
+    decay = {"lr_decay_start": 1, "lr_decay_epochs": 2, "instance_noise": 0.1, "noise_epochs": 2}
+    config = Config(**{**TINY, "data": data, **decay, **settings})
+    experiment = prepare(config)
+    assert len(experiment.train) == steps
+    assert experiment.gan.augmentations[0].get_config()["steps"] == 2 * steps
+    for optimizer, updates in (
+        (experiment.gan.g_optimizer, steps),
+        (experiment.gan.d_optimizer, steps * config.d_steps),
+    ):
+        schedule = optimizer.get_config()["learning_rate"]["config"]
+        assert schedule["warmup_steps"] == updates
+        assert schedule["decay_steps"] == 2 * updates
+
+
+def test_training_makes_the_steps_and_resumes_to_more(data, tmp_path):
+    def config(epochs):
+        return Config(**TINY, data=data, epochs=epochs, steps_per_epoch=5, mirror=True)
+
+    at_once = train_run(config(3), tmp_path / "once", verbose=0, final=False)
+    assert at_once.steps == 15
+    train_run(config(2), tmp_path / "parts", verbose=0, final=False)
+    in_parts = train_run(config(3), tmp_path / "parts", verbose=0, final=False, resume=True)
+    for a, b in zip(at_once.variables, in_parts.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for changed in ({"steps_per_epoch": 6}, {"mirror": False}):
+        with pytest.raises(ValueError, match=f"{next(iter(changed))} was .*, now "):
+            RunDirectory(tmp_path / "parts").check_available(
+                dataclasses.replace(config(3), **changed), resume=True
+            )
+
+
+def test_steps_of_a_resumed_run_keep_its_epochs(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.config_path.write_text('{"epochs": 20, "steps_per_epoch": 500}')
+    resume = ("--resume", "--run-dir", str(tmp_path))
+    config = parse(*resume, "--steps", "20000")
+    assert (config.epochs, config.steps_per_epoch) == (40, 500)
+    run.check_available(config, resume=True)
+    run.check_available(parse(*resume, "--steps", "10000"), resume=True)
+    again = parse(*resume, "--preset", "images", "--steps", "30000")
+    assert again == parse("--preset", "images", "--steps", "30000")
+
+
+def test_dry_run_tells_steps_and_passes(data, capsys):
+    assert main(["train", "--data", data, "--mirror", "--steps", "600", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    plan = "20 epochs of 30 steps: 600 steps, 160.0 passes over 240 images and mirror images"
+    assert f"training       {plan}\n" in out
+
+
+def test_short_training_on_few_images_warns_with_the_steps_of_its_preset(data, tmp_path):
+    config = dataclasses.replace(PRESETS["dcgan_modern"], data=data, width=4, **TINY, epochs=2)
+    message = (
+        "2 passes over 120 images are 30 steps. Preset dcgan_modern makes 23,193 on Fashion-MNIST. "
+        "Give the length in steps: --steps 23193."
+    )
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        train_run(config, tmp_path / "run", verbose=2, final=False)
+    assert [str(w.message) for w in found if "passes over" in str(w.message)] == [message]
+
+
+def test_training_measured_in_steps_does_not_warn(data, tmp_path):
+    config = Config(**TINY, data=data, epochs=1, steps_per_epoch=2)
+    train_run(config, tmp_path / "run", verbose=2, final=False)  # warnings are errors
+
+
+def test_time_is_estimated_once_after_compilation(make_gan, tiny_images, monkeypatch, capsys):
+    now = iter(range(0, 10_000, 30))  # a call every 30 seconds
+
+    class Clock:
+        @staticmethod
+        def monotonic():
+            return next(now)
+
+    monkeypatch.setattr(progbar_logger, "time", Clock)
+    fit = {"batch_size": 4, "epochs": 5, "callbacks": [callbacks.ProgbarLogger()]}
+    make_gan().fit(tiny_images, verbose=2, **fit)
+    shown = capsys.readouterr().out
+    assert shown.count("about ") == 1
+    assert "\nabout 18 min for the next 37 steps\n" in shown
+    make_gan().fit(tiny_images, verbose=0, **fit)
+    assert "about" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(89, "89 s"), (90, "2 min"), (5_000, "83 min"), (9_000, "2.5 h")]
+)
+def test_time_has_a_unit_that_fits(seconds, text):
+    assert progbar_logger._describe(seconds) == text
+
+
+def test_large_images_on_the_disk_are_never_read_as_a_whole(data, tmp_path, monkeypatch):
+    config = Config(**TINY, data=data, epochs=1, steps_per_epoch=4)
+    split = prepare(config).split
+    limit = split.train_images[:110].nbytes
+    np.save(tmp_path / "train.npy", split.train_images)
+    view = ImageView(np.load(tmp_path / "train.npy", mmap_mode="r"))
+    on_disk = dataclasses.replace(split, train_images=view)
+    monkeypatch.setattr(image_view, "MAX_IN_MEMORY", limit)
+    most, read = [], ImageView.__getitem__
+
+    def recording(self, key):
+        found = read(self, key)
+        most.append(found.nbytes)
+        return found
+
+    monkeypatch.setattr(ImageView, "__getitem__", recording)
+    monkeypatch.setattr(image_view, "_CHUNK", 10)
+    experiment = prepare(config, split=on_disk)
+    assert experiment.train.indexed_images is None
+    callbacks.default(tmp_path, view, on_collapse="off")
+    callbacks.ModeCollapseMonitor(view, num_real=100)
+    assert _fingerprint(on_disk) == _fingerprint(split)
+    evaluator = image_evaluator(on_disk, dataclasses.replace(FULL, bins=0))
+    np.testing.assert_array_equal(evaluator.train, split.train_images[:110])
+    assert evaluator.train.nbytes == limit
+    next(iter(experiment.train))
+    assert max(most) <= limit
