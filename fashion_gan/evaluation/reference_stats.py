@@ -23,6 +23,7 @@ __all__ = [
     "project_pixels",
 ]
 
+_MAX_VALUES = 2**27  # pixels that are projected at once
 _FORMAT = "2"  # to be changed with whatever the numbers below mean
 
 
@@ -62,7 +63,11 @@ def project_pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
 
     Colors of RGBA images are multiplied by alpha, see `images.premultiply`.
     """
-    return pca.transform(premultiply(images) / 255)
+    visible = premultiply(images)
+    if images.size <= _MAX_VALUES:
+        return pca.transform(visible / 255)
+    chunks = np.array_split(visible, -(-images.size // _MAX_VALUES))
+    return np.concatenate([pca.transform(chunk / 255) for chunk in chunks])
 
 
 def compute_reference_stats(
@@ -80,7 +85,7 @@ def compute_reference_stats(
         seed: of the bins.
     """
     visible = premultiply(train)
-    pca = metrics.fit_pca(visible / 255, num_components(train, len(real)))
+    pca = metrics.fit_pca(metrics.pca_images(visible) / 255, num_components(train, len(real)))
     real_pixels = project_pixels(pca, real)
     return ReferenceStats(
         features=None if features is None else metrics.manifold(features),

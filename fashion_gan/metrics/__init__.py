@@ -14,7 +14,7 @@ from fashion_gan.metrics.neighbors import (
     memorization_ratio,
     prdc,
 )
-from fashion_gan.metrics.pca import PCA, fit_pca
+from fashion_gan.metrics.pca import PCA, fit_pca, pca_images
 
 __all__ = [
     "NDB",
@@ -31,6 +31,7 @@ __all__ = [
     "closest_pairs",
     "fit_ndb_bins",
     "fit_pca",
+    "pca_images",
     "frechet_distance",
     "gaussian",
     "kernel_distance",

@@ -1,13 +1,17 @@
 """Principal components of pixels: a feature space that no network has shaped."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fashion_gan.metrics.samples import Floats, as_samples, check_dims
 
-__all__ = ["PCA", "fit_pca"]
+__all__ = ["PCA", "fit_pca", "pca_images"]
+
+_MANY_PIXELS, _ENOUGH_IMAGES = 2_048, 2_048
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,20 @@ class PCA:
         return (samples - self.mean) @ self.components.T
 
 
+def pca_images(images: NDArray[Any]) -> NDArray[Any]:
+    """Returns the images that are enough to fit components to.
+
+    These are all, or of more than 2,048 images with more than 2,048 pixels each, 2,048 at even
+    distances: the cost of a fit grows with the square of either number.
+
+    Args:
+        images: Images `(n, ...)`.
+    """
+    if len(images) <= _ENOUGH_IMAGES or math.prod(images.shape[1:]) <= _MANY_PIXELS:
+        return images
+    return images[np.linspace(0, len(images) - 1, _ENOUGH_IMAGES).astype(np.intp)]
+
+
 def fit_pca(images: ArrayLike, dim: int = 64) -> PCA:
     """Fit `dim` components to images `(n, ...)` of `p` pixels each.
 
@@ -50,9 +68,16 @@ def fit_pca(images: ArrayLike, dim: int = 64) -> PCA:
             f"Expected 1 <= dim <= {min(pixels, count - 1)} for {count} images of {pixels} pixels. "
             f"Received: dim={dim}."
         )
-    covariance = np.atleast_2d(np.cov(samples, rowvar=False))
-    values, vectors = np.linalg.eigh(covariance)
-    components = vectors.T[::-1][:dim]
+    mean = samples.mean(axis=0)
+    if pixels > max(count, _MANY_PIXELS):
+        # The matrix of inner products of images has the same values, and is smaller.
+        centered = samples - mean
+        values, vectors = np.linalg.eigh(centered @ centered.T / (count - 1))
+        components = vectors.T[::-1][:dim] @ centered
+        components /= np.linalg.norm(components, axis=1, keepdims=True).clip(1e-300)
+    else:
+        values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(samples, rowvar=False)))
+        components = vectors.T[::-1][:dim]
     largest = np.abs(components).argmax(axis=1)
     components = components * np.sign(components[np.arange(dim), largest])[:, np.newaxis]
-    return PCA(samples.mean(axis=0), components, values[::-1][:dim].clip(min=0))
+    return PCA(mean, components, values[::-1][:dim].clip(min=0))

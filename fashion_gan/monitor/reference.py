@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fashion_gan.images import premultiply
 from fashion_gan.metrics.bins import fit_ndb_bins
 from fashion_gan.metrics.distances import nearest
-from fashion_gan.metrics.pca import PCA, fit_pca
+from fashion_gan.metrics.pca import PCA, fit_pca, pca_images
 from fashion_gan.metrics.samples import Floats, as_samples, check_dims
 from fashion_gan.monitor.signals import median_nn_distance, mode_rotation
 
@@ -114,7 +114,7 @@ class ReferenceSet:
                 f"{'names' if labels is None else 'labels'} alone."
             )
         pixels = premultiply(images) / 255
-        self._pca: PCA = fit_pca(pixels, min(DIM, images[0].size, len(images) - 1))
+        self._pca: PCA = fit_pca(pca_images(pixels), min(DIM, images[0].size, len(images) - 1))
         self._pixels = self._pca.transform(pixels)
         self._features = (
             self._pixels if features is None else as_samples(features, "features of the reals")

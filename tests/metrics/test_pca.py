@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sklearn.decomposition
 
-from fashion_gan.metrics import PCA, fit_pca
+from fashion_gan.metrics import PCA, fit_pca, pca, pca_images
 
 
 def images(n=60, seed=0):
@@ -84,3 +84,21 @@ def test_dim_is_at_most_the_rank_that_the_images_can_have(n, dim, most):
     assert fit_pca(images(n), most).components.shape == (most, 20)
     with pytest.raises(ValueError, match=f"1 <= dim <= {most} for {n} images of 20 pixels"):
         fit_pca(images(n), dim)
+
+
+def test_fit_pca_finds_the_same_components_when_pixels_outnumber_images(monkeypatch):
+    images = np.random.default_rng(0).normal(size=(40, 60)) * np.linspace(1, 5, 60)
+    expected = fit_pca(images, 10)
+    monkeypatch.setattr(pca, "_MANY_PIXELS", 50)
+    found = fit_pca(images, 10)
+    np.testing.assert_allclose(found.components, expected.components, atol=1e-10)
+    np.testing.assert_allclose(found.variances, expected.variances, rtol=1e-10)
+    np.testing.assert_allclose(found.components @ found.components.T, np.eye(10), atol=1e-12)
+
+
+def test_pca_images_are_spread_over_many_large_images_and_all_others(monkeypatch):
+    monkeypatch.setattr(pca, "_MANY_PIXELS", 9)
+    monkeypatch.setattr(pca, "_ENOUGH_IMAGES", 5)
+    few, small, many = np.zeros((5, 4, 4)), np.zeros((50, 3, 3)), np.arange(81 * 16).reshape(81, 16)
+    assert pca_images(few) is few and pca_images(small) is small
+    np.testing.assert_array_equal(pca_images(many)[:, 0] // 16, [0, 20, 40, 60, 80])
