@@ -69,7 +69,7 @@ wheel: setup
 versions: wheel  ## the wheel beside the oldest and the newest versions it allows, on each Python here
 	$(PYTHON) tools/check_versions.py dist
 fuzz: setup  ## damaged files for ten minutes: whatever is not a documented error ends it
-	$(PYTHON) tests/fuzz.py --seconds 600
+	$(PYTHON) tests/scripts/fuzz.py --seconds 600
 
 clean:  ## what can be made again
 	rm -rf .venv .data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

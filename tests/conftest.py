@@ -1,18 +1,11 @@
 """Networks and images small enough that a test spends its time on what it tests."""
 
-from fashion_gan.runtime import import_tensorflow_quietly
-
-import_tensorflow_quietly()
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-from fashion_gan import GAN, models  # noqa: E402
+import numpy as np
+import pytest
 
 
 def pytest_addoption(parser):
-    """One flag more."""
+    """Adds the options that run whole sweeps of what is tested in part."""
     parser.addoption(
         "--all-combinations",
         action="store_true",
@@ -23,14 +16,24 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_sessionstart(session):
+    """Imports TensorFlow where tests run, before a test file does."""
+    config = session.config
+    distributes = getattr(config.option, "dist", "no") != "no"
+    if hasattr(config, "workerinput") or not distributes:
+        from fashion_gan.runtime import import_tensorflow_quietly
+
+        import_tensorflow_quietly()
+
+
 LONG = ("test_replicas", "test_kill_a_worker", "test_kill_and_resume", "test_tensorboard_page")
 SLOW = (
     *LONG,
-    "test_explore",
-    "test_explore_security",
+    "test_demo",
+    "test_demo_security",
     "test_memory",
     "test_peers",
-    "test_replica_bytes",
+    "test_distributed",
     "test_sweep",
 )
 """Files that start workers, kill processes, drive a browser or compare with other libraries."""
@@ -46,24 +49,20 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _fixed_seed():
+    import keras
+
     keras.utils.set_random_seed(42)
-
-
-@pytest.fixture
-def images():
-    """64 random images in [0, 1], shape (64, 28, 28, 1)."""
-    return np.random.default_rng(1).random((64, 28, 28, 1), dtype="float32")
 
 
 @pytest.fixture
 def make_gan():
     """A function to a compiled GAN on tiny images; arguments are those of `compile`."""
+    from helpers import tiny_networks
+
+    from fashion_gan import GAN
 
     def make(*optimizers, image_shape=(4, 4, 1), latent_dim=3, seed=0, **compile_arguments):
-        generator, discriminator = models.build_networks(
-            "dense", latent_dim=latent_dim, image_shape=image_shape
-        )
-        gan = GAN(generator, discriminator, seed=seed)
+        gan = GAN(*tiny_networks(latent_dim, image_shape), seed=seed)
         gan.compile(*optimizers, **{"jit_compile": False, **compile_arguments})
         return gan
 

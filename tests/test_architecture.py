@@ -4,7 +4,8 @@ import ast
 import re
 import sys
 from importlib import metadata
-from pathlib import Path
+
+from helpers import ROOT
 
 import fashion_gan
 
@@ -13,7 +14,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).parent.parent
 
 MODULES = sorted(
     path.relative_to(ROOT)

@@ -1,11 +1,13 @@
 """Global state: only a training seeds the process and sets its dtype policy."""
 
 import random
+import shutil
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import use_small_fashion_mnist
 
 import fashion_gan
 from fashion_gan import evaluation, models
@@ -16,7 +18,22 @@ from fashion_gan.runs.config import Config
 from fashion_gan.runs.evaluate import evaluate_source
 from fashion_gan.runs.train import check_configs, train_run
 
-SMALL = {"batch_size": 5000, "eval_freq": 0, "on_collapse": "off", "jit_compile": False}
+SMALL = {"batch_size": 100, "eval_freq": 0, "on_collapse": "off", "jit_compile": False}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_data():
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_fashion_mnist(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """The file of a GAN."""
+    path = tmp_path_factory.mktemp("saved") / "gan.keras"
+    build_gan(Config()).save(path)
+    return path
 
 
 def judge():
@@ -48,11 +65,11 @@ def global_policy():
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_call_leaves_random_generators_and_dtype_policy_as_they_were(
-    call, global_policy, tmp_path, monkeypatch
+    call, global_policy, saved, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
+    shutil.copy(saved, "gan.keras")
     evaluation.load_classifier.cache_clear()
-    build_gan(Config()).save("gan.keras")
     keras.utils.set_random_seed(3)
     wanted = float(tf.random.uniform([]))
     keras.utils.set_random_seed(3)

@@ -1,15 +1,14 @@
 """Private attributes of Keras and TensorFlow: each is there, and only `keras_compat` uses it."""
 
 import ast
-from pathlib import Path
 
 import keras
 import pytest
 import tensorflow as tf
+from helpers import ROOT
 
 from fashion_gan import keras_compat
 
-ROOT = Path(__file__).parent.parent
 ATTRIBUTES = {
     "_flatten_layers": lambda: keras.layers.Dense(1),
     "_tracker": lambda: keras.layers.Dense(1),
@@ -25,7 +24,7 @@ ATTRIBUTES = {
 
 def fitted_model():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile(loss="mse")
+    model.compile(loss="mse", jit_compile=False)
     model.fit(tf.zeros((1, 1)), tf.zeros((1, 1)), verbose=0)
     return model
 

@@ -1,4 +1,4 @@
-"""NaN: named, undone, and not for ever."""
+"""RestoreOnNaN: what became NaN is named and undone, and how often."""
 
 import json
 
@@ -30,7 +30,7 @@ def finite(gan):
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_training_goes_on_from_the_last_good_state_and_says_what_went_bad(
+def test_restore_on_nan_names_what_became_nan_and_restores_the_last_good_state(
     make_gan, tiny_images, network
 ):
     gan, guard = make_gan(), RestoreOnNaN(check_freq=2)
@@ -48,7 +48,7 @@ def test_training_goes_on_from_the_last_good_state_and_says_what_went_bad(
     assert guard.restores == 1
 
 
-def test_the_state_restored_is_the_good_one_bit_for_bit_but_for_the_latents(make_gan, tiny_images):
+def test_restore_on_nan_restores_all_but_the_latents_bit_for_bit(make_gan, tiny_images):
     gan, states = make_gan(), []
 
     class Record(keras.callbacks.Callback):
@@ -71,7 +71,7 @@ def test_the_state_restored_is_the_good_one_bit_for_bit_but_for_the_latents(make
     assert good[differ[0]][1] == restored[differ[0]][1] == 3
 
 
-def test_it_gives_up_after_so_many_tries_in_its_last_good_state(make_gan, tiny_images):
+def test_restore_on_nan_raises_in_the_last_good_state_after_max_restores(make_gan, tiny_images):
     gan = make_gan()
 
     class Always(keras.callbacks.Callback):
@@ -94,7 +94,7 @@ def test_it_gives_up_after_so_many_tries_in_its_last_good_state(make_gan, tiny_i
     assert gan.steps == 0
 
 
-def test_no_tries_means_the_first_nan_ends_training(make_gan, tiny_images):
+def test_restore_on_nan_raises_at_the_first_nan_without_restores(make_gan, tiny_images):
     with pytest.raises(FloatingPointError, match="gave up after 0 restores"):
         make_gan().fit(
             tiny_images,
@@ -104,7 +104,7 @@ def test_no_tries_means_the_first_nan_ends_training(make_gan, tiny_images):
         )
 
 
-def test_a_healthy_run_is_not_changed_by_being_watched(make_gan, tiny_images):
+def test_restore_on_nan_leaves_a_healthy_run_as_it_was(make_gan, tiny_images):
     results = []
     for callbacks in ([], [RestoreOnNaN(check_freq=1)]):
         keras.utils.set_random_seed(3)
@@ -115,7 +115,7 @@ def test_a_healthy_run_is_not_changed_by_being_watched(make_gan, tiny_images):
         np.testing.assert_array_equal(a, b)
 
 
-def test_weights_that_are_bad_from_the_start_are_named(make_gan, tiny_images):
+def test_restore_on_nan_names_weights_that_are_nan_from_the_start(make_gan, tiny_images):
     gan = make_gan()
     gan.generator.weights[0].assign(np.full(gan.generator.weights[0].shape, np.nan))
     with pytest.raises(FloatingPointError, match="Not finite: generator/.*kernel, before"):
@@ -125,7 +125,7 @@ def test_weights_that_are_bad_from_the_start_are_named(make_gan, tiny_images):
 @pytest.mark.parametrize(
     "arguments", [{"max_restores": -1}, {"check_freq": 0}, {"check_freq": 1.5}]
 )
-def test_bad_arguments_are_named(arguments):
+def test_restore_on_nan_raises_for_wrong_arguments(arguments):
     with pytest.raises(ValueError, match=f"Received: {next(iter(arguments))}="):
         RestoreOnNaN(**arguments)
 
@@ -139,11 +139,10 @@ def poisoned(gan, images, file, *steps, **arguments):
     return str(error.value)
 
 
-@pytest.mark.parametrize("steps_per_execution", [8, 100])
-def test_an_epoch_of_which_no_step_is_left_ends_training_and_is_not_logged(
-    make_gan, tiny_images, tmp_path, steps_per_execution
+def test_restore_on_nan_raises_and_logs_nothing_when_an_epoch_has_no_step_left(
+    make_gan, tiny_images, tmp_path
 ):
-    gan = make_gan(steps_per_execution=steps_per_execution)
+    gan = make_gan(steps_per_execution=8)
     said = poisoned(gan, tiny_images, tmp_path / "metrics.jsonl", 8, epochs=2)
     assert (
         "d_loss and g_loss" in said and "between steps 8 and 16; no step is left of epoch 2" in said
@@ -153,9 +152,7 @@ def test_an_epoch_of_which_no_step_is_left_ends_training_and_is_not_logged(
     assert json.loads(line)["steps"] == 8
 
 
-def test_an_epoch_of_which_a_step_is_left_has_the_means_of_those_steps(
-    make_gan, tiny_images, tmp_path
-):
+def test_restore_on_nan_logs_the_means_of_the_steps_that_are_left(make_gan, tiny_images, tmp_path):
     gan, file = make_gan(steps_per_execution=4), tmp_path / "metrics.jsonl"
     with pytest.warns(UserWarning, match="between steps 4 and 8. Restored"):
         gan.fit(
@@ -168,7 +165,7 @@ def test_an_epoch_of_which_a_step_is_left_has_the_means_of_those_steps(
     assert line["steps"] == 4 and 0.1 < line["d_loss"] < 10
 
 
-def test_what_a_resumed_epoch_did_before_it_was_interrupted_counts(make_gan, tiny_images):
+def test_restore_on_nan_counts_the_steps_before_a_resumption(make_gan, tiny_images):
     gan = make_gan()
     gan.fit(tiny_images[:16], batch_size=4, verbose=0)
     means = [variable.numpy() for variable in gan.metrics_variables]
@@ -185,5 +182,5 @@ def test_what_a_resumed_epoch_did_before_it_was_interrupted_counts(make_gan, tin
     np.testing.assert_allclose(logs.history["d_loss"], means[0][0] / 4, rtol=1e-5)
 
 
-def test_means_of_no_step_are_not_a_number(make_gan):
+def test_metrics_of_no_step_are_nan(make_gan):
     assert all(np.isnan(mean) for mean in make_gan().get_metrics_result().values())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT
 
 from fashion_gan import monitor
 from fashion_gan.monitor import (
@@ -27,7 +28,6 @@ from fashion_gan.monitor import (
 )
 from fashion_gan.monitor.diagnosis import read_thresholds
 
-ROOT = Path(__file__).parent.parent.parent
 LIMITS = Thresholds()
 MEASURED = (
     "class_imbalance",

@@ -73,12 +73,35 @@ def make_gan(num_classes=None):
         "dense", latent_dim=3, image_shape=(4, 4, 1), num_classes=num_classes
     )
     gan = GAN(*pair, seed=0)
-    gan.compile(jit_compile=False)
+    gan.compile("sgd", "sgd", jit_compile=False)
     return gan
 
 
-def as_fit(gan, source):
+@pytest.fixture(scope="module")
+def gan():
+    """A GAN that takes many data, and counts its steps."""
+    return make_gan()
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    """A GAN of three classes."""
+    return make_gan(num_classes=3)
+
+
+def fit(gan, source):
+    """Trains on a source, and returns how many steps that took."""
+    before = gan.steps
     gan.fit(**source, verbose=0)
+    return gan.steps - before
+
+
+def assert_fit_raises(gan, source, message):
+    """Checks that `fit` raises, and that no step is done."""
+    before = gan.steps
+    with pytest.raises(ValueError, match=message):
+        gan.fit(**source, verbose=0)
+    assert gan.steps == before
 
 
 def as_evaluate(gan, source):
@@ -114,50 +137,47 @@ WRONG_LABELS = {
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("wrong", WRONG_IMAGES)
-def test_fit_raises_for_wrong_images_from_any_source(source, wrong):
+def test_fit_raises_for_wrong_images_from_any_source(gan, source, wrong):
     images, message = WRONG_IMAGES[wrong]
     if wrong == "strings" and source is as_tensors:
         pytest.skip("Keras takes no tensors of strings")
-    gan = make_gan()
-    with pytest.raises(ValueError, match=message):
-        as_fit(gan, source([images]))
-    assert gan.steps == 0
+    assert_fit_raises(gan, source([images]), message)
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("wrong", WRONG_LABELS)
-def test_fit_raises_for_wrong_labels_from_any_source(source, wrong):
+def test_fit_raises_for_wrong_labels_from_any_source(conditional, source, wrong):
     labels, message = WRONG_LABELS[wrong]
     with pytest.raises(ValueError, match=message):
-        as_fit(make_gan(num_classes=3), source([GOOD, labels]))
+        fit(conditional, source([GOOD, labels]))
 
 
 @pytest.mark.parametrize("use", [as_evaluate, as_validation])
 @pytest.mark.parametrize("source", SOURCES)
-def test_held_out_data_is_checked_from_any_source(source, use):
+def test_held_out_data_is_checked_from_any_source(gan, conditional, source, use):
     with pytest.raises(ValueError, match=r"Expected images in \[0, 1\]"):
-        use(make_gan(), source([2 * GOOD - 1]))
-    gan = make_gan(num_classes=3)
+        use(gan, source([2 * GOOD - 1]))
     with pytest.raises(ValueError, match="from 0 to 2.*7"):
-        use(gan, source([GOOD, WRONG_LABELS["too high later"][0]]))
+        use(conditional, source([GOOD, WRONG_LABELS["too high later"][0]]))
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_fit_raises_for_missing_labels_from_any_source(source):
-    with pytest.raises(ValueError, match="Expected an integer label for each image"):
-        as_fit(make_gan(num_classes=3), source([GOOD]))
+def test_fit_raises_for_missing_labels_from_any_source(conditional, source):
+    assert_fit_raises(conditional, source([GOOD]), "Expected an integer label for each image")
 
 
 @pytest.mark.parametrize("shape", [(32,), (32, 1)])
 @pytest.mark.parametrize("source", SOURCES)
-def test_data_takes_all_batches_of_any_source(source, shape):
-    gan = make_gan(num_classes=3)
-    as_fit(gan, source([GOOD, LABELS.reshape(shape)]))
-    assert gan.steps == 4, "no batch is lost to a check"
-    assert gan.sample(3, labels=np.array([0, 1, 2]).reshape(shape[1:] and (3, 1) or 3)).shape
+def test_fit_takes_all_batches_of_any_source(conditional, source, shape):
+    assert fit(conditional, source([GOOD, LABELS.reshape(shape)])) == 4
 
 
-def test_fit_fills_a_shuffle_buffer_once():
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_sample_takes_labels_as_fit_does(conditional, shape):
+    assert conditional.sample(3, labels=np.array([0, 1, 2]).reshape(shape)).shape == (3, 4, 4, 1)
+
+
+def test_fit_fills_a_shuffle_buffer_once(gan):
     drawn = []
 
     def count(x):
@@ -165,7 +185,7 @@ def test_fit_fills_a_shuffle_buffer_once():
         return x
 
     dataset = tf.data.Dataset.from_tensor_slices(GOOD).map(count).shuffle(32).batch(8)
-    make_gan().fit(dataset, verbose=0)
+    gan.fit(dataset, verbose=0)
     assert len(drawn) == 32
 
 
@@ -189,14 +209,13 @@ STRUCTURES = {
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-def test_fit_raises_for_other_structures_with_what_to_do(structure):
+def test_fit_raises_for_other_structures_with_what_to_do(gan, structure):
     make, message = STRUCTURES[structure]
-    with pytest.raises(ValueError, match=message):
-        make_gan().fit(make(), verbose=0)
+    assert_fit_raises(gan, {"x": make()}, message)
 
 
 @pytest.mark.parametrize("shape", [None, (None, None, 1), (None, None, None, 1), (8, None, 4, 1)])
-def test_fit_takes_images_whose_shape_a_decoder_leaves_open(shape):
+def test_fit_takes_images_whose_shape_a_decoder_leaves_open(gan, shape):
     if shape is not None and len(shape) == 3:
         shape = (None, *shape)
 
@@ -205,20 +224,17 @@ def test_fit_takes_images_whose_shape_a_decoder_leaves_open(shape):
         images.set_shape(shape)
         return images
 
-    gan = make_gan()
-    gan.fit(tf.data.Dataset.range(4).map(decode), verbose=0)
-    assert gan.steps == 4
+    assert fit(gan, {"x": tf.data.Dataset.range(4).map(decode)}) == 4
 
 
-def test_fit_raises_when_a_filter_leaves_nothing():
+def test_fit_raises_when_a_filter_leaves_nothing(gan):
     dataset = tf.data.Dataset.from_tensor_slices(GOOD).filter(lambda _: False).batch(8)
-    with pytest.raises(ValueError, match="Expected at least one batch"):
-        make_gan().fit(dataset, verbose=0)
+    assert_fit_raises(gan, {"x": dataset}, "Expected at least one batch")
 
 
-def test_fit_raises_for_a_dataset_of_another_range_or_too_many_classes():
-    with pytest.raises(ValueError, match=r"Expected images in \[0, 1\]"):
-        make_gan().fit(data.make_dataset(2 * GOOD - 1, 8, value_range=(-1, 1)), verbose=0)
+def test_fit_raises_for_a_dataset_of_another_range_or_too_many_classes(gan, conditional):
+    other_range = data.make_dataset(2 * GOOD - 1, 8, value_range=(-1, 1))
+    assert_fit_raises(gan, {"x": other_range}, r"Expected images in \[0, 1\]")
+    late = np.where(np.arange(32) < 24, LABELS, 7)
     with pytest.raises(ValueError, match="labels from 0 to 2"):
-        late = np.where(np.arange(32) < 24, LABELS, 7)
-        make_gan(num_classes=3).fit(data.make_dataset(GOOD, 8, labels=late), verbose=0)
+        conditional.fit(data.make_dataset(GOOD, 8, labels=late), verbose=0)

@@ -1,0 +1,153 @@
+"""The evaluate command: a run, a model, an array or a folder; a table, JSON and pictures."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import SMALL_RUN_FLAGS, use_small_fashion_mnist
+
+from fashion_gan import data
+from fashion_gan.cli.main import main
+from fashion_gan.evaluation.report import score_tables
+
+COUNT = 300
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_data():
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_fashion_mnist(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of one epoch of the dense preset."""
+    folder = tmp_path_factory.mktemp("logs") / "run"
+    flags = ["--epochs", "1", "--eval-freq", "0", *SMALL_RUN_FLAGS]
+    assert main(["train", "--run-dir", str(folder), *flags]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """300 training images as a .npy, sandals left out."""
+    fashion = data.load_fashion_mnist()
+    kept = fashion.train_images[fashion.train_labels != 5][:COUNT]
+    path = tmp_path_factory.mktemp("images") / "real.npy"
+    np.save(path, kept)
+    return path
+
+
+def evaluate(*arguments):
+    return main(["evaluate", *map(str, arguments), "--num-images", str(COUNT)])
+
+
+@pytest.mark.slow
+def test_evaluate_measures_a_run_beside_its_baselines(folder, capsys):
+    assert evaluate(folder, "--baselines", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    names = list(result["scores"])
+    assert names[0] == str(folder)
+    assert {"training images", "without sneakers", "noise alone", "untrained generator"} < set(
+        names
+    )
+    distance = {name: scores["frechet_distance"] for name, scores in result["scores"].items()}
+    assert distance["training images"] < distance["without sneakers"] < distance["noise alone"]
+    assert result["protocol"]["count"] == COUNT
+    assert len(result["classifier"]) == 64
+    assert {"tensorflow", "keras", "numpy"} < set(result["versions"])
+
+
+def test_evaluate_measures_images_alike_in_every_format(real, tmp_path, capsys):
+    pictures = np.load(real)
+    for channels, name in ((1, "gray"), (3, "rgb")):
+        (tmp_path / name).mkdir()
+        for index, picture in enumerate(pictures):
+            encoded = tf.io.encode_png(np.repeat(picture, channels, axis=-1)).numpy()
+            (tmp_path / name / f"{index:03d}.png").write_bytes(encoded)
+    results = []
+    for source in (real, tmp_path / "gray", tmp_path / "rgb"):
+        assert evaluate(source, "--json") == 0
+        (scores,) = json.loads(capsys.readouterr().out)["scores"].values()
+        results.append(scores)
+    assert results[0] == results[1] == results[2]
+    assert results[0]["missing_classes"] == ["Sandal"]
+    assert results[0]["class_shares"]["Sandal"] < 0.01
+
+
+def test_evaluate_prints_scores_and_shares_and_writes_pictures(real, tmp_path, capsys):
+    assert evaluate(real, "--out", tmp_path / "report") == 0
+    out = capsys.readouterr().out
+    for words in ("frechet_distance", "share of", "Sandal", "0.0 %", "300 images"):
+        assert words in out
+    record = json.loads((tmp_path / "report/scores.json").read_text())
+    assert record["scores"][str(real)]["missing_classes"] == ["Sandal"]
+    classes = tf.io.decode_png((tmp_path / "report/classes.png").read_bytes()).numpy()
+    assert classes.shape == (10 * 29 - 1, 26 * 29 - 1, 1)
+    right = classes[:28, 13 * 29 : 14 * 29 - 1]
+    assert len(np.unique(right)) == 1, "the rarest class comes first, and no sandal was generated"
+    closest = tf.io.decode_png((tmp_path / "report/closest.png").read_bytes()).numpy()
+    assert closest.shape == (4 * 29 - 1, 12 * 29 - 1, 1)
+    # These are training images, so each stands above itself.
+    np.testing.assert_array_equal(closest[:28], closest[29 : 29 + 28])
+
+
+def archive(path):
+    with path.open("wb") as file:
+        np.savez(file, images=np.zeros((300, 28, 28), "uint8"), y=np.zeros(300))
+
+
+def write(path, name, content=b"none"):
+    path.mkdir(exist_ok=True)
+    (path / name).write_bytes(content)
+
+
+def sizes(path):
+    for name, size in (("a.png", 4), ("b.png", 5)):
+        write(path, name, tf.io.encode_png(np.zeros((size, 4, 1), np.uint8)).numpy())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda path: path,
+            "images.npy, and no pretrained generator of that name",
+        ),
+        (
+            lambda path: np.save(path, np.zeros((5, 28, 28), "uint8")),
+            "Expected 300 images, as the protocol says. Received: 5",
+        ),
+        (lambda path: np.save(path, np.zeros((300, 28, 28))), "Expected uint8 images"),
+        (archive, "images.npy, an archive with images, y. Save the images alone by numpy.save"),
+        (
+            lambda path: (path / "a").mkdir(parents=True),
+            "Found none, but sub-folders: name one of them.",
+        ),
+        (lambda path: write(path, "a.png"), "a.png cannot be read as a PNG"),
+        (lambda path: write(path, "a.jpg"), "Found none."),
+        (sizes, "a.png of shape (4, 4, 1), and "),
+        (lambda path: np.save(path, np.zeros((300, 32, 32), "uint8")), "Expected images of shape"),
+    ],
+    ids=["nothing", "few", "floats", "archive", "folders", "broken", "jpg", "sizes", "size"],
+)
+def test_evaluate_raises_in_one_line_for_images_that_it_cannot_measure(
+    make, message, tmp_path, capsys
+):
+    path = tmp_path / "images.npy"
+    make(path)
+    assert evaluate(path) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_score_tables_have_columns_of_different_names():
+    scores = {"frechet_distance": 1.0, "precision": 1.0, "recall": 1.0, "coverage": 1.0}
+    pixels = {f"pixel_{name}": score for name, score in scores.items()}
+    for measured in (scores | pixels, pixels):
+        table, _ = score_tables({"scores": {"samples": measured}})
+        names = [column.header for column in table.columns]
+        assert len(set(names)) == len(names) and "pixel Fréchet" in names

@@ -1,0 +1,129 @@
+"""The pairs of networks: those of the book to the letter, and for images of other sizes."""
+
+import numpy as np
+import pytest
+from keras import layers
+
+from fashion_gan import GAN, models
+
+
+def test_the_dcgan_is_the_chapters():
+    generator, discriminator = models.build_networks("dcgan")
+    frozen = sum(int(np.prod(w.shape)) for w in generator.non_trainable_weights)
+    assert (generator.count_params(), frozen) == (840_705, 384)
+    assert discriminator.count_params() == 212_865
+    kinds = [type(layer) for layer in generator.layers]
+    assert kinds == [
+        layers.Dense,
+        layers.Reshape,
+        layers.BatchNormalization,
+        layers.Conv2DTranspose,
+        layers.BatchNormalization,
+        layers.Conv2DTranspose,
+    ]
+    first, last = (layer for layer in generator.layers if "Conv" in type(layer).__name__)
+    assert (first.activation.__name__, last.activation.__name__) == ("selu", "tanh")
+    assert [layer.rate for layer in discriminator.layers if hasattr(layer, "rate")] == [0.4, 0.4]
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_build_networks_takes_images_of_other_shapes(name):
+    shape = (32, 24, 3)
+    generator, discriminator = models.build_networks(name, latent_dim=5, image_shape=shape)
+    images = generator(np.zeros((2, 5), "float32"))
+    assert images.shape == (2, *shape)
+    assert discriminator(images).shape == (2, 1)
+    assert GAN(generator, discriminator).image_shape == shape
+
+
+@pytest.mark.parametrize("name", ["dcgan", "infogan", "convnet", "resnet"])
+def test_sizes_that_do_not_divide_are_refused(name):
+    with pytest.raises(ValueError, match=r"multiples of 4. Received: image_shape=\(30, 28, 1\)"):
+        models.build_networks(name, image_shape=(30, 28, 1))
+
+
+def test_arguments_that_a_pair_does_not_take_are_refused():
+    with pytest.raises(ValueError, match="'dense' takes .*'latent_dim'.*Received: width"):
+        models.build_networks("dense", width=64)
+    with pytest.raises(ValueError, match="Did you mean 'resnet'"):
+        models.build_networks("resnets")
+
+
+def test_the_infogan_pair_has_the_sizes_of_the_comparison():
+    generator, discriminator = models.build_networks("infogan")
+    assert generator.layers[0].units == 1024
+    assert generator.layers[3].units == 7 * 7 * 128
+    kernels = [layer.kernel.shape for layer in discriminator.layers if hasattr(layer, "kernel")]
+    assert kernels == [(4, 4, 1, 64), (4, 4, 64, 128), (7 * 7 * 128, 1024), (1024, 1)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "small"),
+    [((28, 28, 1), (7, 7)), ((32, 32, 3), (4, 4)), ((64, 48, 3), (8, 6))],
+)
+def test_the_residual_pair_goes_down_to_a_small_image(shape, small):
+    generator, discriminator = models.build_networks(
+        "resnet", image_shape=shape, width=8, g_blocks=2, d_blocks=2
+    )
+    reshaped = next(layer for layer in generator.layers if isinstance(layer, layers.Reshape))
+    assert reshaped.target_shape == (*small, 8)
+    last = next(la for la in discriminator.layers if isinstance(la, layers.DepthwiseConv2D))
+    assert last.kernel_size == small
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet"])
+def test_residual_branches_begin_as_nothing(name):
+    _, discriminator = models.build_networks(name, width=4)
+    images = np.random.default_rng(0).random((4, 28, 28, 1)).astype("float32")
+    before = discriminator(images).numpy()
+    first, second = [
+        la
+        for la in discriminator.layers
+        if la.__class__ is layers.Conv2D and la.kernel_size == (3, 3)
+    ][:2]
+    first.kernel.assign(first.kernel * 5)
+    np.testing.assert_array_equal(discriminator(images), before)
+    second.kernel.assign(second.kernel + 0.1)
+    assert np.abs(discriminator(images) - before).max() > 1e-3
+
+
+def test_the_deviation_of_a_batch_is_that_of_its_groups():
+    x = np.random.default_rng(0).random((8, 3, 2, 5)).astype("float32")
+    y = models.MinibatchStdDev(4)(x).numpy()
+    np.testing.assert_array_equal(y[..., :5], x)
+    for group in (slice(0, 4), slice(4, 8)):
+        deviation = x[group].std(axis=0).mean()
+        np.testing.assert_allclose(y[group][..., 5], deviation, rtol=1e-4)
+    alike = models.MinibatchStdDev(4)(np.repeat(x[:1], 4, axis=0)).numpy()
+    assert alike[..., 5].max() < 1e-3 < y[..., 5].min()
+    with pytest.raises(ValueError, match="Groups of 4 images make no batch of 6"):
+        models.MinibatchStdDev(4)(x[:6])
+    with pytest.raises(ValueError, match="group_size=1"):
+        models.MinibatchStdDev(1)
+
+
+def test_the_plain_pair_has_kernels_that_make_no_checkerboards_and_no_norm():
+    pair = models.build_networks("convnet", width=4)
+    for network in pair:
+        for layer in network.layers:
+            assert not isinstance(layer, layers.BatchNormalization | layers.Dropout)
+            for size, stride in zip(
+                getattr(layer, "kernel_size", ()), getattr(layer, "strides", ()), strict=True
+            ):
+                assert size % stride == 0, layer.name
+    assert any(isinstance(layer, models.MinibatchStdDev) for layer in pair[1].layers)
+    reshaped = next(layer for layer in pair[0].layers if isinstance(layer, layers.Reshape))
+    assert reshaped.target_shape == (7, 7, 8)
+
+
+def test_the_plain_generator_bends_its_latents_first_and_reaches_the_ends_of_its_range():
+    generator, discriminator = models.build_networks("convnet", width=4, mapping=3)
+    dense = [layer for layer in generator.layers if isinstance(layer, layers.Dense)]
+    assert [layer.units for layer in dense] == [256, 256, 256, 7 * 7 * 8]
+    assert GAN(generator, discriminator).value_range == (-1, 1)
+    latents, last = np.random.default_rng(0).normal(size=(4, 64)), generator.layers[-1]
+    last.kernel.assign(last.kernel / 1000)
+    small = generator(latents).numpy()
+    last.kernel.assign(last.kernel * 3 / min(small.max(), -small.min()))
+    images = generator(latents).numpy()
+    assert (images.min(), images.max()) == (-1, 1), "a tanh of 3 is 0.995"

@@ -1,0 +1,59 @@
+"""build_gan: what it makes of the settings."""
+
+import dataclasses
+
+import numpy as np
+
+from fashion_gan import data
+from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.config import Config
+
+
+def test_build_gan_lets_learning_rates_fall_along_a_cosine():
+    config = Config(
+        lr_decay_epochs=2, lr_final_scale=0.5, d_steps=2, g_optimizer="adam", beta_1=0.1
+    )
+    nothing = np.zeros((1000, 28, 28, 1), np.uint8)
+    split = data.Split(nothing, None, nothing, None, nothing, None)
+    gan = build_gan(dataclasses.replace(config, batch_size=50), split)
+    later = build_gan(dataclasses.replace(config, batch_size=50, lr_decay_start=3), split)
+    for optimizer, after, steps in (
+        (gan.g_optimizer, 0, 20),
+        (gan.d_optimizer, 0, 40),
+        (later.g_optimizer, 30, 20),
+        (later.d_optimizer, 60, 40),
+    ):
+        schedule = optimizer._learning_rate
+        moments = (0, after, after + steps // 2, after + steps, 10 * steps)
+        rates = [float(schedule(step)) for step in moments]
+        np.testing.assert_allclose(rates, [1e-3, 1e-3, 7.5e-4, 5e-4, 5e-4], rtol=1e-5)
+    assert (gan.g_optimizer.beta_1, gan.d_optimizer.name) == (0.1, "d_optimizer")
+
+
+def test_build_gan_takes_augmentations_replay_and_label_flips_from_the_config():
+    config = Config(
+        replay_size=512,
+        label_flip_rate=0.1,
+        instance_noise=0.2,
+        noise_epochs=3,
+        cutout=0.3,
+        batch_size=50,
+    )
+    nothing = np.zeros((1000, 28, 28, 1), np.uint8)
+    gan = build_gan(config, data.Split(nothing, None, nothing, None, nothing, None))
+    noise, cutout = gan.augmentations
+    assert (gan.replay.capacity, gan.loss_function.label_flip_rate, cutout.strength) == (
+        512,
+        0.1,
+        0.3,
+    )
+    assert (noise.stddev, noise.steps) == (0.2, 3 * 20)
+
+
+def test_build_gan_takes_a_weight_decay_that_shrinks_weights_without_a_gradient():
+    config = Config(g_optimizer="adam", d_optimizer="adam", weight_decay=0.5)
+    gan = build_gan(config)
+    weight = gan.generator.trainable_variables[0]
+    before = weight.numpy()
+    gan.g_optimizer.apply([np.zeros_like(v) for v in gan.generator.trainable_variables])
+    np.testing.assert_allclose(weight, (1 - 1e-3 * 0.5) * before, rtol=1e-5)

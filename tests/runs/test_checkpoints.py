@@ -1,0 +1,80 @@
+"""Checkpoints and pretrained generators: what is packed, loaded and refused."""
+
+import hashlib
+import json
+
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+
+import fashion_gan
+from fashion_gan import evaluation
+from fashion_gan.cli.main import main
+from fashion_gan.evaluation import classifier
+from fashion_gan.files import write_json
+from fashion_gan.runs import checkpoints
+from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.config import Config
+
+
+@pytest.mark.parametrize("name", checkpoints.pretrained_cards())
+def test_load_pretrained_returns_a_generator_whose_card_has_hash_config_and_scores(name):
+    gan = fashion_gan.load_pretrained(name)
+    assert gan.sample(4, seed=0).shape == (4, 28, 28, 1)
+    card = checkpoints.pretrained_cards()[name]
+    assert card["record"]["classifier"] == classifier.SHA256
+    assert card["record"]["protocol"]["count"] == 10_000
+    assert Config.from_dict(card["config"]).model
+
+
+def test_sample_of_the_pretrained_dense_gan_has_no_sneakers(tmp_path):
+    assert main(["sample", "dense", "--num-images", "500", "--out", str(tmp_path / "x.npy")]) == 0
+    _, labels = evaluation.load_classifier()(np.load(tmp_path / "x.npy"))
+    assert np.mean(labels == 7) < 0.01
+    assert len(np.unique(labels)) > 3
+
+
+def test_pack_pretrained_packs_the_average(make_gan, tmp_path, monkeypatch):
+    config = Config(ema_decay=0.5, epochs=1, jit_compile=False)
+    gan = build_gan(config)
+    gan.fit(np.random.default_rng(0).random((64, 28, 28, 1)), batch_size=32, verbose=0)
+    (tmp_path / "run").mkdir()
+    gan.save(tmp_path / "run/model.keras")
+    write_json(tmp_path / "run/config.json", {"ema_decay": 0.5, "epochs": 1})
+    write_json(tmp_path / "run/scores.json", {"scores": {}})
+    checkpoints.pack_pretrained(tmp_path / "run", "mine", tmp_path)
+    loaded = checkpoints.load_pretrained("mine", tmp_path)
+    np.testing.assert_allclose(loaded.sample(5, seed=1), gan.sample(5, seed=1), atol=2e-3)
+    assert np.abs(loaded.sample(5, seed=1) - gan.sample(5, seed=1, use_ema=False)).max() > 5e-3
+
+
+def test_pack_pretrained_rounds_weights_as_bfloat16_does(tmp_path):
+    run, gan = tmp_path / "run", build_gan(Config())
+    run.mkdir()
+    gan.save(run / "model.keras")
+    write_json(run / "config.json", {})
+    write_json(run / "scores.json", {})
+    checkpoints.pack_pretrained(run, "mine", tmp_path)
+    packed = checkpoints.load_pretrained("mine", tmp_path).generator.get_weights()
+    for before, after in zip(gan.generator.get_weights(), packed, strict=True):
+        expected = before.astype(ml_dtypes.bfloat16).astype("float32")
+        half_of_the_smallest_step = 2**-25
+        np.testing.assert_allclose(after, expected, rtol=0, atol=half_of_the_smallest_step)
+    assert (tmp_path / "mine.npz").stat().st_size < 2 * gan.generator.count_params() * 0.9
+
+
+def test_pretrained_weights_take_less_than_12_megabytes():
+    names = ("dense_modern", "dcgan_modern", "resnet", "resnet_conditional")
+    assert sum((checkpoints.WEIGHTS / f"{name}.npz").stat().st_size for name in names) < 12_000_000
+
+
+def test_another_file_is_not_taken_for_it(tmp_path):
+    (tmp_path / "mine.npz").write_bytes(b"other")
+    card = {"sha256": hashlib.sha256(b"mine").hexdigest(), "config": {}, "record": {}}
+    (tmp_path / "pretrained.json").write_text(json.dumps({"mine": card}))
+    with pytest.raises(ValueError, match="SHA-256 .*Install the package again"):
+        checkpoints.load_pretrained("mine", tmp_path)
+    with pytest.raises(ValueError, match="Did you mean 'mine'"):
+        checkpoints.load_pretrained("mime", tmp_path)
+    assert keras.config.dtype_policy().name == "float32"

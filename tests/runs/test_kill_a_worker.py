@@ -1,0 +1,49 @@
+"""Runs of the command in two workers: what they write, and that they are resumed to the bit."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from helpers import SCRIPTS
+
+SCRIPT = SCRIPTS / "kill_a_worker.py"
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    """What the script found; it fails unless the resumed run ends in the same bits."""
+    result = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_worker_that_is_left_alone_stops_with_one_line_and_status_1(outcome):
+    for victim, stop in zip((1, 0), outcome["stops"], strict=True):
+        (line,) = stop["errors"]
+        assert f"Another worker (worker {victim}, TensorFlow says) has stopped" in line
+        assert "resume it on all workers with: fashion-gan train --resume --run-dir" in line
+        assert stop["status"] == 1
+        assert not stop["finished"]
+
+
+def test_a_run_that_lost_each_worker_once_ends_in_the_bits_of_one_that_lost_none(outcome):
+    assert outcome["same bits"]
+
+
+def test_two_workers_end_where_one_process_ends(outcome):
+    assert 0 <= outcome["difference"] <= 1e-8
+    assert 0 <= outcome["difference of metrics"] <= 1e-6  # they are logged in float32
+
+
+def test_only_the_chief_writes_and_it_writes_what_one_process_writes(outcome):
+    assert outcome["files of the other"] == []
+    assert outcome["files of the chief"] == outcome["files of one process"]
+    assert "model.keras" in outcome["files of the chief"]
+    assert outcome["files of the chief"].count("images/events.out") == 1
+
+
+def test_only_the_chief_shows_progress(outcome):
+    chief, other = outcome["outputs"]
+    assert "11/11" in chief
+    assert other.startswith("Trained for 11 steps.")

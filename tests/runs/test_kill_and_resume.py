@@ -1,0 +1,16 @@
+"""Exact resume, with real processes and SIGKILL."""
+
+import subprocess
+import sys
+
+from helpers import SCRIPTS
+
+SCRIPT = SCRIPTS / "kill_and_resume.py"
+
+
+def test_a_run_killed_at_a_random_moment_ends_in_the_same_bits():
+    result = subprocess.run(
+        [sys.executable, SCRIPT, "--kills", "1", "--epochs", "4"], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("1 kills, and the same bits\n")

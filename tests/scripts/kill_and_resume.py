@@ -1,0 +1,100 @@
+"""Kills a training with SIGKILL at random moments, again and again, and compares the end.
+
+    python tests/scripts/kill_and_resume.py --kills 50 --epochs 150  # ten minutes on two cores
+
+trains once without interruption and once with that many kills, and exits with an error unless both
+runs end with the same weights, optimizer slots and random state, bit for bit, the same metrics
+file, and the same steps in TensorBoard.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+FLAGS = ["--batch-size", "500", "--steps-per-execution", "5"]
+FLAGS += ["--eval-freq", "0", "--on-collapse", "off"]
+
+
+def command(folder: Path, epochs: int) -> list[str]:
+    """The same command for the first start and for every other."""
+    train = [sys.executable, "-m", "fashion_gan", "train", "--resume", "--run-dir", str(folder)]
+    return [
+        *train,
+        *FLAGS,
+        "--epochs",
+        str(epochs),
+        "--jit-compile",
+        "false",
+        "--backup-interval",
+        "0.02",
+    ]
+
+
+def kill_repeatedly(folder: Path, epochs: int, kills: int, rng: random.Random) -> None:
+    """Start and kill a training, so many times; raises if it ends before."""
+    hits = 0
+    while hits < kills:
+        process = subprocess.Popen(command(folder, epochs), stdout=subprocess.PIPE, text=True)
+        line = "begin"
+        while line and not line.startswith("Epoch"):
+            line = process.stdout.readline()
+        time.sleep(rng.uniform(0.0, 5.0))  # the first step is compiled for two seconds
+        if process.poll() is None:
+            process.kill()
+            hits += 1
+        elif process.wait() != 0 or (folder / "model.keras").exists():
+            raise SystemExit(f"The training ended after {hits} kills; give it more --epochs.")
+        process.wait()
+        process.stdout.close()
+        where = sorted(path.name for path in (folder / "backup").glob("epoch*"))
+        print(f"killed {hits} times; backups: {', '.join(where) or 'none'}", flush=True)
+
+
+def compare(one: Path, other: Path) -> None:
+    """Raise unless both runs ended alike."""
+    import numpy as np
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from fashion_gan.runs import checkpoints
+
+    first, second = checkpoints.load(one), checkpoints.load(other)
+    for a, b in zip(first.variables, second.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name in ("g_optimizer", "d_optimizer"):
+        variables = (getattr(gan, name).variables for gan in (first, second))
+        for a, b in zip(*variables, strict=True):
+            np.testing.assert_array_equal(a, b)
+    metrics = [(folder / "metrics.jsonl").read_text() for folder in (one, other)]
+    np.testing.assert_equal(*metrics)
+    for part in ("train", "validation", "images"):
+        events = [EventAccumulator(str(folder / part), {"tensors": 0}) for folder in (one, other)]
+        for accumulator in events:
+            accumulator.Reload()
+        tags = [sorted(accumulator.Tags()["tensors"]) for accumulator in events]
+        np.testing.assert_equal(*tags)
+        for tag in tags[0]:
+            steps = [[e.step for e in accumulator.Tensors(tag)] for accumulator in events]
+            np.testing.assert_equal(*steps, err_msg=f"{part} {tag}")
+
+
+def main(kills: int, epochs: int, seed: int) -> None:
+    """Run the comparison and say how it went."""
+    with tempfile.TemporaryDirectory() as scratch:
+        whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
+        subprocess.run(command(whole, epochs), check=True, stdout=subprocess.DEVNULL)
+        kill_repeatedly(killed, epochs, kills, random.Random(seed))
+        subprocess.run(command(killed, epochs), check=True, stdout=subprocess.DEVNULL)
+        compare(whole, killed)
+        print(f"{kills} kills, and the same bits")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    main(**vars(parser.parse_args()))

@@ -1,0 +1,52 @@
+"""Training on two replicas is training on one: the same rows in each step, and the same end."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from helpers import SCRIPTS
+
+SCRIPT = SCRIPTS / "replicas.py"
+BATCH, BATCHES, EPOCHS = 8, 10, 5
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    """The cases of the script, on two virtual devices of one process and in two processes."""
+    result = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(params=["devices", "workers"])
+def cases(outcome, request):
+    return outcome[request.param]
+
+
+def test_two_replicas_end_in_the_weights_slots_and_logs_of_one(cases):
+    for name in ("dense", "batch norm", "augmentations", "regularizers"):
+        assert cases[name]["steps"] == BATCHES * EPOCHS
+        assert cases[name]["tensors"] >= 37, name
+        assert 0 <= cases[name]["difference"] <= 1e-8, name
+
+
+def test_replicas_stay_alike_with_dropout_whose_masks_are_not_those_of_one_replica(cases):
+    assert cases["dropout"]["difference of replicas"] == 0
+    assert 1e-3 < cases["dropout"]["difference"] < 10
+
+
+def test_each_step_shares_its_rows_among_the_replicas_and_no_row_goes_to_two(cases):
+    for name, case in cases.items():
+        whole = dict(case["rows alone"])
+        assert list(whole) == list(range(BATCHES * EPOCHS)), name
+        for epoch in range(EPOCHS):
+            seen = [row for step in range(BATCHES) for row in whole[epoch * BATCHES + step]]
+            assert len(set(seen)) == BATCH * BATCHES, name
+        shares = {step: [] for step in whole}
+        for step, rows in (record for worker in case["rows together"] for record in worker):
+            assert len(rows) == BATCH // 2, name
+            shares[step] += rows
+        assert {step: sorted(rows) for step, rows in shares.items()} == {
+            step: sorted(rows) for step, rows in whole.items()
+        }, name
