@@ -242,6 +242,31 @@ def image_cases() -> str:
     return table(["images", "what is read"], rows)
 
 
+def image_reading() -> str:
+    """Makes the table of how long images take to be read, and how much memory."""
+    result = read("image-reading")
+    small, again, photos = (result[n] for n in ("small_first", "small_again", "photos_first"))
+    training = result["training"]
+    count, gigabytes = f"{result['images']:,}", f"{result['gigabytes']:g}"
+    rows = [
+        (f"{count} JPEG of 32x32, the first time", *_cost(small)),
+        (f"{count} JPEG of 32x32, from the cache", *_cost(again)),
+        (f"{result['photos']:,} JPEG of 4000x3000, as 64x64", *_cost(photos)),
+    ]
+    return table(["read", "seconds", "memory, MB", "of the array, MB"], rows) + (
+        f"\nA training on an array of {gigabytes} GB took {training['megabytes']:,.0f} MB in all. "
+        f"Measured on {describe(result['machine'])}.\n"
+    )
+
+
+def _cost(measured: dict[str, float]) -> tuple[str, str, str]:
+    return (
+        f"{measured['seconds']:.1f}",
+        f"{measured['megabytes']:,.0f}",
+        f"{measured['array_megabytes']:,.0f}",
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "docs/results/dense.jsonl": logged_table,
     "docs/results/dense-scores.json": score_table,
@@ -252,6 +277,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/evaluation-cost.json": evaluation_cost,
     "docs/results/memory-leaks.json": memory_leaks,
     "docs/results/image-cases.json": image_cases,
+    "docs/results/image-reading.json": image_reading,
     **speed_tables.TABLES,
     **monitor_tables.TABLES,
     **distributed_tables.TABLES,

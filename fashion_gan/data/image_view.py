@@ -1,8 +1,10 @@
 """Some images of an array that stays where it is, such as a file on the disk."""
 
+import math
 import mmap
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -15,7 +17,6 @@ MAX_IN_MEMORY = 2**30
 """Bytes of memory-mapped images above which they are read batch by batch."""
 
 _CHUNK = 1_024  # images that are read at once
-_MAX_MAPPED = 2**28  # bytes that are read before the pages of a map are given back
 
 
 class ImageView:
@@ -37,7 +38,6 @@ class ImageView:
         self.dtype, self.ndim = array.dtype, array.ndim
         self.size = int(np.prod(self.shape, dtype=np.int64))
         self.nbytes = self.size * array.dtype.itemsize
-        self._mapped = 0
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -45,17 +45,30 @@ class ImageView:
     def __getitem__(self, key: Any) -> np.ndarray:
         rows = self.indices[key]
         if np.ndim(rows) == 0:
-            return np.array(self.array[rows])
+            return self._read(np.array([rows]))[0]
         chosen = np.empty((len(rows), *self.shape[1:]), self.dtype)
         order = np.argsort(rows, kind="stable")
         for first in range(0, len(rows), _CHUNK):
             part = order[first : first + _CHUNK]
-            chosen[part] = self.array[rows[part]]
-        self._mapped += chosen.nbytes
-        if self._mapped > _MAX_MAPPED:
-            _release_pages(self.array)
-            self._mapped = 0
+            chosen[part] = self._read(rows[part])
         return chosen
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        """Returns images of the array by their indices, read from its file if it has one.
+
+        Pages of a map that are read count as memory of the process. Read from the file, they do
+        not.
+        """
+        array = self.array
+        if not (_is_whole_map(array) and hasattr(os, "pread")):
+            return np.asarray(array[rows])
+        size = array.dtype.itemsize * math.prod(array.shape[1:])
+        with open(str(array.filename), "rb", buffering=0) as file:
+            descriptor, start = file.fileno(), array.offset
+            content = bytearray().join(
+                os.pread(descriptor, size, start + int(r) * size) for r in rows
+            )
+        return np.frombuffer(content, array.dtype).reshape(-1, *array.shape[1:])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -63,13 +76,14 @@ class ImageView:
         return self[:] if dtype is None else self[:].astype(dtype, copy=False)
 
 
-def _release_pages(array: np.ndarray) -> None:
-    """Gives back the memory of the pages of a map that were read; the system may cache them."""
-    base: Any = array
-    while base is not None and not isinstance(base, mmap.mmap):
-        base = getattr(base, "base", None)
-    if base is not None and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+def _is_whole_map(array: np.ndarray) -> TypeGuard[np.memmap]:
+    """Returns whether an array is a map of a file, rather than a part of one or a copy."""
+    return (
+        isinstance(array, np.memmap)
+        and isinstance(array.base, mmap.mmap)
+        and array.mode == "r"
+        and array.flags.c_contiguous
+    )
 
 
 def fits_memory(images: "Images") -> bool:
