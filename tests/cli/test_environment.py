@@ -90,8 +90,7 @@ def test_import_of_the_model_names_the_setting_when_keras_has_another_backend():
 @pytest.mark.parametrize(
     "defaults",
     [
-        {"image_data_format": "channels_first"},
-        {"floatx": "float16", "epsilon": 1e-3},
+        {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3},
         {"floatx": "float64"},
     ],
     ids=str,
@@ -110,18 +109,7 @@ def test_defaults_in_keras_json_change_nothing_of_a_run(defaults, arguments, dig
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "redirection",
-    [
-        ">&-",
-        "2>&-",
-        ">&- 2>&-",
-        "<&- >&- 2>&-",
-        "> /dev/full",
-        "> /dev/full 2> /dev/full",
-        "| head -1",
-    ],
-)
+@pytest.mark.parametrize("redirection", ["<&- >&- 2>&-", "> /dev/full 2> /dev/full", "| head -1"])
 def test_training_goes_on_when_its_streams_are_closed_or_full(
     redirection, arguments, digest, tmp_path
 ):
@@ -169,7 +157,7 @@ def test_sighup_makes_a_backup_that_resumes_to_the_same_bits(arguments, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_commands_print_on_any_terminal(encoding, tmp_path):
     folder = tmp_path / "run-é-\u2028-\N{PILE OF POO}"
     folder.mkdir()
