@@ -24,7 +24,7 @@ def explorer():
     return demo.open_source("dense")
 
 
-def test_a_seed_is_an_image_and_a_direction_changes_it(explorer):
+def test_explorer_sample_depends_on_seed_and_directions(explorer):
     still, near = explorer.sample(5, None, demo.NO_TRUNCATION)
     moved, _ = explorer.sample(5, None, demo.NO_TRUNCATION, [0, 3])
     assert still.dtype == np.uint8 and still.shape == (448, 448, 3)
@@ -33,7 +33,7 @@ def test_a_seed_is_an_image_and_a_direction_changes_it(explorer):
     assert len(near) == demo.NEIGHBORS
 
 
-def test_the_nearest_are_those_that_brute_force_finds(explorer):
+def test_explorer_finds_the_nearest_images(explorer):
     fashion = data.load_fashion_mnist()
     (image,) = images.to_uint8(explorer.gan.sample(latents=latents.truncate(1, 30, 4.0, 5)))[None]
     _, near = explorer.sample(5, None, demo.NO_TRUNCATION)
@@ -43,7 +43,7 @@ def test_the_nearest_are_those_that_brute_force_finds(explorer):
         assert (picture[::5, ::5, :1] == 255 - fashion.train_images[index]).all()
 
 
-def test_a_way_begins_and_ends_at_its_seeds(explorer):
+def test_explorer_interpolates_from_seed_to_seed(explorer):
     strip = explorer.interpolate(3, 4, None, demo.NO_TRUNCATION, steps=5)
     edge = strip.shape[0]
     for seed, end in ((3, strip[:, :edge]), (4, strip[:, -edge:])):
@@ -51,7 +51,7 @@ def test_a_way_begins_and_ends_at_its_seeds(explorer):
         assert (end[:: edge // 28, :: edge // 28] == image[::16, ::16]).all()
 
 
-def test_classes_of_a_conditional_gan_have_names_and_are_drawn(tmp_path):
+def test_explorer_samples_named_classes(tmp_path):
     keras.utils.set_random_seed(1)
     gan = GAN(*models.build_networks("dense", num_classes=10))
     gan.compile()
@@ -63,7 +63,7 @@ def test_classes_of_a_conditional_gan_have_names_and_are_drawn(tmp_path):
     assert explorer.grid(0, None, 2.0).shape == explorer.grid(0, 3, 2.0).shape
 
 
-def test_without_its_training_images_the_rest_works(tmp_path):
+def test_explorer_works_without_training_images(tmp_path):
     gan = GAN(*models.build_networks("dense", image_shape=(8, 8, 3)))
     gan.compile()
     gan.save(tmp_path / "a.keras")
@@ -73,13 +73,13 @@ def test_without_its_training_images_the_rest_works(tmp_path):
     assert main(["explore", str(tmp_path / "b.keras")]) == 2
 
 
-def test_without_gradio_the_extra_is_named(explorer, monkeypatch):
+def test_page_names_the_extra_without_gradio(explorer, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install .fashion-gan\[explore\]"):
         demo.page(explorer, "dense")
 
 
-def test_a_port_that_is_taken_is_named_with_what_to_do():
+def test_explore_names_a_port_that_is_taken():
     pytest.importorskip("gradio")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -91,7 +91,7 @@ def test_a_port_that_is_taken_is_named_with_what_to_do():
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no..host"])
-def test_a_host_that_is_not_this_machine_is_answered_in_one_error(explorer, host, capfd):
+def test_serve_raises_for_a_host_that_is_not_this_machine(explorer, host, capfd):
     with pytest.raises(OSError, match=f"Cannot listen on port 7860 of {host}. Either"):
         demo.serve(explorer, "dense", host, 7860, browser=False)
     assert capfd.readouterr() == ("", "")
@@ -106,7 +106,7 @@ def address():
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
-def test_a_person_moves_sliders_and_sees_other_images(address):
+def test_page_shows_other_images_when_sliders_move(address):
     pytest.importorskip("playwright")
     asked, said = set(), []
     with browser_page() as page:
@@ -132,7 +132,7 @@ def test_a_person_moves_sliders_and_sees_other_images(address):
     assert asked == {urllib.parse.urlsplit(address).netloc} and not said
 
 
-def test_the_page_is_for_this_machine_and_serves_no_file_but_its_own(address, tmp_path):
+def test_page_is_for_this_machine_and_serves_no_file_but_its_own(address, tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
     port = urllib.parse.urlsplit(address).port
     assert urllib.parse.urlsplit(address).hostname == "127.0.0.1"

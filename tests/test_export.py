@@ -69,7 +69,7 @@ def gan(request):
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("use_ema", [True, False])
-def test_the_exported_generator_draws_what_keras_draws(gan, format, use_ema, tmp_path):
+def test_export_draws_what_keras_draws(gan, format, use_ema, tmp_path):
     if not use_ema and gan.ema_generator is None:
         pytest.skip("both are one")
     run, name = RUNTIMES[format]
@@ -91,7 +91,7 @@ def test_the_exported_generator_draws_what_keras_draws(gan, format, use_ema, tmp
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_what_is_there_is_not_overwritten_and_an_unknown_format_is_named(tmp_path):
+def test_export_raises_for_an_existing_file_and_an_unknown_format(tmp_path):
     gan = GAN(*models.build_networks("dense"))
     (tmp_path / "a.onnx").write_text("mine")
     with pytest.raises(FileExistsError, match="a.onnx exists"):
@@ -101,14 +101,14 @@ def test_what_is_there_is_not_overwritten_and_an_unknown_format_is_named(tmp_pat
         export(gan, tmp_path / "b", "onx")
 
 
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path, monkeypatch):
+def test_export_names_the_extra_of_a_missing_package(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else name)
     with pytest.raises(ImportError, match=r"needs onnx: pip install .fashion-gan\[export\]"):
         export(GAN(*models.build_networks("dense")), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_exports_a_pretrained_generator(tmp_path, capsys):
+def test_export_command_writes_a_pretrained_generator(tmp_path, capsys):
     out = tmp_path / "deep/er/dense.onnx"
     assert main(["export", "dense", "--out", str(out)]) == 0
     assert str(out) in capsys.readouterr().out

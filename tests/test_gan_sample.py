@@ -136,7 +136,7 @@ def test_sample_compiles_once_for_a_network_that_stays(tiny_images):
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_gan_refuses_another_network(network):
+def test_gan_raises_for_another_network(network):
     gan = make(sequential())
     with pytest.raises(AttributeError, match=f"keep its {network}.*Build a new GAN"):
         setattr(gan, network, sequential())
@@ -162,7 +162,7 @@ def test_sample_and_save_raise_when_the_average_is_of_another_structure(change, 
         )
 
 
-def test_lora_of_a_sigmoid_head_is_trained(tiny_images):
+def test_fit_trains_lora_of_a_sigmoid_head(tiny_images):
     head = keras.Sequential(
         [layers.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1, activation="sigmoid")]
     )
@@ -186,7 +186,7 @@ UNCLONABLE = {
 
 
 @pytest.mark.parametrize("kind", UNCLONABLE)
-def test_every_network_has_an_average(kind, tiny_images):
+def test_compile_averages_every_kind_of_network(kind, tiny_images):
     gan = make(UNCLONABLE[kind](), ema_decay=0.5)
     expected = [weight.astype("float64") for weight in gan.generator.get_weights()]
     for step in range(3):
@@ -213,7 +213,7 @@ def test_average_copies_counters_and_draws_new_noise(tiny_images):
     np.testing.assert_array_equal(gan.generator.layers[2].seeds.state, noise)
 
 
-def test_there_is_an_average_if_and_only_if_compile_was_given_a_decay(tiny_images):
+def test_compile_makes_an_average_for_a_decay_alone(tiny_images):
     gan = make(sequential(), ema_decay=0.9)
     gan.fit(tiny_images, verbose=0)
     kept = gan.ema_generator
@@ -231,9 +231,7 @@ def test_there_is_an_average_if_and_only_if_compile_was_given_a_decay(tiny_image
     )
 
 
-def test_weights_with_an_average_need_a_gan_with_one_and_without_one_restart_it(
-    tiny_images, tmp_path
-):
+def test_load_weights_restores_or_restarts_the_average(tiny_images, tmp_path):
     with_average, without = make(sequential(), ema_decay=0.9), make(sequential())
     for name, gan in (("with", with_average), ("without", without)):
         gan.fit(tiny_images, epochs=2, verbose=0)
@@ -253,7 +251,7 @@ def test_weights_with_an_average_need_a_gan_with_one_and_without_one_restart_it(
 
 
 @pytest.mark.parametrize("compile", [True, False])
-def test_a_saved_average_draws_the_samples_of_the_loaded_model(compile, tiny_images, tmp_path):
+def test_load_model_samples_from_the_saved_average(compile, tiny_images, tmp_path):
     gan = make(sequential(), ema_decay=0.9)
     gan.fit(tiny_images, verbose=0)
     gan.save(tmp_path / "gan.keras")
@@ -261,7 +259,7 @@ def test_a_saved_average_draws_the_samples_of_the_loaded_model(compile, tiny_ima
     np.testing.assert_array_equal(loaded.sample(3, seed=0), gan.sample(3, seed=0))
 
 
-def test_save_refuses_the_legacy_format(tmp_path):
+def test_save_raises_for_the_legacy_format(tmp_path):
     with pytest.raises(ValueError, match="Expected a path that ends in .keras"):
         make(sequential()).save(tmp_path / "gan.h5")
     assert not list(tmp_path.iterdir())

@@ -64,7 +64,7 @@ def global_policy():
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_call_leaves_random_generators_and_dtype_policy_as_they_were(
+def test_calls_leave_random_generators_and_dtype_policy_as_they_were(
     call, global_policy, saved, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -81,7 +81,7 @@ def test_a_call_leaves_random_generators_and_dtype_policy_as_they_were(
     assert keras.config.dtype_policy().name == global_policy
 
 
-def test_build_leaves_them_as_they_were_when_it_raises(global_policy, monkeypatch):
+def test_build_gan_restores_the_global_state_when_it_raises(global_policy, monkeypatch):
     def fail(*_, **__):
         assert keras.config.dtype_policy().name == "float32"
         random.random()
@@ -95,7 +95,7 @@ def test_build_leaves_them_as_they_were_when_it_raises(global_policy, monkeypatc
     assert keras.config.dtype_policy().name == global_policy
 
 
-def test_build_has_the_weights_of_its_seed_and_the_precision_of_its_config(global_policy):
+def test_build_gan_has_the_weights_of_its_seed_and_the_precision_of_its_config(global_policy):
     random.seed(1)
     gan = build_gan(Config(seed=8, dtype_policy="mixed_float16"))
     keras.utils.set_random_seed(8)
@@ -108,7 +108,7 @@ def test_build_has_the_weights_of_its_seed_and_the_precision_of_its_config(globa
 
 
 @pytest.mark.slow
-def test_train_begins_with_the_weights_of_its_seed_and_seeds_the_process(tmp_path, monkeypatch):
+def test_train_run_has_the_weights_of_its_seed_and_seeds_the_process(tmp_path, monkeypatch):
     before = []
 
     def note_and_build(*arguments):

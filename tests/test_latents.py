@@ -8,13 +8,13 @@ from fashion_gan import latents
 RNG = np.random.default_rng(0)
 
 
-def test_an_arc_of_the_unit_circle_has_equal_angles():
+def test_interpolate_has_equal_angles_on_the_unit_circle():
     points = latents.interpolate([1, 0], [0, 1], 4)
     angles = np.deg2rad([0, 30, 60, 90])
     np.testing.assert_allclose(points, np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-7)
 
 
-def test_it_is_the_slerp_of_the_textbook():
+def test_interpolate_matches_slerp():
     a, b = RNG.standard_normal((2, 30))
     b *= np.linalg.norm(a) / np.linalg.norm(b)
     angle = np.arccos(a @ b / (a @ a))
@@ -23,7 +23,7 @@ def test_it_is_the_slerp_of_the_textbook():
     np.testing.assert_allclose(latents.interpolate(a, b, 9), expected, atol=1e-6)
 
 
-def test_many_arcs_are_each_one_of_them_and_the_radius_changes_on_a_line():
+def test_interpolate_takes_many_pairs_and_changes_the_radius_linearly():
     a, b = RNG.standard_normal((2, 5, 8))
     arcs = latents.interpolate(a, b, 3)
     assert arcs.shape == (5, 3, 8)
@@ -39,7 +39,7 @@ def test_many_arcs_are_each_one_of_them_and_the_radius_changes_on_a_line():
 @pytest.mark.parametrize(
     "b", [[2.0, 4.0, 0.0], [1.0, 2.0, 1e-12], [-1.0, -2.0, 0.0], [0.0, 0.0, 0.0]]
 )
-def test_where_there_is_no_one_arc_the_points_are_finite_and_end_at_the_ends(b):
+def test_interpolate_is_finite_where_no_arc_is_unique(b):
     a = np.array([1.0, 2.0, 0.0])
     points = latents.interpolate(a, b, 5)
     assert np.isfinite(points).all()
@@ -49,7 +49,7 @@ def test_where_there_is_no_one_arc_the_points_are_finite_and_end_at_the_ends(b):
     assert np.isfinite(latents.interpolate([1.0], [-1.0], 3)).all()
 
 
-def test_a_traverse_changes_one_axis():
+def test_traverse_changes_one_axis():
     latent = RNG.standard_normal(4)
     points = latents.traverse(latent, 2, [-1, 0, 3])
     np.testing.assert_array_equal(points[:, 2], [-1, 0, 3])
@@ -57,7 +57,7 @@ def test_a_traverse_changes_one_axis():
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.7, 2.0])
-def test_truncated_latents_are_normal_within_the_threshold(threshold):
+def test_truncate_is_normal_within_the_threshold(threshold):
     from scipy import stats
 
     points = latents.truncate(500, 10, threshold, seed=1)
@@ -75,7 +75,7 @@ def test_truncated_latents_are_normal_within_the_threshold(threshold):
         (lambda: latents.truncate(3, 2, 0.0), "threshold=0.0"),
     ],
 )
-def test_what_makes_no_sense_is_refused(call, message):
+def test_latents_functions_raise_for_wrong_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 

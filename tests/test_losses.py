@@ -38,12 +38,12 @@ REFERENCES = {
 }
 
 
-def test_every_loss_has_a_reference():
+def test_losses_have_a_reference_each():
     assert set(REFERENCES) == set(losses.LOSSES)
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
-def test_losses_agree_with_their_formulas(name):
+def test_losses_match_their_formulas(name):
     loss = losses.get(name)
     for ours, theirs in zip((loss.discriminator, loss.generator), REFERENCES[name], strict=True):
         result = ours(tf.constant(REAL), tf.constant(FAKE))
@@ -52,7 +52,7 @@ def test_losses_agree_with_their_formulas(name):
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
-def test_the_discriminator_is_drawn_to_tell_and_the_generator_to_be_taken_for_real(name):
+def test_loss_gradients_pull_both_networks_to_their_targets(name):
     loss = losses.get(name)
     real, fake = tf.Variable([[0.3]]), tf.Variable([[0.2]])
     with tf.GradientTape(persistent=True) as tape:
@@ -85,7 +85,7 @@ def test_extreme_logits_give_finite_losses_and_gradients_of_their_dtype(name, dt
     assert np.isfinite(tape.gradient(total, real)).all()
 
 
-def test_label_smoothing_is_that_of_the_targets_of_the_reals():
+def test_label_smoothing_changes_the_targets_of_reals_alone():
     loss = losses.BinaryCrossentropy(label_smoothing=0.1)
     targets = np.concatenate([np.full_like(REAL, 0.9), np.zeros_like(FAKE)])
     probabilities = np.concatenate([p(REAL), p(FAKE)])
@@ -100,7 +100,7 @@ def test_label_smoothing_is_that_of_the_targets_of_the_reals():
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
-def test_losses_come_back_from_their_config(name):
+def test_losses_are_restored_from_their_config(name):
     loss = losses.get(name)
     again = losses.get(keras.saving.serialize_keras_object(loss))
     assert type(again) is type(loss)

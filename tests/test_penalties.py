@@ -52,7 +52,7 @@ def penalise(name, logits, real=REAL, fake=FAKE, **arguments):
 
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
-def test_a_penalty_is_its_formula_of_the_slope_at_its_own_points(name):
+def test_penalty_matches_its_formula_at_its_own_points(name):
     result = penalise(name, quadratic)
     assert result.shape == (6,)
     np.testing.assert_allclose(result, 3 * COSTS[name](norm(POINTS[name])), rtol=1e-10)
@@ -62,7 +62,7 @@ def test_a_penalty_is_its_formula_of_the_slope_at_its_own_points(name):
 
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
-def test_its_gradient_by_the_weights_is_that_of_the_formula(name):
+def test_penalty_gradient_matches_that_of_the_formula(name):
     scale = tf.Variable(0.7, dtype="float64")
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(penalise(name, lambda images: scale * linear(images)))
@@ -73,7 +73,7 @@ def test_its_gradient_by_the_weights_is_that_of_the_formula(name):
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_without_a_slope_penalty_and_gradient_are_finite(name, dtype):
+def test_penalty_and_gradient_are_finite_without_a_slope(name, dtype):
     weight = tf.Variable(tf.zeros((16, 1), dtype))
 
     def flat(images):
@@ -86,7 +86,7 @@ def test_without_a_slope_penalty_and_gradient_are_finite(name, dtype):
     assert np.isfinite(tape.gradient(total, weight)).all()
 
 
-def test_images_without_a_channels_axis_are_penalised_alike():
+def test_penalty_takes_images_without_a_channels_axis():
     for name in penalties.PENALTIES:
         flat = penalties.get({"name": name, "weight": 3.0})(
             lambda x: quadratic(x[..., None]),
@@ -98,7 +98,7 @@ def test_images_without_a_channels_axis_are_penalised_alike():
 
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
-def test_penalties_come_back_from_their_config(name):
+def test_penalties_are_restored_from_their_config(name):
     penalty = penalties.get({"name": name, "weight": 2.0, "interval": 4})
     again = penalties.get(keras.saving.serialize_keras_object(penalty))
     assert type(again) is type(penalty)
@@ -122,7 +122,7 @@ def test_penalties_come_back_from_their_config(name):
         ({"name": "r1", "weight": 1, "interval": 0}, "interval=0"),
     ],
 )
-def test_other_penalties_are_refused(identifier, message):
+def test_get_all_raises_for_other_penalties(identifier, message):
     with pytest.raises(ValueError, match=message):
         penalties.get_all([identifier])
 

@@ -27,7 +27,7 @@ def epoch(dataset, number):
     return numbers(dataset)
 
 
-def test_every_epoch_is_a_permutation_and_none_is_like_another():
+def test_make_dataset_permutes_each_epoch_differently():
     dataset = make_dataset(NUMBERED, 10)
     epochs = [numbers(dataset) for _ in range(3)]
     for order in epochs:
@@ -36,7 +36,7 @@ def test_every_epoch_is_a_permutation_and_none_is_like_another():
     assert dataset.epoch == 3
 
 
-def test_the_order_is_a_function_of_seed_and_epoch():
+def test_make_dataset_order_depends_on_seed_and_epoch():
     one, same, other = (make_dataset(NUMBERED, 10, seed=seed) for seed in (1, 1, 2))
     second = [numbers(one) for _ in range(3)][1]
     np.testing.assert_array_equal(epoch(same, 1), second)
@@ -46,12 +46,12 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert not np.array_equal(epoch(other, 0), epoch(one, 1))  # not of their sum
 
 
-def test_the_order_is_the_same_on_every_machine():
+def test_make_dataset_order_is_fixed_across_machines():
     order = epoch(make_dataset(NUMBERED, 10, seed=42), 7)
     assert order[:10].tolist() == [10, 91, 92, 43, 89, 70, 93, 40, 38, 99]
 
 
-def test_images_go_anywhere_in_an_epoch():
+def test_make_dataset_spreads_images_over_the_epoch():
     dataset = make_dataset(NUMBERED, 100)
     places = np.stack([np.argsort(epoch(dataset, k)) for k in range(40)])
     deviation = np.sqrt((100**2 - 1) / 12)  # of a place drawn uniformly
@@ -59,13 +59,13 @@ def test_images_go_anywhere_in_an_epoch():
     np.testing.assert_allclose(places.std(), deviation, rtol=0.05)
 
 
-def test_without_shuffling_the_order_is_the_stored_one_in_every_epoch():
+def test_make_dataset_keeps_the_order_without_shuffling():
     dataset = make_dataset(NUMBERED, 10, shuffle=False)
     for _ in range(2):
         np.testing.assert_array_equal(numbers(dataset), np.arange(100))
 
 
-def test_an_iterator_that_is_never_drawn_from_changes_nothing():
+def test_make_dataset_ignores_an_iterator_that_is_not_used():
     dataset = make_dataset(NUMBERED, 10)
     dataset.skip_batches.assign(2)
     spare = iter(dataset)
@@ -78,7 +78,7 @@ def test_an_iterator_that_is_never_drawn_from_changes_nothing():
     assert dataset.epoch == 1
 
 
-def test_batches_before_start_are_blank_and_the_rest_is_as_ever():
+def test_make_dataset_leaves_skipped_batches_blank():
     dataset = make_dataset(NUMBERED + np.uint8(1), 10)
     whole = np.concatenate(list(dataset))
     dataset.epoch.assign(0)
@@ -91,7 +91,7 @@ def test_batches_before_start_are_blank_and_the_rest_is_as_ever():
 
 
 @pytest.mark.parametrize(("start", "drop_remainder"), [(10, True), (4, False), (99, False)])
-def test_a_start_at_or_behind_the_end_leaves_the_number_of_batches(start, drop_remainder):
+def test_make_dataset_keeps_its_length_when_all_batches_are_skipped(start, drop_remainder):
     dataset = make_dataset(NUMBERED, 30, drop_remainder=drop_remainder)
     dataset.skip_batches.assign(start)
     batches = list(dataset)
@@ -99,7 +99,7 @@ def test_a_start_at_or_behind_the_end_leaves_the_number_of_batches(start, drop_r
     assert not np.concatenate(batches).any()
 
 
-def test_uint8_is_scaled_as_in_the_book_bit_for_bit():
+def test_make_dataset_scales_uint8_as_the_book_bit_for_bit():
     images = np.arange(256, dtype=np.uint8).reshape(64, 2, 2)
     (batch,) = make_dataset(images, 64, shuffle=False)
     np.testing.assert_array_equal(
@@ -108,7 +108,7 @@ def test_uint8_is_scaled_as_in_the_book_bit_for_bit():
 
 
 @pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 255.0), (-0.5, 0.25), (2, 3)])
-def test_uint8_is_scaled_to_the_value_range(value_range):
+def test_make_dataset_scales_uint8_to_the_value_range(value_range):
     low, high = value_range
     images = np.arange(256, dtype=np.uint8).reshape(64, 2, 2, 1)
     (batch,) = make_dataset(images, 64, value_range=value_range, shuffle=False)
@@ -118,25 +118,25 @@ def test_uint8_is_scaled_to_the_value_range(value_range):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_floating_images_pass_unscaled_as_float32(dtype):
+def test_make_dataset_leaves_floats_unscaled_as_float32(dtype):
     images = np.random.default_rng(0).uniform(-1, 1, size=(4, 3, 2, 3)).astype(dtype)
     (batch,) = make_dataset(images, 4, value_range=(-1, 1), shuffle=False)
     np.testing.assert_array_equal(batch.numpy(), images.astype(np.float32), strict=True)
 
 
-def test_a_float32_image_may_touch_a_limit_that_float32_rounds():
+def test_make_dataset_takes_float32_at_a_rounded_limit():
     images = np.full((1, 2, 2), 0.1, np.float32)  # a little more than 0.1
     assert len(make_dataset(images, 1, value_range=(0.0, 0.1))) == 1
 
 
-def test_the_dataset_keeps_its_own_copy_of_the_images():
+def test_make_dataset_copies_the_images():
     images = NUMBERED.copy()
     dataset = make_dataset(images, 10)
     images[:] = 0
     assert sorted(numbers(dataset)) == list(range(100))
 
 
-def test_shapes_are_static_and_the_number_of_batches_is_known():
+def test_make_dataset_has_static_shapes_and_a_length():
     dropped, kept = (make_dataset(NUMBERED, 30, drop_remainder=drop) for drop in (True, False))
     assert dropped.element_spec == tf.TensorSpec((30, 3, 2, 1), tf.float32)
     assert kept.element_spec == tf.TensorSpec((None, 3, 2, 1), tf.float32)
@@ -146,14 +146,14 @@ def test_shapes_are_static_and_the_number_of_batches_is_known():
     assert sorted(epoch(kept, 0)) == list(range(100))
 
 
-def test_a_derived_dataset_outlives_the_one_it_came_from():
+def test_derived_dataset_outlives_its_source():
     derived = make_dataset(NUMBERED, 10).map(tf.identity)
     gc.collect()
     assert not np.array_equal(numbers(derived), numbers(derived))
 
 
 @pytest.mark.parametrize("steps", [4, 20])
-def test_executions_hold_the_indices_of_the_same_batches(steps):
+def test_index_batches_has_the_indices_of_the_same_batches(steps):
     dataset, expected = make_dataset(NUMBERED, 9), make_dataset(NUMBERED, 9)
     executions = dataset.indexed_images.index_batches(steps)
     dataset.skip_batches.assign(2)
@@ -169,7 +169,7 @@ def test_executions_hold_the_indices_of_the_same_batches(steps):
         np.testing.assert_array_equal(drawn.ravel(), epoch(expected, number))
 
 
-def test_a_source_is_there_for_whole_batches_of_the_dataset_itself():
+def test_indexed_images_exist_for_whole_batches_alone():
     dataset = make_dataset(NUMBERED, 10)
     assert dataset.indexed_images is not None
     assert not hasattr(dataset.prefetch(1), "source")
@@ -189,7 +189,7 @@ class Recorder(keras.Model):
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 4])
-def test_fit_sees_epoch_after_epoch_and_goes_on_where_it_is_told_to(steps_per_execution):
+def test_fit_sees_each_epoch_and_resumes_within_one(steps_per_execution):
     dataset, expected = make_dataset(NUMBERED, 10), make_dataset(NUMBERED, 10)
     model = Recorder()
     model.compile(steps_per_execution=steps_per_execution)
@@ -269,28 +269,28 @@ def test_two_replicas_share_each_batch_in_the_same_order():
         (np.array([0.5, np.nan] * 40, "f4").reshape(-1, 1, 1), {}, "without NaN"),
     ],
 )
-def test_what_makes_no_batch_is_refused(images, arguments, message):
+def test_make_dataset_raises_for_what_makes_no_batch(images, arguments, message):
     with pytest.raises(ValueError, match=message):
         make_dataset(images, **arguments)
 
 
-def test_a_batch_size_that_is_no_integer_is_refused():
+def test_make_dataset_raises_for_a_batch_size_that_is_no_integer():
     with pytest.raises(TypeError, match="float"):
         make_dataset(NUMBERED, 10.0)
 
 
-def test_fewer_images_than_a_batch_are_one_smaller_batch_if_the_remainder_is_kept():
+def test_make_dataset_keeps_a_smaller_batch_with_the_remainder():
     (batch,) = make_dataset(NUMBERED, 101, drop_remainder=False)
     assert sorted(numbers([batch])) == list(range(100))
 
 
-def test_the_real_images_are_those_of_the_book():
+def test_make_dataset_matches_the_images_of_the_book():
     images = data.load_fashion_mnist().train_images
     first = next(iter(make_dataset(images, 32, shuffle=False)))
     np.testing.assert_array_equal(first, images[:32].astype(np.float32) / 255)
 
 
-def test_no_iterator_waits_at_its_end_for_a_thread_that_tunes():
+def test_datasets_do_not_autotune():
     dataset = make_dataset(np.zeros((8, 4, 4), np.uint8), 4)
     for one in (dataset, dataset.indexed_images.index_batches(2)):
         assert one.options().autotune.enabled is False

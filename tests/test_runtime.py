@@ -20,7 +20,7 @@ def answer(arguments, capsys):
     return status, capsys.readouterr().err.splitlines()
 
 
-def test_more_devices_than_there_are_are_refused_before_anything_is_written(tmp_path, capsys):
+def test_train_raises_for_more_devices_than_exist_and_writes_nothing(tmp_path, capsys):
     folder = tmp_path / "run"
     status, lines = answer(["train", "--devices", "3", "--run-dir", str(folder)], capsys)
     assert status == 2
@@ -47,7 +47,9 @@ def test_more_devices_than_there_are_are_refused_before_anything_is_written(tmp_
     ],
 )
 @pytest.mark.parametrize("flags", [[], ["--dry-run"]], ids=["train", "dry run"])
-def test_a_tf_config_that_cannot_be_read_is_refused(text, flags, tmp_path, capsys, monkeypatch):
+def test_train_raises_for_a_tf_config_that_cannot_be_read(
+    text, flags, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv("TF_CONFIG", text)
     folder = tmp_path / "run"
     status, lines = answer(["train", "--run-dir", str(folder), *flags], capsys)
@@ -58,7 +60,7 @@ def test_a_tf_config_that_cannot_be_read_is_refused(text, flags, tmp_path, capsy
     assert not folder.exists()
 
 
-def test_workers_need_a_folder_that_they_share(capsys, monkeypatch):
+def test_train_raises_for_workers_without_a_run_dir(capsys, monkeypatch):
     task = {"type": "worker", "index": 0}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": WORKERS, "task": task}))
     assert answer(["train"], capsys) == (
@@ -70,7 +72,7 @@ def test_workers_need_a_folder_that_they_share(capsys, monkeypatch):
     )
 
 
-def test_the_chief_is_the_first_of_the_workers(monkeypatch):
+def test_workers_begin_with_the_chief(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert runtime.workers() == []
     task = {"type": "worker", "index": 1}
@@ -81,7 +83,7 @@ def test_the_chief_is_the_first_of_the_workers(monkeypatch):
     assert runtime.workers() == ["c:3", "a:1", "b:2"]
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(tmp_path, capsys, monkeypatch):
+def test_train_names_a_port_that_is_taken_in_one_line(tmp_path, capsys, monkeypatch):
     def fail():
         raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
 
@@ -97,7 +99,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize("lost", [True, False], ids=["workers", "one process"])
-def test_an_error_of_tensorflow_means_a_lost_worker_only_where_there_are_workers(lost, monkeypatch):
+def test_with_workers_raises_connection_error_when_there_are_workers(lost, monkeypatch):
     task = {"type": "worker", "index": 0}
     text = json.dumps({"cluster": WORKERS, "task": task}) if lost else ""
     monkeypatch.setenv("TF_CONFIG", text)
@@ -108,7 +110,7 @@ def test_an_error_of_tensorflow_means_a_lost_worker_only_where_there_are_workers
         raise tf.errors.UnavailableError(None, None, "/job:worker/replica:0/task:1: gone")
 
 
-def test_an_interruption_while_modules_load_is_one_line_and_status_130(monkeypatch, capsys):
+def test_main_answers_an_interrupted_import_in_one_line(monkeypatch, capsys):
     def load(name, *_):
         raise KeyboardInterrupt
 
@@ -122,9 +124,7 @@ def test_an_interruption_while_modules_load_is_one_line_and_status_130(monkeypat
 
 
 @pytest.mark.parametrize(("error", "shown"), [(ImportError, "noise\n"), (KeyboardInterrupt, "")])
-def test_tensorflows_messages_are_shown_if_it_fails_and_not_if_it_is_interrupted(
-    monkeypatch, capfd, error, shown
-):
+def test_import_tensorflow_quietly_shows_messages_when_it_fails(monkeypatch, capfd, error, shown):
     def load(name, *_):
         os.write(2, b"noise\n")
         raise error

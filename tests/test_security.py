@@ -53,7 +53,7 @@ def saved(tmp_path, make_gan):
     return path
 
 
-def test_a_lambda_layer_in_a_model_is_refused(make_gan, tmp_path):
+def test_load_raises_for_a_lambda_layer(make_gan, tmp_path):
     generator = keras.Sequential(
         [keras.Input((3,)), keras.layers.Dense(16, activation="sigmoid")]
         + [keras.layers.Lambda(lambda x: x), keras.layers.Reshape((4, 4, 1))]
@@ -67,7 +67,7 @@ def test_a_lambda_layer_in_a_model_is_refused(make_gan, tmp_path):
 @pytest.mark.parametrize(
     ("module", "name"), [("os", "system"), ("subprocess", "Popen"), ("builtins", "exec")]
 )
-def test_a_model_cannot_name_a_function_of_the_system(module, name, make_gan, tmp_path):
+def test_load_runs_no_function_of_the_system(module, name, make_gan, tmp_path):
     path, trace = saved(tmp_path, make_gan), tmp_path / "trace"
     argument = {"os": f"touch {trace}", "subprocess": ["touch", str(trace)]}.get(
         module, f"open({str(trace)!r}, 'w')"
@@ -85,7 +85,7 @@ def test_a_model_cannot_name_a_function_of_the_system(module, name, make_gan, tm
     assert not trace.exists()
 
 
-def test_pickled_arrays_are_never_unpickled(tmp_path):
+def test_load_images_never_unpickles(tmp_path):
     trace = tmp_path / "trace"
     array = np.array([Payload(trace)], dtype=object)
     np.save(tmp_path / "images.npy", array, allow_pickle=True)
@@ -98,7 +98,7 @@ def test_pickled_arrays_are_never_unpickled(tmp_path):
     assert not trace.exists()
 
 
-def test_a_path_in_an_archive_leads_nowhere(tmp_path, make_gan):
+def test_load_writes_nothing_outside_when_an_archive_has_paths(tmp_path, make_gan):
     inner = tmp_path / "inner"
     inner.mkdir()
     with zipfile.ZipFile(inner / "images.npz", "w") as archive:
@@ -127,7 +127,7 @@ FILES = {name: JSON for name in ("config.json", "scores.json", "monitor.json", "
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.fixed_dictionaries(FILES), st.binary(max_size=20))
-def test_a_run_folder_of_anything_is_listed_and_at_most_called_broken(tmp_path, files, noise):
+def test_list_runs_takes_a_folder_of_any_content(tmp_path, files, noise):
     folder = tmp_path / "run"
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
@@ -141,7 +141,7 @@ def test_a_run_folder_of_anything_is_listed_and_at_most_called_broken(tmp_path, 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(JSON)
-def test_a_config_of_anything_is_read_or_refused_by_name(tmp_path, content):
+def test_read_config_reads_any_content_or_names_its_file(tmp_path, content):
     folder = tmp_path / "run"
     folder.mkdir(exist_ok=True)
     RunDirectory(folder).config_path.write_text(json.dumps(content))
@@ -151,13 +151,13 @@ def test_a_config_of_anything_is_read_or_refused_by_name(tmp_path, content):
         assert str(folder) in str(error)
 
 
-def test_a_model_of_noise_is_refused_in_one_line(tmp_path, capsys):
+def test_sample_raises_in_one_line_for_a_model_of_noise(tmp_path, capsys):
     (tmp_path / "model.keras").write_bytes(b"noise")
     assert main(["sample", str(tmp_path / "model.keras")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_each_promise_names_a_test_that_is_there():
+def test_page_of_security_names_tests_that_exist():
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     promised = re.findall(r"`(test_\w+)`", PAGE.read_text())
     assert len(promised) >= 8
@@ -166,12 +166,12 @@ def test_each_promise_names_a_test_that_is_there():
     assert fashion_gan.__version__ in PAGE.read_text()
 
 
-def test_a_fuzzer_finds_no_error_but_the_documented(tmp_path):
+def test_fuzz_finds_documented_errors_alone(tmp_path):
     count, refused = fuzz.fuzz(tmp_path, random.Random(0), lambda count: count >= 600)
     assert count == 600 and 200 < refused < 600
 
 
-def test_a_fuzzer_would_find_an_undocumented_error(tmp_path, monkeypatch):
+def test_fuzz_finds_an_undocumented_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fuzz, "DOCUMENTED", (TypeError,))
     with pytest.raises(AssertionError, match="kept as fuzz-failure"):

@@ -48,7 +48,7 @@ def graph_flops(function, *arguments):
     return flops
 
 
-def test_flops_of_the_dense_step_are_those_of_a_hand_count():
+def test_step_flops_of_dense_match_a_hand_count():
     g, d = 30 * 100 + 100 * 150 + 150 * 784, 784 * 150 + 150 * 100 + 100
     d_phase = g + 2 * (d + d + (d - 784 * 150))
     g_phase = g + d + d + g + (g - 30 * 100)
@@ -58,7 +58,7 @@ def test_flops_of_the_dense_step_are_those_of_a_hand_count():
 
 
 @pytest.mark.parametrize("name", models.MODELS)
-def test_flops_are_those_of_the_graph_that_tensorflow_makes(name):
+def test_step_flops_match_the_graph_of_tensorflow(name):
     gan = GAN(*models.build_networks(name))
     gan.compile(jit_compile=False)
     step = tf.function(gan.train_step, autograph=False)
@@ -66,14 +66,14 @@ def test_flops_are_those_of_the_graph_that_tensorflow_makes(name):
     assert flops.step_flops(gan.generator, gan.discriminator, 4) == counted
 
 
-def test_a_layer_whose_flops_are_not_known_is_named():
+def test_forward_flops_names_an_unknown_layer():
     unknown = keras.layers.EinsumDense("ab,bc->ac", 8, name="einsum")
     network = keras.Sequential([keras.layers.Input((8,)), unknown])
     with pytest.raises(ValueError, match="Received: 'einsum' of type EinsumDense"):
         flops.forward_flops(network)
 
 
-def test_the_books_loop_trains_each_network_in_its_phase_alone(tiny_images, monkeypatch):
+def test_train_on_batch_loop_trains_one_network_a_phase(tiny_images, monkeypatch):
     generator, discriminator = models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1))
     optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
     loop = train_on_batch.TrainOnBatchLoop(generator, discriminator, optimizers, jit_compile=False)
@@ -99,7 +99,7 @@ def test_the_books_loop_trains_each_network_in_its_phase_alone(tiny_images, monk
 
 
 @pytest.mark.slow
-def test_a_benchmark_of_two_variants_gives_a_report_a_table_and_a_chart(tmp_path, capsys):
+def test_benchmark_reports_two_variants_with_a_table_and_a_chart(tmp_path, capsys):
     picture = tmp_path / "times.svg"
     variants = ["--variant", "book", "--variant", "fit-many"]
     assert main(["benchmark", *variants, *SMALL, "--chart", str(picture), "--json"]) == 0
@@ -120,7 +120,7 @@ def test_a_benchmark_of_two_variants_gives_a_report_a_table_and_a_chart(tmp_path
     assert benchmark.table(report).row_count == 2
 
 
-def test_bars_are_as_long_as_their_values_and_names_are_escaped():
+def test_bars_are_as_long_as_their_values_and_escape_names():
     drawn = ElementTree.fromstring(
         charts.bars("a < b", "ms", [charts.Bar("x & y", 1, 1, 2), charts.Bar("z", 2, 1, 4)])
     )
@@ -133,7 +133,7 @@ def test_bars_are_as_long_as_their_values_and_names_are_escaped():
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_refused_in_one_line(capsys):
+def test_benchmark_raises_in_one_line_when_there_is_no_gpu(capsys):
     assert main(["benchmark", "--device", "GPU"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -150,13 +150,13 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_line(capsys):
         ({"rounds": 0}, "at least 1. Received: rounds=0"),
     ],
 )
-def test_wrong_arguments_are_refused_before_anything_runs(arguments, message, monkeypatch):
+def test_compare_raises_for_wrong_arguments_before_anything_runs(arguments, message, monkeypatch):
     monkeypatch.setattr(benchmark, "_child", None)
     with pytest.raises(ValueError, match=message):
         benchmark.compare(**arguments)
 
 
-def test_a_variant_that_fails_is_reported_and_the_others_go_on(monkeypatch):
+def test_compare_reports_a_variant_that_fails_and_continues(monkeypatch):
     good = {"ms_per_step": 2.0, "first_seconds": 3.0, "compile_seconds": 1.0, "host_mib": 5.0}
     good |= {"device_mib": None, "flops": 10, "batch_size": 4, "xla": "XLA is off: no."}
 

@@ -27,7 +27,9 @@ def read(folder):
     return points, labels, sprite, list(embedding.sprite.single_image_dim)
 
 
-def test_points_labels_and_thumbnails_stand_in_one_order(make_gan, tiny_images, tmp_path):
+def test_feature_projector_writes_points_labels_and_thumbnails_in_one_order(
+    make_gan, tiny_images, tmp_path
+):
     real = (255 * tiny_images).astype("uint8")
     projector = FeatureProjector(tmp_path, real, labeled, ["even", "odd"], count=7)
     gan = make_gan()
@@ -45,13 +47,13 @@ def test_points_labels_and_thumbnails_stand_in_one_order(make_gan, tiny_images, 
     np.testing.assert_array_equal(thumbnails[7:14], generated)
 
 
-def test_a_single_column_has_no_heading(make_gan, tiny_images, tmp_path):
+def test_feature_projector_writes_no_heading_for_one_column(make_gan, tiny_images, tmp_path):
     real = (255 * tiny_images).astype("uint8")
     FeatureProjector(tmp_path, real, features, count=4).write(make_gan())
     assert read(tmp_path / "projector")[1] == ["real"] * 4 + ["generated"] * 4
 
 
-def test_more_images_than_there_are_is_refused(tiny_images, tmp_path):
+def test_feature_projector_raises_for_more_images_than_exist(tiny_images, tmp_path):
     real = (255 * tiny_images).astype("uint8")
     with pytest.raises(ValueError, match="count=33, 32 real images"):
         FeatureProjector(tmp_path, real, features, count=33)

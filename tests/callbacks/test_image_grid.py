@@ -94,7 +94,9 @@ def painted(model, step, seed, columns, invert=False):
 
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
 @pytest.mark.parametrize("image_shape", [(5, 4), (5, 4, 1), (5, 4, 3)])
-def test_grids_hold_the_samples_of_their_epoch_pixel_by_pixel(tmp_path, image_shape, value_range):
+def test_image_grid_has_the_samples_of_each_epoch_pixel_by_pixel(
+    tmp_path, image_shape, value_range
+):
     model = Painter(image_shape, value_range)
     train(model, ImageGrid(tmp_path, num_images=6, columns=3, seed=7), epochs=2)
     fixed, fresh = (read_grids(tmp_path / "images", name) for name in (FIXED, FRESH))
@@ -104,14 +106,14 @@ def test_grids_hold_the_samples_of_their_epoch_pixel_by_pixel(tmp_path, image_sh
         np.testing.assert_array_equal(fresh[step], painted(model, step, 7 + 1 + step, 3))
 
 
-def test_inverted_grids_are_dark_on_white(tmp_path):
+def test_image_grid_inverts_pixels(tmp_path):
     model = Painter()
     train(model, ImageGrid(tmp_path, num_images=6, columns=2, invert=True), epochs=1)
     grids = read_grids(tmp_path / "images", FIXED)
     np.testing.assert_array_equal(grids[1], painted(model, 1, 0, 2, invert=True))
 
 
-def test_an_unchanged_model_paints_fixed_latents_alike_and_fresh_ones_always_anew(tmp_path):
+def test_image_grid_repeats_fixed_latents_and_renews_fresh_ones(tmp_path):
     class Idle(Painter):
         def train_step(self, data):
             return {"power": self.power}
@@ -124,7 +126,7 @@ def test_an_unchanged_model_paints_fixed_latents_alike_and_fresh_ones_always_ane
     assert len({*fixed, *fresh}) == 5
 
 
-def test_two_runs_of_one_seed_paint_alike_and_of_two_seeds_otherwise(tmp_path):
+def test_image_grid_depends_on_the_seed(tmp_path):
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train(Painter(), ImageGrid(tmp_path / name, seed=seed), epochs=1)
     for name in (FIXED, FRESH):
@@ -134,13 +136,13 @@ def test_two_runs_of_one_seed_paint_alike_and_of_two_seeds_otherwise(tmp_path):
 
 
 @pytest.mark.parametrize("every, steps", [(1, [0, 1, 2, 3, 4, 5, 6, 7]), (3, [0, 3, 6]), (9, [0])])
-def test_grids_come_before_training_and_after_every_nth_epoch(tmp_path, every, steps):
+def test_image_grid_is_written_before_training_and_after_every_nth_epoch(tmp_path, every, steps):
     train(Painter(), ImageGrid(tmp_path, image_freq=every), epochs=7)
     assert read_steps(tmp_path / "images", FIXED) == steps
     assert read_steps(tmp_path / "images", FRESH) == steps
 
 
-def test_a_resumed_run_goes_on_counting_and_paints_what_an_unbroken_one_does(tmp_path):
+def test_image_grid_continues_in_a_resumed_run(tmp_path):
     real = np.zeros((9, 5, 4), np.uint8)
     train(Painter(), ImageGrid(tmp_path / "unbroken", real_images=real), epochs=4)
     model = Painter()
@@ -155,7 +157,7 @@ def test_a_resumed_run_goes_on_counting_and_paints_what_an_unbroken_one_does(tmp
 
 
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0)])
-def test_the_real_grid_is_the_first_images_whether_bytes_or_floats(tmp_path, value_range):
+def test_image_grid_shows_the_first_real_images_as_bytes_or_floats(tmp_path, value_range):
     low, high = value_range
     real = np.random.default_rng(0).integers(0, 256, (9, 5, 4, 1), dtype=np.uint8)
     floats = (low + real / 255 * (high - low)).astype("float32")
@@ -171,12 +173,12 @@ def test_the_real_grid_is_the_first_images_whether_bytes_or_floats(tmp_path, val
             np.testing.assert_array_equal(grids[0][y : y + 5, x : x + 4], real[i])
 
 
-def test_without_real_images_there_is_no_real_grid(tmp_path):
+def test_image_grid_has_no_real_grid_without_real_images(tmp_path):
     train(Painter(), ImageGrid(tmp_path), epochs=1)
     assert {name for name, *_ in read(tmp_path / "images")} == {FIXED, FRESH}
 
 
-def test_each_grid_explains_itself(tmp_path):
+def test_image_grid_describes_each_grid(tmp_path):
     train(Painter(), ImageGrid(tmp_path, real_images=np.zeros((1, 5, 4), np.uint8)), epochs=1)
     descriptions = {name: description for name, *_, description in read(tmp_path / "images")}
     assert set(descriptions) == {FIXED, FRESH, "real"}
@@ -185,7 +187,7 @@ def test_each_grid_explains_itself(tmp_path):
     assert len(set(descriptions.values())) == 3
 
 
-def test_png_files_hold_the_grids_of_fixed_latents_and_of_real_images(tmp_path):
+def test_image_grid_writes_png_files_of_fixed_latents_and_real_images(tmp_path):
     real = np.zeros((1, 5, 4), np.uint8)
     folder = tmp_path / "deep" / "png"
     train(Painter(), ImageGrid(tmp_path, image_freq=2, real_images=real, png_dir=folder), epochs=5)
@@ -199,7 +201,7 @@ def test_png_files_hold_the_grids_of_fixed_latents_and_of_real_images(tmp_path):
     np.testing.assert_array_equal(png, real[0, ..., np.newaxis])
 
 
-def test_without_png_dir_only_events_are_written(tmp_path):
+def test_image_grid_writes_events_alone_without_png_dir(tmp_path):
     train(Painter(), ImageGrid(tmp_path), epochs=1)
     names = [name for *_, names in os.walk(tmp_path) for name in names]
     assert len(names) == 1 and "tfevents" in names[0]
@@ -212,7 +214,7 @@ def open_files(folder):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
-def test_the_event_file_is_open_while_training_only(tmp_path):
+def test_image_grid_opens_its_file_during_training_alone(tmp_path):
     during = []
     grid = ImageGrid(tmp_path)
     spy = keras.callbacks.LambdaCallback(
@@ -225,7 +227,7 @@ def test_the_event_file_is_open_while_training_only(tmp_path):
     assert [len(files) for files in during] == [1, 1]
 
 
-def test_what_was_written_can_be_read_when_training_is_interrupted(tmp_path):
+def test_image_grid_can_be_read_after_an_interruption(tmp_path):
     grid = ImageGrid(tmp_path)
 
     def interrupt(epoch, logs):
@@ -240,7 +242,7 @@ def test_what_was_written_can_be_read_when_training_is_interrupted(tmp_path):
     assert not os.path.isdir("/proc/self/fd") or open_files(tmp_path) == []
 
 
-def test_another_callback_that_pauses_recording_does_not_pause_the_grids(tmp_path):
+def test_image_grid_records_when_another_callback_pauses(tmp_path):
     board = keras.callbacks.TensorBoard(tmp_path, update_freq=1000, write_graph=False)
     for name, callbacks in (("before", [board, None]), ("after", [None, board])):
         grid = ImageGrid(tmp_path / name)
@@ -249,7 +251,7 @@ def test_another_callback_that_pauses_recording_does_not_pause_the_grids(tmp_pat
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_samples_that_are_not_finite_raise_an_alarm_and_training_goes_on(tmp_path, bad):
+def test_image_grid_warns_of_samples_that_are_not_finite(tmp_path, bad):
     class Diverging(Painter):
         def sample(self, count, *, seed=None, latents=None):
             samples = super().sample(count, seed=seed)
@@ -286,7 +288,7 @@ def cluster(task_type, task_id, **jobs):
         (cluster("evaluator", 0, chief=1, worker=2), False),
     ],
 )
-def test_of_many_workers_only_the_chief_writes(tmp_path, resolver, writes):
+def test_image_grid_is_written_by_the_chief_alone(tmp_path, resolver, writes):
     model = SimpleNamespace(
         sample=Painter().sample,
         value_range=(0.0, 1.0),
@@ -314,18 +316,18 @@ def test_of_many_workers_only_the_chief_writes(tmp_path, resolver, writes):
         {"seed": None},
     ],
 )
-def test_arguments_out_of_range_are_refused_by_name(tmp_path, wrong):
+def test_image_grid_raises_for_wrong_arguments(tmp_path, wrong):
     (name, value), *_ = wrong.items()
     with pytest.raises(ValueError, match=re.escape(f"Received: {name}={value!r}.")):
         ImageGrid(tmp_path, **wrong)
 
 
-def test_something_that_is_not_images_is_refused_at_once(tmp_path):
+def test_image_grid_raises_for_real_images_that_are_none(tmp_path):
     with pytest.raises(ValueError, match=r"images\.shape=\(\)"):
         ImageGrid(tmp_path, real_images=tf.data.Dataset.range(3))
 
 
-def test_a_model_that_cannot_sample_is_refused(tmp_path):
+def test_image_grid_raises_for_a_model_that_cannot_sample(tmp_path):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(loss="mse")
     with pytest.raises(TypeError, match="model=Sequential"):
@@ -335,9 +337,7 @@ def test_a_model_that_cannot_sample_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "value_range, low, high", [((0.0, 1.0), -1.0, 1.0), ((-1.0, 1.0), 0.0, 255.0)]
 )
-def test_real_images_out_of_the_range_of_the_generator_are_refused(
-    tmp_path, value_range, low, high
-):
+def test_image_grid_raises_for_real_images_out_of_range(tmp_path, value_range, low, high):
     real = np.linspace(low, high, 20, dtype="float32").reshape(1, 5, 4)
     expected = rf"\[{value_range[0]:g}, {value_range[1]:g}\].*\[{low:g}, {high:g}\]"
     with pytest.raises(ValueError, match=expected):
@@ -357,7 +357,7 @@ def gan():
     return gan
 
 
-def test_a_gan_paints_its_own_samples(tmp_path, gan):
+def test_image_grid_takes_the_samples_of_a_gan(tmp_path, gan):
     images = np.random.default_rng(0).uniform(size=(8, 5, 4)).astype("float32")
     gan.fit(images, epochs=2, verbose=0, callbacks=[ImageGrid(tmp_path, num_images=2, seed=4)])
     first, second = np.floor(255 * gan.sample(2, seed=4).astype("float64") + 0.5)
@@ -366,7 +366,7 @@ def test_a_gan_paints_its_own_samples(tmp_path, gan):
     np.testing.assert_array_equal(grid[:, 5:, 0], second)
 
 
-def test_training_with_grids_ends_in_the_weights_of_training_without(tmp_path, gan):
+def test_image_grid_leaves_training_as_it_was(tmp_path, gan):
     images = np.random.default_rng(0).uniform(size=(8, 5, 4)).astype("float32")
     start = gan.get_weights()
     gan.fit(images, epochs=2, shuffle=False, verbose=0)

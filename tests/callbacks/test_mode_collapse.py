@@ -94,7 +94,7 @@ def drive(monitor, gan, logs):
     return [(epoch, issue.kind) for epoch, issue in monitor.warned]
 
 
-def test_a_lost_class_is_named_once_and_again_with_a_further_one_or_when_it_comes_back(make_gan):
+def test_monitor_names_a_lost_class_once_and_again_with_another_one(make_gan):
     plan = [EVEN, LOST, LOST, LOST, LOST_TWO, LOST_TWO, LOST_TWO, EVEN, EVEN, LOST, LOST]
     gan, monitor = script(make_gan(), plan), labeled()
     history, texts = train(gan, monitor, len(plan))
@@ -108,7 +108,7 @@ def test_a_lost_class_is_named_once_and_again_with_a_further_one_or_when_it_come
     assert (3, ("sneaker",)) in [(e, f.classes) for e, f in monitor.warned]
 
 
-def test_a_healthy_run_is_silent_and_its_numbers_are_in_the_logs(make_gan, tmp_path):
+def test_monitor_logs_a_healthy_run_without_a_warning(make_gan, tmp_path):
     gan, monitor = script(make_gan(), [EVEN]), labeled()
     history, texts = train(gan, monitor, 3, [JSONLogger(tmp_path / "metrics.jsonl")])
     assert texts == []
@@ -129,7 +129,7 @@ def test_a_healthy_run_is_silent_and_its_numbers_are_in_the_logs(make_gan, tmp_p
         assert line["loss_oscillation"] == 0
 
 
-def test_numbers_that_are_there_already_stay_as_they_are(make_gan):
+def test_monitor_keeps_numbers_of_the_logs(make_gan):
     monitor, logs = labeled(), {"missing_classes": 7.0, "share_bag": 0.5}
     monitor.set_model(script(make_gan(), [EVEN]))
     monitor.on_train_begin()
@@ -139,7 +139,7 @@ def test_numbers_that_are_there_already_stay_as_they_are(make_gan):
     assert logs["share_trouser"] == 0.25
 
 
-def test_without_labels_the_cluster_is_named_with_its_share_of_the_reals(make_gan):
+def test_monitor_names_clusters_without_labels(make_gan):
     monitor = ModeCollapseMonitor(draw(EVEN, 400, seed=9), num_samples=200)
     history, texts = train(script(make_gan(), [EVEN, LOST]), monitor, 3)
     assert epochs_of(texts)[0] == 3
@@ -150,7 +150,7 @@ def test_without_labels_the_cluster_is_named_with_its_share_of_the_reals(make_ga
     assert not any(name.startswith("share_") for name in history)
 
 
-def test_features_without_labels_are_clustered(make_gan):
+def test_monitor_clusters_features_without_labels(make_gan):
     monitor = ModeCollapseMonitor(
         draw(EVEN, 400, seed=9), lambda images: classifier(images)[0][:, :8], num_samples=200
     )
@@ -173,13 +173,13 @@ def test_features_without_labels_are_clustered(make_gan):
         ),
     ],
 )
-def test_the_discriminator_is_watched_by_the_logs(make_gan, ill, healthy, kind):
+def test_monitor_watches_the_discriminator_by_the_logs(make_gan, ill, healthy, kind):
     gan = script(make_gan(), [EVEN])
     assert drive(labeled(), gan, [healthy] * 4) == []
     assert drive(labeled(), gan, [healthy, ill, ill, ill]) == [(3, kind)]
 
 
-def test_the_gradient_decides_where_it_is_logged(make_gan):
+def test_monitor_uses_the_gradient_norm_when_it_is_logged(make_gan):
     gan, won = script(make_gan(), [EVEN]), {"d_accuracy_real": 1.0, "d_accuracy_fake": 1.0}
     logs = [{**BALANCED, **won, "g_gradient_norm": norm} for norm in (5.0, 4.0, 0.01, 0.01)]
     assert drive(labeled(), gan, logs) == [(4, "discriminator saturated")]
@@ -194,7 +194,7 @@ def test_the_gradient_decides_where_it_is_logged(make_gan):
         ([1.0] * 4 + [float("nan")] * 4, [1.0] * 8, "diverging"),
     ],
 )
-def test_losses_are_watched_over_a_window(make_gan, ill, healthy, kind):
+def test_monitor_watches_losses_over_a_window(make_gan, ill, healthy, kind):
     gan = script(make_gan(), [EVEN])
     for losses, expected in ((healthy, False), (ill, True)):
         found = drive(labeled(), gan, [{"d_loss": 1.0, "g_loss": value} for value in losses])
@@ -202,13 +202,13 @@ def test_losses_are_watched_over_a_window(make_gan, ill, healthy, kind):
         assert all(epoch > 5 for epoch, _ in found)
 
 
-def test_samples_that_are_not_finite_count_as_divergence(make_gan):
+def test_monitor_takes_samples_that_are_not_finite_for_divergence(make_gan):
     gan = make_gan()
     gan.sample = lambda count, seed: np.full((count, 4, 4, 1), np.nan, "float32")
     assert drive(labeled(), gan, [{}] * 3) == [(2, "diverging")]
 
 
-def test_classes_that_take_turns_rotate(make_gan):
+def test_monitor_warns_of_rotating_classes(make_gan):
     turns = [(0.45, 0.25, 0.15, 0.15), (0.15, 0.15, 0.25, 0.45)]
     limits = monitor.Thresholds(dominant=1.0)
     _, texts = train(script(make_gan(), turns * 3), labeled(thresholds=limits), 6)
@@ -216,14 +216,14 @@ def test_classes_that_take_turns_rotate(make_gan):
     assert "The classes rotate: " in texts[0]
 
 
-def test_stop_ends_training_with_the_epoch_of_the_finding(make_gan):
+def test_monitor_stops_at_the_epoch_of_the_issue(make_gan):
     gan = script(make_gan(), [EVEN, EVEN, LOST])
     history, texts = train(gan, labeled(action="stop"), 10)
     assert len(history["d_loss"]) == 4
     assert epochs_of(texts) == [4]
 
 
-def test_restore_goes_back_to_the_last_healthy_state_with_other_latents_each_time(make_gan):
+def test_monitor_restores_the_last_healthy_state_with_other_latents(make_gan):
     gan, seeds, kernels = script(make_gan(), [EVEN, EVEN, LOST]), [], []
 
     class Record(keras.callbacks.Callback):
@@ -245,13 +245,13 @@ def test_restore_goes_back_to_the_last_healthy_state_with_other_latents_each_tim
     assert len({seeds[1], seeds[3], seeds[5]}) == 3
 
 
-def test_no_restorations_means_that_it_stops(make_gan):
+def test_monitor_stops_when_no_restores_are_left(make_gan):
     gan = script(make_gan(), [EVEN, LOST])
     _, texts = train(gan, labeled(action="restore", max_restores=0), 9)
     assert texts[1] == "Training stops: after 0 restores."
 
 
-def test_restore_stops_where_no_state_was_healthy(make_gan):
+def test_monitor_stops_when_no_state_was_healthy(make_gan):
     history, texts = train(script(make_gan(), [LOST]), labeled(action="restore"), 9)
     assert texts[1] == "Training stops: no state was without issue."
     assert len(history["d_loss"]) == 2
@@ -276,7 +276,7 @@ def crash(gan, monitor, after, backup):
 
 
 @pytest.mark.parametrize("crashed", [3, 5])
-def test_a_resumed_run_warns_as_an_uninterrupted_one_does(make_gan, tmp_path, crashed):
+def test_monitor_warns_alike_in_a_resumed_run(make_gan, tmp_path, crashed):
     plan = [EVEN, EVEN, LOST, LOST, LOST, LOST_TWO, LOST_TWO, EVEN]
     state = tmp_path / "monitor.json"
     expected, _ = train(script(make_gan(), plan), whole := labeled(), 8)
@@ -291,7 +291,7 @@ def test_a_resumed_run_warns_as_an_uninterrupted_one_does(make_gan, tmp_path, cr
         np.testing.assert_array_equal(got[name], expected[name][crashed:])
 
 
-def test_the_state_to_restore_survives_a_resumption_and_not_a_new_run(make_gan, tmp_path):
+def test_monitor_keeps_the_healthy_state_for_a_resumed_run_alone(make_gan, tmp_path):
     plan, state = [EVEN, EVEN, LOST], tmp_path / "monitor.json"
 
     def monitor():
@@ -308,7 +308,7 @@ def test_the_state_to_restore_survives_a_resumption_and_not_a_new_run(make_gan, 
     assert not (tmp_path / "monitor.npz").exists()
 
 
-def test_watching_leaves_training_as_it_was(make_gan):
+def test_monitor_leaves_training_as_it_was(make_gan):
     states = []
     for callbacks in ([], [ModeCollapseMonitor(draw(EVEN, 400), num_samples=50)]):
         keras.utils.set_random_seed(3)
@@ -330,7 +330,7 @@ def test_watching_leaves_training_as_it_was(make_gan):
         ({"max_restores": -1}, "Received: max_restores=-1"),
     ],
 )
-def test_bad_arguments_are_named(arguments, message):
+def test_monitor_raises_for_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         labeled(**arguments)
 
@@ -348,14 +348,16 @@ def test_bad_arguments_are_named(arguments, message):
         (draw(EVEN, 40), (), "at least 100 real images"),
     ],
 )
-def test_what_does_not_fit_is_said_when_training_begins(make_gan, images, arguments, message):
+def test_monitor_raises_for_what_does_not_fit_when_training_begins(
+    make_gan, images, arguments, message
+):
     monitor = ModeCollapseMonitor(images, *arguments)
     monitor.set_model(make_gan())
     with pytest.raises(ValueError, match=message):
         monitor.on_train_begin()
 
 
-def test_a_model_that_cannot_be_sampled_is_refused():
+def test_monitor_raises_for_a_model_that_cannot_be_sampled():
     monitor = ModeCollapseMonitor(draw(EVEN, 400))
     monitor.set_model(keras.Sequential([keras.layers.Dense(1)]))
     with pytest.raises(TypeError, match="Received: model=Sequential"):
@@ -363,7 +365,7 @@ def test_a_model_that_cannot_be_sampled_is_refused():
 
 
 @pytest.mark.slow
-def test_fashion_mnist_without_a_class_and_from_few_images_is_found_and_others_are_not(monkeypatch):
+def test_monitor_finds_missing_classes_of_fashion_mnist(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks/mode_collapse")])
     from cases import Maker
 

@@ -45,7 +45,7 @@ def wait_for(page, *texts):
         page.get_by_text(text, exact=True).first.wait_for(state="visible")
 
 
-def test_one_page_shows_what_belongs_together(page):
+def test_custom_scalars_has_charts_of_both_runs(page):
     open_tab(page, "custom_scalars")
     wait_for(page, "GAN at a glance", "losses", "accuracies of the discriminator")
     wait_for(page, "Fréchet distance", "precision, recall and coverage", "shares of the classes")
@@ -64,19 +64,19 @@ def test_images_have_names_descriptions_and_steps_in_epochs(page):
     page.get_by_text("noise turns into clear images").first.wait_for(state="attached")
 
 
-def test_scalars_of_both_networks_are_there(page):
+def test_scalars_has_both_networks(page):
     open_tab(page, "scalars")
     wait_for(page, "epoch_d_accuracy_fake", "epoch_d_loss")
 
 
-def test_hparams_has_a_row_a_run_and_begins_with_what_differs(page):
+def test_hparams_has_a_row_for_each_run_and_begins_with_what_differs(page):
     open_tab(page, "hparams")
     wait_for(page, "Trial ID", "g_learning_rate", "0.00010000", "0.0020000")
     heads = " ".join(page.locator("vaadin-grid-cell-content").all_inner_texts())
     assert heads.index("g_learning_rate") < heads.index("batch_size")
 
 
-def test_the_projector_shows_real_and_generated_images_as_points(page):
+def test_projector_shows_points(page):
     open_tab(page, "projector")
     inner = page.frame_locator("iframe").frame_locator("iframe")
     inner.get_by_text("Points:").wait_for()

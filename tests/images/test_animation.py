@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
-def test_it_has_a_frame_for_each_epoch_in_order(folder, suffix):
+def test_animate_writes_a_frame_for_each_epoch_in_order(folder, suffix):
     out = folder / f"films/run.{suffix}"
     assert animate(folder, out, frames_per_second=4, scale=3) == 4
     with Image.open(out) as film:
@@ -43,11 +43,11 @@ def test_it_has_a_frame_for_each_epoch_in_order(folder, suffix):
         ("run.gif", {"scale": 10**5}, ValueError, "at most 268,435,456 pixels.*4 images of 96"),
     ],
 )
-def test_what_cannot_be_is_refused(folder, out, arguments, error, message):
+def test_animate_raises_for_wrong_arguments(folder, out, arguments, error, message):
     with pytest.raises(error, match=message):
         animate(folder, out, **arguments)
 
 
-def test_a_run_without_grids_makes_no_film(tmp_path):
+def test_animate_raises_for_a_run_without_grids(tmp_path):
     with pytest.raises(FileNotFoundError, match="at least two of epoch_0000.png.*Found 0"):
         animate(tmp_path, tmp_path / "run.gif")

@@ -6,7 +6,7 @@ from fashion_gan.metrics import class_balance
 
 
 @pytest.mark.parametrize("counts", [[5, 5, 5], [1, 0, 0], [10, 3, 900], [0, 7, 7]])
-def test_it_agrees_with_scipy(counts):
+def test_class_balance_matches_scipy_entropy(counts):
     result = class_balance(np.repeat([0, 1, 2], counts), 3)
     shares = np.array(counts) / sum(counts)
     np.testing.assert_allclose(result.shares, shares, rtol=1e-15)
@@ -19,7 +19,7 @@ def test_it_agrees_with_scipy(counts):
     np.testing.assert_allclose(result.total_variation, distance, rtol=1e-12, atol=1e-15)
 
 
-def test_even_classes_and_a_single_one_are_the_extremes():
+def test_class_balance_is_extreme_for_even_classes_and_for_one():
     even = class_balance(np.arange(1000) % 10, 10)
     np.testing.assert_allclose(even.entropy, np.log(10), rtol=1e-14)
     np.testing.assert_allclose(even.normalized_entropy, 1, rtol=1e-14)
@@ -32,14 +32,14 @@ def test_even_classes_and_a_single_one_are_the_extremes():
     assert sum(single.shares) == single.shares[3] == 1
 
 
-def test_a_class_below_one_percent_is_missing_and_one_at_it_is_not():
+def test_class_balance_lists_classes_below_one_percent_as_missing():
     labels = np.repeat([0, 1, 2, 3], [9, 10, 0, 981])
     assert class_balance(labels, 4, names=["a", "b", "c", "d"]).missing == ("a", "c")
     assert class_balance(labels, 4, missing_below=0.0).missing == ()
     assert class_balance(labels, 4, missing_below=0.02).missing == ("0", "1", "2")
 
 
-def test_the_order_of_the_labels_is_nothing():
+def test_class_balance_ignores_label_order():
     labels = np.random.default_rng(0).integers(0, 5, 100).astype(np.uint8)
     assert class_balance(labels, 6) == class_balance(np.sort(labels), 6)
 
@@ -53,17 +53,17 @@ def test_the_order_of_the_labels_is_nothing():
         (np.zeros((4, 1), int), r"Received: shape=\(4, 1\)"),
     ],
 )
-def test_labels_are_a_list_of_classes(labels, message):
+def test_class_balance_raises_for_labels_of_another_shape(labels, message):
     with pytest.raises(ValueError, match=message):
         class_balance(labels, 3)
 
 
-def test_labels_are_integers():
+def test_class_balance_raises_for_labels_that_are_no_integers():
     with pytest.raises(TypeError, match="argmax makes them. Received: dtype=float64"):
         class_balance([0.0, 1.0], 3)
 
 
 @pytest.mark.parametrize("num_classes, names", [(1, None), (3, ["a", "b"])])
-def test_each_of_at_least_two_classes_has_a_name(num_classes, names):
+def test_class_balance_raises_for_missing_class_names(num_classes, names):
     with pytest.raises(ValueError, match=f"Received: num_classes={num_classes}"):
         class_balance([0, 0], num_classes, names=names)

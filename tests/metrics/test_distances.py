@@ -35,7 +35,7 @@ def far(n, d=5, seed=0):
 
 @pytest.mark.parametrize("make", [normal, grid, close, far])
 @pytest.mark.parametrize("count", [1, 2, 6, 50])
-def test_it_finds_the_neighbors_that_a_loop_finds(make, count):
+def test_nearest_matches_a_loop(make, count):
     queries, references = make(40, seed=2), make(50, seed=3)
     expected, order = by_loops(queries, references, count)
     result = nearest(queries, references, count)
@@ -46,7 +46,7 @@ def test_it_finds_the_neighbors_that_a_loop_finds(make, count):
 @pytest.mark.parametrize("make", [normal, grid, close, far])
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("size", [1, 1000, 5000])
-def test_the_size_of_the_blocks_changes_no_bit(monkeypatch, make, count, size):
+def test_nearest_is_bit_for_bit_equal_for_any_block_size(monkeypatch, make, count, size):
     queries, references = make(70, seed=4), make(60, seed=5)
     expected = nearest(queries, references, count)
     monkeypatch.setattr(distances, "BLOCK_BYTES", size)
@@ -56,20 +56,20 @@ def test_the_size_of_the_blocks_changes_no_bit(monkeypatch, make, count, size):
     np.testing.assert_array_equal(result.indices, expected.indices)
 
 
-def test_a_sample_is_its_own_neighbor_at_distance_exactly_0():
+def test_nearest_finds_a_sample_itself_at_distance_0():
     x = far(30)
     result = nearest(x, x)
     np.testing.assert_array_equal(result.indices[:, 0], np.arange(30))
     np.testing.assert_array_equal(result.distances, 0)
 
 
-def test_of_duplicates_the_first_comes_first():
+def test_nearest_takes_the_first_of_duplicates():
     result = nearest(np.ones((2, 4)), np.ones((9, 4)), 3)
     np.testing.assert_array_equal(result.indices, [[0, 1, 2], [0, 1, 2]])
     np.testing.assert_array_equal(result.distances, 0)
 
 
-def test_the_order_of_the_samples_changes_the_indices_only():
+def test_nearest_changes_indices_alone_with_the_order_of_samples():
     queries, references = normal(40, seed=6), normal(50, seed=7)
     rng = np.random.default_rng(8)
     p, q = rng.permutation(40), rng.permutation(50)
@@ -78,20 +78,20 @@ def test_the_order_of_the_samples_changes_the_indices_only():
     np.testing.assert_array_equal(q[shuffled.indices], plain.indices[p])
 
 
-def test_one_feature_and_one_reference_are_enough():
+def test_nearest_takes_one_feature_and_one_reference():
     result = nearest([[1.0], [5.0]], [[2.0]])
     np.testing.assert_array_equal(result.distances, [[1], [3]])
     np.testing.assert_array_equal(result.indices, [[0], [0]])
 
 
-def test_images_and_their_pixels_are_one_and_the_same():
+def test_nearest_takes_images_as_their_pixels():
     images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
     result = nearest(images, images[::-1], 2)
     flat = images.reshape(6, 16).astype(float)
     np.testing.assert_array_equal(result.distances, nearest(flat, flat[::-1], 2).distances)
 
 
-def test_memory_layout_is_nothing():
+def test_nearest_ignores_the_memory_layout():
     x, y = normal(30, 7, seed=1), normal(20, 7, seed=2)
     result = nearest(np.asfortranarray(x), y[::2][::-1], 3)
     np.testing.assert_array_equal(result.distances, nearest(x, y[::2][::-1].copy(), 3).distances)
@@ -115,14 +115,14 @@ def peak_bytes(function, *arguments):
 
 
 @pytest.mark.parametrize("count", [1, 6])
-def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch, count):
+def test_nearest_memory_is_constant_in_pairs(monkeypatch, count):
     queries, references = normal(3000, 8), normal(4000, 8, seed=1)
     monkeypatch.setattr(distances, "BLOCK_BYTES", 2**18)
     peak = peak_bytes(nearest, queries, references, count)
     assert 2**18 < peak < 2**21 < 3000 * 4000 * 8 / 40
 
 
-def test_nor_with_the_number_of_ties(monkeypatch):
+def test_nearest_memory_is_constant_in_ties(monkeypatch):
     ones = np.ones((400, 300))
     monkeypatch.setattr(distances, "BLOCK_BYTES", 2**18)
     monkeypatch.setattr(distances, "CACHE_BYTES", 2**16)
@@ -130,7 +130,7 @@ def test_nor_with_the_number_of_ties(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [0, 4])
-def test_no_neighbors_and_more_than_there_are_references_are_errors(count):
+def test_nearest_raises_for_no_neighbors_and_for_more_than_references(count):
     nearest(normal(2), normal(3), 3)
     with pytest.raises(ValueError, match=f"1 <= count <= 3.* Received: count={count}"):
         nearest(normal(2), normal(3), count)

@@ -21,14 +21,14 @@ def by_loops(x, y):
     return (xx + yy) / (n * (n - 1)) - 2 * xy / n**2
 
 
-def test_over_the_whole_sets_it_is_the_unbiased_estimate():
+def test_kernel_distance_of_whole_sets_is_the_unbiased_estimate():
     x, y = features(30, seed=1), features(30, seed=2, shift=0.5)
     result = kernel_distance(x, y, subsets=3, size=30)
     np.testing.assert_allclose(result.mean, by_loops(x, y), rtol=1e-11)
     assert result.std <= 1e-12 * result.mean
 
 
-def test_over_subsets_it_is_the_mean_and_deviation_of_their_estimates():
+def test_kernel_distance_of_subsets_is_the_mean_and_deviation():
     x, y = features(40, seed=1), features(25, seed=2, shift=0.5)
     rng = np.random.default_rng(9)
     values = [
@@ -40,13 +40,13 @@ def test_over_subsets_it_is_the_mean_and_deviation_of_their_estimates():
     np.testing.assert_allclose(result.std, np.std(values), rtol=1e-10)
 
 
-def test_between_two_points_it_is_known():
+def test_kernel_distance_of_two_points_matches_the_formula():
     x, y = np.tile([1.0, 2.0], (4, 1)), np.tile([3.0, -1.0], (5, 1))
     expected = (5 / 2 + 1) ** 3 + (10 / 2 + 1) ** 3 - 2 * (1 / 2 + 1) ** 3
     np.testing.assert_allclose(kernel_distance(x, y, size=3).mean, expected, rtol=1e-13)
 
 
-def test_within_one_distribution_it_is_0_on_average_and_negative_at_times():
+def test_kernel_distance_within_a_distribution_is_0_on_average():
     distances = [
         kernel_distance(features(50, seed=s), features(50, seed=s + 1), size=50, subsets=1).mean
         for s in range(0, 400, 2)
@@ -56,7 +56,7 @@ def test_within_one_distribution_it_is_0_on_average_and_negative_at_times():
     assert 0.3 < np.mean(np.array(distances) < 0) < 0.8
 
 
-def test_it_grows_with_the_shift():
+def test_kernel_distance_grows_with_the_shift():
     shifts = [0.0, 0.2, 0.5, 1.0]
     distances = [
         kernel_distance(features(300, seed=1), features(300, seed=2, shift=s), size=100).mean
@@ -65,7 +65,7 @@ def test_it_grows_with_the_shift():
     assert distances == sorted(distances)
 
 
-def test_over_the_whole_sets_it_is_symmetric_and_blind_to_order():
+def test_kernel_distance_is_symmetric_and_ignores_order():
     x, y = features(60, seed=1), features(60, seed=2, shift=0.3)
     whole = dict(size=60, subsets=1)
     distance = kernel_distance(x, y, **whole).mean
@@ -73,7 +73,7 @@ def test_over_the_whole_sets_it_is_symmetric_and_blind_to_order():
     np.testing.assert_allclose(kernel_distance(x[::-1], y, **whole).mean, distance, rtol=1e-11)
 
 
-def test_the_seed_decides():
+def test_kernel_distance_depends_on_the_seed():
     x, y = features(200, seed=1), features(200, seed=2)
     few = dict(size=50, subsets=4)
     assert kernel_distance(x, y, seed=1, **few) == kernel_distance(x, y, seed=1, **few)
@@ -81,14 +81,14 @@ def test_the_seed_decides():
 
 
 @pytest.mark.parametrize("real, fake", [(99, 100), (100, 99)])
-def test_too_few_samples_are_an_error_and_just_enough_are_not(real, fake):
+def test_kernel_distance_raises_for_too_few_samples(real, fake):
     kernel_distance(features(100), features(100), size=100, subsets=1)
     with pytest.raises(ValueError, match=f"size=100 .* Received {real} real and {fake} fake"):
         kernel_distance(features(real), features(fake), size=100)
 
 
 @pytest.mark.parametrize("arguments", [dict(size=1), dict(subsets=0)])
-def test_no_subsets_and_no_pairs_are_errors(arguments):
+def test_kernel_distance_raises_for_no_subsets_and_no_pairs(arguments):
     kernel_distance(features(9), features(9), size=2, subsets=1)
     with pytest.raises(ValueError, match="subsets >= 1 and size >= 2"):
         kernel_distance(features(9), features(9), **arguments)

@@ -22,7 +22,7 @@ def cost(samples, centroids):
     return sum(min(np.sum((x - c) ** 2) for c in centroids) for x in samples)
 
 
-def test_in_the_end_each_centroid_is_the_mean_of_the_samples_nearest_to_it():
+def test_kmeans_ends_with_the_means_of_the_nearest_samples():
     x = np.random.default_rng(1).normal(size=(300, 3)) + 100
     centroids = kmeans(x, 7, tolerance=0)
     nearest = labels(x, centroids)
@@ -30,7 +30,7 @@ def test_in_the_end_each_centroid_is_the_mean_of_the_samples_nearest_to_it():
     np.testing.assert_allclose(centroids, means, rtol=1e-12)
 
 
-def test_it_finds_clusters_that_are_there():
+def test_kmeans_finds_separate_clusters():
     x = blobs()
     ours = kmeans(x, 6)
     theirs = sklearn.cluster.KMeans(6, n_init=10, random_state=0).fit(x)
@@ -38,13 +38,13 @@ def test_it_finds_clusters_that_are_there():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_without_clusters_it_costs_little_more_than_the_best_of_ten(seed):
+def test_kmeans_costs_little_more_than_the_best_of_ten(seed):
     x = np.random.default_rng(2).normal(size=(500, 5))
     theirs = sklearn.cluster.KMeans(10, n_init=10, random_state=0).fit(x)
     assert 0.99 < cost(x, kmeans(x, 10, seed=seed)) / theirs.inertia_ < 1.15
 
 
-def test_the_seed_decides_alone(monkeypatch):
+def test_kmeans_depends_on_the_seed_alone(monkeypatch):
     x = np.random.default_rng(3).normal(size=(400, 3))
     np.testing.assert_array_equal(kmeans(x, 9, seed=1), kmeans(x, 9, seed=1))
     assert np.any(kmeans(x, 9, seed=1) != kmeans(x, 9, seed=2))
@@ -53,19 +53,19 @@ def test_the_seed_decides_alone(monkeypatch):
     np.testing.assert_allclose(kmeans(x, 9, seed=1), expected, rtol=1e-10)
 
 
-def test_a_tolerance_saves_iterations_and_costs_little():
+def test_kmeans_tolerance_saves_iterations_and_costs_little():
     x = np.random.default_rng(4).normal(size=(500, 3))
     hasty, patient = cost(x, kmeans(x, 20)), cost(x, kmeans(x, 20, tolerance=0))
     assert patient < hasty <= 1.05 * patient
     assert cost(x, kmeans(x, 20, max_iterations=1)) > hasty
 
 
-def test_one_cluster_is_the_mean():
+def test_kmeans_of_one_cluster_is_the_mean():
     x = blobs()
     np.testing.assert_allclose(kmeans(x, 1)[0], x.mean(axis=0), rtol=1e-10)
 
 
-def test_as_many_clusters_as_different_samples_are_those_samples():
+def test_kmeans_of_as_many_clusters_as_samples_is_the_samples():
     different = 1000 + np.random.default_rng(5).normal(size=(20, 7))
     x = np.repeat(different, np.arange(1, 21), axis=0)
     centroids = kmeans(x, 20)
@@ -74,7 +74,7 @@ def test_as_many_clusters_as_different_samples_are_those_samples():
         kmeans(x, 21)
 
 
-def test_a_centroid_that_loses_its_samples_moves_to_the_farthest():
+def test_kmeans_moves_an_empty_centroid_to_the_farthest_sample():
     step = sys.modules["fashion_gan.metrics.kmeans"]._step
     x = np.array([[0.0], [1.0], [10.0]])
     centroids, spent = step(x, x[:, 0] ** 2, np.array([[0.0], [99.0], [1.5]]))
@@ -82,6 +82,6 @@ def test_a_centroid_that_loses_its_samples_moves_to_the_farthest():
     np.testing.assert_allclose(spent, 0 + 0.25 + 8.5**2, rtol=1e-12)
 
 
-def test_no_clusters_are_an_error():
+def test_kmeans_raises_for_no_clusters():
     with pytest.raises(ValueError, match="num_clusters >= 1. Received: num_clusters=0"):
         kmeans(blobs(), 0)

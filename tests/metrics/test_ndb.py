@@ -29,7 +29,7 @@ def bins(counts):
     ],
 )
 @pytest.mark.parametrize("significance", [0.05, 0.3])
-def test_it_agrees_with_scipy(real, fake, significance):
+def test_ndb_matches_scipy(real, fake, significance):
     different = 0
     for r, f in zip(real, fake, strict=True):
         table = [[r, sum(real) - r], [f, sum(fake) - f]]
@@ -41,14 +41,14 @@ def test_it_agrees_with_scipy(real, fake, significance):
     np.testing.assert_allclose(result.divergence, distance**2, rtol=1e-10, atol=1e-15)
 
 
-def test_between_1_and_2_standard_errors_the_critical_value_decides():
+def test_ndb_depends_on_the_critical_value():
     # z = 0.2 / sqrt(0.25 * 2 / 50) = 2, hence p = 0.0455
     real, fake = bins([30, 20, 0, 0, 0, 0]), fakes([20, 30, 0, 0, 0, 0])
     assert ndb(real, fake, significance=0.0456).ratio == 2 / 6
     assert ndb(real, fake, significance=0.0454).ratio == 0
 
 
-def test_equal_shares_differ_nowhere_and_disjoint_ones_everywhere():
+def test_ndb_is_0_for_equal_shares_and_1_for_disjoint_ones():
     equal = ndb(bins([20, 40, 60, 80, 20, 20]), fakes([1, 2, 3, 4, 1, 1]))
     assert asdict(equal) == dict(ratio=0, divergence=0)
     disjoint = ndb(bins([99, 99, 99, 0, 0, 0]), fakes([0, 0, 0, 99, 99, 99]))
@@ -56,7 +56,7 @@ def test_equal_shares_differ_nowhere_and_disjoint_ones_everywhere():
     np.testing.assert_allclose(disjoint.divergence, np.log(2), rtol=1e-14)
 
 
-def test_the_bins_count_every_train_image_once():
+def test_bins_count_every_train_image_once():
     x = np.random.default_rng(0).normal(size=(500, 3, 3))
     fitted = fit_ndb_bins(x, 12, seed=4)
     flat = x.reshape(500, 9)
@@ -67,7 +67,7 @@ def test_the_bins_count_every_train_image_once():
     assert asdict(result) == dict(ratio=0, divergence=0)
 
 
-def test_more_of_the_same_differs_by_chance_alone_and_a_missing_part_by_more():
+def test_ndb_grows_with_a_missing_part():
     rng = np.random.default_rng(1)
     fitted = fit_ndb_bins(rng.normal(size=(4000, 6)), 40)
     same, other = rng.normal(size=(2, 2000, 6))
@@ -77,13 +77,13 @@ def test_more_of_the_same_differs_by_chance_alone_and_a_missing_part_by_more():
     assert result.divergence < 0.02 < part.divergence
 
 
-def test_the_order_of_the_fakes_is_nothing():
+def test_ndb_ignores_the_order_of_the_fakes():
     rng = np.random.default_rng(2)
     fitted, fake = fit_ndb_bins(rng.normal(size=(300, 4)), 9), rng.normal(0.5, size=(100, 4))
     assert ndb(fitted, fake) == ndb(fitted, rng.permutation(fake))
 
 
-def test_the_seed_decides_and_the_bins_survive_a_file(tmp_path):
+def test_bins_depend_on_the_seed_and_are_restored_from_a_file(tmp_path):
     x = np.random.default_rng(3).normal(size=(300, 4))
     fitted = fit_ndb_bins(x, 9, seed=1)
     np.testing.assert_array_equal(fit_ndb_bins(x, 9, seed=1).centroids, fitted.centroids)
@@ -93,17 +93,17 @@ def test_the_seed_decides_and_the_bins_survive_a_file(tmp_path):
     assert ndb(again, x[:100]) == ndb(fitted, x[:100])
 
 
-def test_a_single_bin_cannot_differ():
+def test_ndb_is_0_for_a_single_bin():
     x = np.random.default_rng(4).normal(size=(30, 2))
     assert asdict(ndb(fit_ndb_bins(x, 1), x + 9)) == dict(ratio=0, divergence=0)
 
 
 @pytest.mark.parametrize("significance", [0.0, 1.0, 5])
-def test_a_significance_is_a_probability(significance):
+def test_ndb_raises_when_the_significance_is_no_probability(significance):
     with pytest.raises(ValueError, match=f"Received: significance={significance}"):
         ndb(bins([1] * 6), fakes([1] * 6), significance=significance)
 
 
-def test_too_few_different_images_are_an_error():
+def test_bins_raise_for_too_few_different_images():
     with pytest.raises(ValueError, match="at least 3 different samples"):
         fit_ndb_bins([[0.0], [1.0], [0.0], [1.0]], 3)

@@ -34,24 +34,24 @@ def clusters(n, d=5, seed=0, shift=0.0):
 @pytest.mark.parametrize("make", [normal, grid, clusters])
 @pytest.mark.parametrize("shift", [0.0, 0.6, 20.0])
 @pytest.mark.parametrize("k", [1, 5])
-def test_it_agrees_with_the_package_of_the_authors(make, shift, k):
+def test_precision_recall_density_and_coverage_match_prdc(make, shift, k):
     real, fake = make(150, seed=1), make(120, seed=2, shift=shift)
     result = asdict(prdc(real, fake, k))
     assert result == pytest.approx(compute_prdc(real, fake, k), rel=1e-12)
 
 
 @pytest.mark.parametrize("make", [normal, clusters])
-def test_a_copy_has_precision_recall_density_and_coverage_1(make):
+def test_prdc_is_1_for_a_copy(make):
     x = make(200) + 1e6
     assert asdict(prdc(x, x[::-1])) == dict(precision=1, recall=1, density=1, coverage=1)
 
 
-def test_sets_far_apart_have_nothing_in_common():
+def test_prdc_is_0_for_sets_far_apart():
     result = prdc(normal(50), normal(50, shift=100))
     assert asdict(result) == dict(precision=0, recall=0, density=0, coverage=0)
 
 
-def test_of_two_modes_a_generator_of_one_is_precise_and_recalls_half():
+def test_recall_is_half_for_one_of_two_modes():
     real = np.concatenate([normal(300, 2, seed=1), normal(300, 2, seed=2, shift=50)])
     result = prdc(real, normal(600, 2, seed=3))
     assert 0.9 < result.precision <= 1
@@ -60,7 +60,7 @@ def test_of_two_modes_a_generator_of_one_is_precise_and_recalls_half():
     assert 0.4 < result.coverage <= 0.5
 
 
-def test_one_image_over_and_over_recalls_nothing():
+def test_recall_is_0_for_one_image_repeated():
     real = normal(100)
     result = prdc(real, np.tile(real.mean(0), (50, 1)))
     assert result.precision == 1
@@ -68,14 +68,14 @@ def test_one_image_over_and_over_recalls_nothing():
     assert result.coverage < 1
 
 
-def test_balls_are_open():
+def test_prdc_has_open_balls():
     rim = prdc([[0.0], [1.0], [2.0]], [[3.0], [4.0], [5.0]], k=1)
     assert asdict(rim) == dict(precision=0, recall=0, density=0, coverage=0)
     inside = prdc([[0.0], [1.0], [2.0]], [[2.9], [3.9], [4.9]], k=1)
     assert asdict(inside) == pytest.approx(dict.fromkeys(asdict(inside), 1 / 3))
 
 
-def test_precision_and_recall_change_places_with_the_arguments():
+def test_precision_and_recall_swap_with_the_arguments():
     x, y = normal(100, seed=1), normal(80, seed=2, shift=0.5)
     there, back = prdc(x, y), prdc(y, x)
     assert (there.precision, there.recall) == (back.recall, back.precision)
@@ -83,7 +83,7 @@ def test_precision_and_recall_change_places_with_the_arguments():
 
 
 @pytest.mark.parametrize("make", [normal, grid, clusters])
-def test_neither_order_nor_block_size_changes_a_bit(monkeypatch, make):
+def test_prdc_is_bit_for_bit_equal_for_any_order_and_block_size(monkeypatch, make):
     real, fake = make(90, seed=1), make(70, seed=2)
     fake[:20] = real[:20]
     expected = prdc(real, fake)
@@ -94,7 +94,7 @@ def test_neither_order_nor_block_size_changes_a_bit(monkeypatch, make):
         assert prdc(real, fake) == expected
 
 
-def test_a_cached_manifold_is_as_good_as_its_features_even_after_a_file(tmp_path):
+def test_manifold_stands_in_for_its_features_and_is_restored_from_a_file(tmp_path):
     real, fake = normal(60, seed=1), normal(50, seed=2)
     np.savez(tmp_path / "real.npz", **vars(manifold(real, 3)))
     cached = Manifold(**np.load(tmp_path / "real.npz"))
@@ -105,7 +105,7 @@ def test_a_cached_manifold_is_as_good_as_its_features_even_after_a_file(tmp_path
         prdc(cached, fake)
 
 
-def test_a_radius_is_the_distance_to_the_kth_other_sample():
+def test_manifold_radius_is_the_distance_to_the_kth_other_sample():
     x = grid(40)
     exact = np.sort([[np.linalg.norm(p - q) for q in x] for p in x], axis=1)
     np.testing.assert_allclose(manifold(x, 5).radii, exact[:, 5], rtol=1e-14)
@@ -113,13 +113,13 @@ def test_a_radius_is_the_distance_to_the_kth_other_sample():
 
 
 @pytest.mark.parametrize("k", [0, 5])
-def test_k_must_be_positive_and_less_than_the_number_of_samples(k):
+def test_manifold_raises_for_k_out_of_range(k):
     assert manifold(normal(5), 4).k == 4
     with pytest.raises(ValueError, match=f"at least k . 1 samples. Received: k={k}, 5 samples"):
         prdc(normal(5), normal(5), k)
 
 
-def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch):
+def test_prdc_memory_is_constant_in_pairs(monkeypatch):
     real, fake = normal(3000, 8), normal(3000, 8, seed=1)
     monkeypatch.setattr(distances, "BLOCK_BYTES", 2**18)
     tracemalloc.start()
@@ -133,7 +133,7 @@ def to_nearest(samples, train):
     return nearest(samples, train).distances[:, 0]
 
 
-def test_the_copying_ratio_is_1_for_more_of_the_same_and_less_for_copies():
+def test_memorization_ratio_is_1_for_new_samples_and_less_for_copies():
     train = normal(2000, 4, seed=1)
     test = to_nearest(normal(500, 4, seed=2), train)
     more = to_nearest(normal(500, 4, seed=3), train)
@@ -143,13 +143,13 @@ def test_the_copying_ratio_is_1_for_more_of_the_same_and_less_for_copies():
     assert memorization_ratio(test, to_nearest(train[:9], train)) == 0
 
 
-def test_the_copying_ratio_is_one_of_medians():
+def test_memorization_ratio_is_one_of_medians():
     assert memorization_ratio([1.0, 2, 6], [3.0, 5]) == 4 / 2
     with pytest.raises(ValueError, match="differ from the train samples"):
         memorization_ratio(np.zeros(3), [3.0])
 
 
-def test_the_closest_pairs_come_nearest_first_and_equals_in_order():
+def test_closest_pairs_are_sorted_by_distance_and_then_by_order():
     neighbors = Neighbors(np.array([[3.0], [0], [2], [0]]), np.array([[7], [8], [9], [6]]))
     assert closest_pairs(neighbors, 3) == [(1, 8, 0), (3, 6, 0), (2, 9, 2)]
     assert closest_pairs(neighbors, 9)[3:] == [(0, 7, 3)]

@@ -11,7 +11,7 @@ def images(n=60, seed=0):
     return (rng.normal(size=(n, 20)) @ rng.normal(size=(20, 20)) + 2).reshape(n, 5, 4)
 
 
-def test_it_agrees_with_scikit_learn_up_to_signs():
+def test_pca_matches_scikit_learn_up_to_signs():
     x, y = images(), images(7, seed=1)
     ours = fit_pca(x, 6)
     theirs = sklearn.decomposition.PCA(6, svd_solver="full").fit(x.reshape(60, 20))
@@ -25,7 +25,7 @@ def test_it_agrees_with_scikit_learn_up_to_signs():
     )
 
 
-def test_features_of_the_fit_are_centred_uncorrelated_and_of_the_variances():
+def test_pca_features_are_centered_uncorrelated_and_have_the_variances():
     pca = fit_pca(images(), 8)
     features = pca.transform(images())
     np.testing.assert_allclose(features.mean(0), 0, atol=1e-12)
@@ -34,7 +34,7 @@ def test_features_of_the_fit_are_centred_uncorrelated_and_of_the_variances():
     assert list(pca.variances) == sorted(pca.variances, reverse=True)
 
 
-def test_all_components_keep_all_distances():
+def test_pca_keeps_all_distances_with_all_components():
     x = images().reshape(60, 20)
     features = fit_pca(x, 20).transform(x)
     np.testing.assert_allclose(
@@ -44,7 +44,7 @@ def test_all_components_keep_all_distances():
     )
 
 
-def test_the_signs_and_the_order_of_the_images_are_no_matter_of_chance():
+def test_pca_has_fixed_signs_whatever_the_order_of_the_images():
     pca = fit_pca(images(), 5)
     largest = np.abs(pca.components).argmax(axis=1)
     assert np.all(pca.components[np.arange(5), largest] > 0)
@@ -52,14 +52,14 @@ def test_the_signs_and_the_order_of_the_images_are_no_matter_of_chance():
     np.testing.assert_allclose(shuffled.components, pca.components, rtol=1e-8, atol=1e-11)
 
 
-def test_a_low_rank_has_no_negative_variances():
+def test_pca_has_no_negative_variances_at_a_low_rank():
     rng = np.random.default_rng(0)
     variances = fit_pca(rng.normal(size=(30, 3)) @ rng.normal(size=(3, 20)), 20).variances
     assert np.all(variances[:3] > 0.1)
     assert np.all((variances[3:] >= 0) & (variances[3:] < 1e-12))
 
 
-def test_constant_pixels_have_no_weight():
+def test_pca_gives_constant_pixels_no_weight():
     x = np.zeros((30, 20))
     x[:, 3:6] = np.random.default_rng(0).normal(size=(30, 3))
     x[:, 9] = 5.0
@@ -67,20 +67,20 @@ def test_constant_pixels_have_no_weight():
     np.testing.assert_allclose(fit_pca(x, 3).components[:, constant], 0, atol=1e-12)
 
 
-def test_it_survives_a_file(tmp_path):
+def test_pca_is_restored_from_a_file(tmp_path):
     pca = fit_pca(images(), 4)
     np.savez(tmp_path / "pca.npz", **vars(pca))
     again = PCA(**np.load(tmp_path / "pca.npz"))
     np.testing.assert_array_equal(again.transform(images()), pca.transform(images()))
 
 
-def test_other_images_must_have_as_many_pixels():
+def test_pca_raises_for_another_number_of_pixels():
     with pytest.raises(ValueError, match="pca with 20, images with 12"):
         fit_pca(images(), 3).transform(np.zeros((2, 4, 3)))
 
 
 @pytest.mark.parametrize("n, dim, most", [(60, 21, 20), (60, 0, 20), (8, 8, 7)])
-def test_dim_is_at_most_the_rank_that_the_images_can_have(n, dim, most):
+def test_pca_raises_for_more_components_than_the_rank(n, dim, most):
     assert fit_pca(images(n), most).components.shape == (most, 20)
     with pytest.raises(ValueError, match=f"1 <= dim <= {most} for {n} images of 20 pixels"):
         fit_pca(images(n), dim)

@@ -46,7 +46,7 @@ def every(functions):
 
 @every(EVERY)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_not_finite_are_counted_in_the_error(function, value):
+def test_as_samples_counts_rows_that_are_not_finite(function, value):
     function(GOOD)
     bad = GOOD.copy()
     bad[[3, 3, 8], [0, 1, 5]] = value
@@ -55,27 +55,27 @@ def test_samples_that_are_not_finite_are_counted_in_the_error(function, value):
 
 
 @every({**TWO, **{name: lambda x, y, f=f: f(y) for name, f in FITTED.items()}})
-def test_another_number_of_features_is_an_error_that_gives_both(function):
+def test_as_samples_raises_for_another_number_of_features(function):
     with pytest.raises(ValueError, match="number of features.* with 6, .* with 5"):
         function(GOOD, GOOD[:, :5])
 
 
 @every(EVERY)
 @pytest.mark.parametrize("shape", [(40,), (0, 6), (40, 0), ()])
-def test_the_first_axis_counts_and_another_follows(function, shape):
+def test_as_samples_raises_without_a_second_axis(function, shape):
     with pytest.raises(ValueError, match=r"shape \(samples, features\).* Received: shape=\("):
         function(np.zeros(shape))
 
 
 @every(EVERY)
 @pytest.mark.parametrize("dtype", [complex, bool, str, object])
-def test_samples_are_real_numbers(function, dtype):
+def test_as_samples_raises_for_other_than_real_numbers(function, dtype):
     with pytest.raises(TypeError, match="as floats or integers. Received: dtype="):
         function(GOOD.astype(dtype))
 
 
 @every(EVERY)
-def test_lists_and_other_dtypes_are_taken_and_nothing_is_written_to(function):
+def test_as_samples_takes_lists_and_other_dtypes_and_writes_to_none(function):
     bytes_ = RNG.integers(0, 256, (40, 6)).astype(np.uint8)
     read_only = bytes_.astype(np.float32)
     read_only.flags.writeable = False
@@ -88,17 +88,17 @@ def test_lists_and_other_dtypes_are_taken_and_nothing_is_written_to(function):
             np.testing.assert_array_equal(value, arrays[0][name])
 
 
-def test_whatever_the_layout_rows_become_contiguous():
+def test_as_samples_makes_rows_contiguous():
     for x in (GOOD, np.asfortranarray(GOOD), GOOD[::2], GOOD.reshape(40, 3, 2).swapaxes(1, 2)):
         assert as_samples(x, "some").flags.c_contiguous
 
 
-def test_every_public_name_is_there():
+def test_metrics_has_every_public_name():
     for name in metrics.__all__:
         assert getattr(metrics, name) is not None
 
 
-def test_neither_keras_nor_tensorflow_is_loaded():
+def test_metrics_is_imported_without_keras_and_tensorflow():
     program = (
         "import sys, fashion_gan.metrics\n"
         "print([m for m in ('keras', 'tensorflow', 'scipy', 'sklearn') if m in sys.modules])"

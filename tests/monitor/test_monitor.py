@@ -118,7 +118,7 @@ def test_rise_is_the_growth_in_units_of_the_start():
     assert loss_growth([1.0, np.inf]) == np.inf
 
 
-def test_a_class_has_vanished_only_if_both_witnesses_miss_it():
+def test_class_is_missing_when_both_estimates_miss_it():
     lost = balance(0.33, 0.01, 0.33, 0.33)
     (issue,) = diagnose(HealthSignals(**lost), LIMITS)
     assert (issue.kind, issue.classes) == ("missing", ("sneaker",))
@@ -131,13 +131,13 @@ def test_a_class_has_vanished_only_if_both_witnesses_miss_it():
     assert kinds(**{**lost, "neighbor_shares": (), "real_neighbor_shares": ()}) == ["missing"]
 
 
-def test_a_class_that_is_small_in_the_reals_cannot_vanish():
+def test_class_that_is_rare_in_the_reals_is_never_missing():
     signals = {"names": NAMES, "shares": (0.0, 0.2, 0.4, 0.4)}
     assert kinds(**signals, real_shares=(0.01, 0.19, 0.4, 0.4)) == []
     assert kinds(**signals, real_shares=(0.02, 0.18, 0.4, 0.4)) == ["missing"]
 
 
-def test_a_class_dominates_by_what_it_has_beyond_the_reals_to_both_witnesses():
+def test_class_dominates_when_both_estimates_exceed_the_reals():
     (issue,) = diagnose(HealthSignals(**balance(0.2, 0.2, 0.2, 0.4)), LIMITS)
     assert (issue.kind, issue.classes) == ("dominant", ("ankle boot",))
     assert kinds(**balance(0.21, 0.21, 0.21, 0.37)) == []
@@ -147,7 +147,7 @@ def test_a_class_dominates_by_what_it_has_beyond_the_reals_to_both_witnesses():
     ]
 
 
-def test_of_many_clusters_the_largest_are_listed_and_the_rest_counted():
+def test_issue_lists_the_largest_clusters_and_counts_the_rest():
     names = tuple(f"cluster {i}" for i in range(30))
     real = np.arange(30) / np.arange(30).sum()
     shares = np.where(np.arange(30) < 10, real, 0)
@@ -158,7 +158,7 @@ def test_of_many_clusters_the_largest_are_listed_and_the_rest_counted():
     assert issue.text.endswith("of the real images), and 6 more.")
 
 
-def test_clusters_are_unbalanced_together_and_the_crowded_ones_are_named():
+def test_issue_names_the_crowded_clusters():
     limits = dataclasses.replace(UNLABELED, class_imbalance=0.2)
     shares = {"names": NAMES, "shares": (0.55, 0.15, 0.15, 0.15), "real_shares": EVEN}
     (issue,) = diagnose(HealthSignals(**shares, class_imbalance=0.3), limits)
@@ -213,14 +213,14 @@ def test_clusters_are_unbalanced_together_and_the_crowded_ones_are_named():
         ),
     ],
 )
-def test_each_finding_fires_when_ill_and_not_on_its_healthy_neighbor(ill, healthy, kind):
+def test_diagnosis_reports_each_issue_above_its_threshold_alone(ill, healthy, kind):
     (issue,) = diagnose(HealthSignals(**ill), LIMITS)
     assert issue.kind == kind
     assert "What helps: " in str(issue)
     assert kinds(**healthy) == []
 
 
-def test_what_was_not_measured_says_nothing():
+def test_diagnosis_ignores_what_was_not_measured():
     assert diagnose(HealthSignals()) == ()
     assert kinds(d_accuracies=(1.0, 1.0)) == []
 
@@ -233,7 +233,7 @@ def blobs():
     return (60 * labels[:, np.newaxis, np.newaxis, np.newaxis] + noise).astype(np.uint8), labels
 
 
-def test_signs_of_labelled_images_have_the_shares_of_both_witnesses(blobs):
+def test_reference_has_both_estimates_of_labeled_images(blobs):
     images, labels = blobs
     reference = ReferenceSet(images, images.reshape(400, -1), labels, NAMES)
     assert reference.labeled
@@ -254,7 +254,7 @@ def test_signs_of_labelled_images_have_the_shares_of_both_witnesses(blobs):
     assert "mode_rotation" not in signals.numbers()
 
 
-def test_without_labels_clusters_of_the_reals_stand_in_and_say_so(blobs):
+def test_reference_uses_clusters_without_labels(blobs):
     images, labels = blobs
     reference = ReferenceSet(images, clusters=4)
     assert not reference.labeled
@@ -276,12 +276,12 @@ def test_without_labels_clusters_of_the_reals_stand_in_and_say_so(blobs):
         ({"labels": np.arange(400) % 5, "names": NAMES}, "labels in 0..3, a name for each"),
     ],
 )
-def test_a_reference_says_what_it_needs(blobs, change, message):
+def test_reference_raises_for_wrong_images(blobs, change, message):
     with pytest.raises(ValueError, match=message):
         ReferenceSet(**{"images": blobs[0], **change})
 
 
-def test_fakes_have_to_come_with_labels_if_the_reals_did(blobs):
+def test_reference_raises_for_fakes_without_labels(blobs):
     images, labels = blobs
     with pytest.raises(ValueError, match="Expected labels of the fakes"):
         ReferenceSet(images, None, labels, NAMES).signals(images)
@@ -291,7 +291,7 @@ LOST = Issue("missing", ("sneaker",), "", "")
 LOST_TWO = Issue("missing", ("sneaker", "bag"), "", "")
 
 
-def test_news_is_what_was_seen_twice_in_a_row_and_is_told_once():
+def test_state_reports_an_issue_once_after_two_checks():
     state = MonitorState()
     told = [
         bool(state.new_issues(found, patience=2))
@@ -301,7 +301,7 @@ def test_news_is_what_was_seen_twice_in_a_row_and_is_told_once():
     assert state.active([LOST]) == (LOST,)
 
 
-def test_it_is_news_again_once_it_was_away_or_with_a_further_class():
+def test_state_reports_an_issue_again_after_a_pause_or_with_a_class_more():
     state = MonitorState()
     seen = [[LOST], [LOST], [], [], [LOST], [LOST], [LOST_TWO], [LOST_TWO], [LOST_TWO], [LOST]]
     told = [state.new_issues(found, patience=2) for found in seen]
@@ -310,7 +310,7 @@ def test_it_is_news_again_once_it_was_away_or_with_a_further_class():
     assert state.active([]) == ()
 
 
-def test_losses_are_judged_by_a_whole_window_and_the_gradient_by_its_largest():
+def test_state_judges_losses_by_a_window_and_the_gradient_by_its_maximum():
     state = MonitorState()
     for epoch in range(6):
         state.record({"d_loss": 1.0, "g_loss": 1.0 + epoch, "g_gradient_norm": 4.0 - epoch / 2}, 6)
@@ -324,7 +324,7 @@ def test_losses_are_judged_by_a_whole_window_and_the_gradient_by_its_largest():
     np.testing.assert_allclose((signals.loss_growth, signals.g_gradient_ratio), (2, 1), rtol=1e-12)
 
 
-def test_memory_compares_with_the_shares_of_the_last_time_and_reads_the_logs():
+def test_state_compares_with_the_last_shares_and_reads_the_logs():
     state = MonitorState()
     logs = {"d_accuracy_real": 0.9, "d_accuracy_fake": 0.8, "d_logit_real": 3, "d_logit_fake": -1}
     first = state.add_history(HealthSignals(shares=(1.0, 0.0)), logs, 1000, 10)
@@ -338,7 +338,7 @@ def test_memory_compares_with_the_shares_of_the_last_time_and_reads_the_logs():
     assert second.d_accuracies is None
 
 
-def test_memory_survives_json():
+def test_state_is_restored_from_json():
     state = MonitorState()
     state.record({"g_loss": float("nan"), "d_loss": 0.1}, 10)
     state.new_issues([LOST_TWO], 1)
@@ -348,7 +348,7 @@ def test_memory_survives_json():
 
 
 @pytest.mark.parametrize("mode, limits", [("labeled", LABELED), ("unlabeled", UNLABELED)])
-def test_the_thresholds_are_those_that_were_fitted_and_measured(mode, limits):
+def test_thresholds_match_the_fitted_and_measured_ones(mode, limits):
     results = json.loads((ROOT / "docs/results/mode-collapse.json").read_text())[mode]
     for name, value in results["thresholds"].items():
         assert getattr(limits, name) == value
@@ -406,7 +406,7 @@ def test_read_thresholds_raises_when_the_file_holds_anything_else(tmp_path, cont
     assert message in str(caught.value)
 
 
-def test_the_benchmark_writes_the_thresholds_that_the_library_reads(tmp_path, monkeypatch):
+def test_benchmark_writes_the_thresholds_that_the_library_reads(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks/mode_collapse"))
     quality = importlib.import_module("fit_thresholds")
     assert Path(monitor.__file__).parent / "thresholds.json" == quality.THRESHOLDS

@@ -69,7 +69,7 @@ def test_pretrained_weights_take_less_than_12_megabytes():
     assert sum((checkpoints.WEIGHTS / f"{name}.npz").stat().st_size for name in names) < 12_000_000
 
 
-def test_another_file_is_not_taken_for_it(tmp_path):
+def test_load_pretrained_raises_for_another_file(tmp_path):
     (tmp_path / "mine.npz").write_bytes(b"other")
     card = {"sha256": hashlib.sha256(b"mine").hexdigest(), "config": {}, "record": {}}
     (tmp_path / "pretrained.json").write_text(json.dumps({"mine": card}))

@@ -40,19 +40,19 @@ from fashion_gan.runs.presets import PRESETS
         ({"replay_size": 16}, "replay_size=0, or at least batch_size=32. Received: replay_size=16"),
     ],
 )
-def test_a_setting_out_of_bounds_is_named_with_its_bounds(setting, message):
+def test_config_names_a_setting_out_of_bounds(setting, message):
     with pytest.raises(ValueError, match=message):
         Config(**setting)
 
 
-def test_a_config_survives_the_way_through_a_dict():
+def test_config_is_restored_from_a_dict():
     config = Config(epochs=3, g_learning_rate=1)
     assert Config.from_dict(dataclasses.asdict(config)) == config
     with pytest.raises(ValueError, match="Received: 'epoch'"):
         Config.from_dict({"epoch": 3})
 
 
-def test_the_bounds_themselves_are_values():
+def test_config_takes_the_bounds():
     Config(
         seed=2**32 - 1, cutout=1, lr_final_scale=1.0, dropout=0, ema_decay=0.9999, replay_size=32
     )
@@ -73,12 +73,12 @@ def test_the_bounds_themselves_are_values():
         ({"beta_2": 0.5, "d_optimizer": "AdamW"}, ""),
     ],
 )
-def test_a_setting_that_does_nothing_says_what_it_needs(settings, needs):
+def test_idle_names_what_a_setting_needs(settings, needs):
     (found,) = Config(**settings).idle(list(settings)[:1]).values() or [""]
     assert re.fullmatch(needs, found)
 
 
-def test_betas_are_of_those_optimizers_that_have_them():
+def test_idle_knows_the_optimizers_that_have_betas():
     names = set()
     for name in dir(keras.optimizers):
         with contextlib.suppress(KeyError, TypeError, ValueError):  # of what is no optimizer
@@ -89,18 +89,18 @@ def test_betas_are_of_those_optimizers_that_have_them():
     assert {"Adam", "RMSprop"} <= names
 
 
-def test_every_setting_has_a_help_text():
+def test_config_has_a_help_text_for_each_setting():
     assert all(field.metadata["help"] for field in dataclasses.fields(Config))
 
 
-def test_the_help_lists_the_networks_and_the_losses():
+def test_config_help_lists_networks_and_losses():
     helps = {field.name: field.metadata["help"] for field in dataclasses.fields(Config)}
     for setting, names in (("model", MODELS), ("loss", LOSSES)):
         listed = re.findall(r"\w+", helps[setting].split(":")[-1])
         assert sorted(set(listed) - {"or"}) == sorted(names)
 
 
-def test_the_dense_preset_is_the_books():
+def test_dense_preset_has_the_settings_of_the_book():
     config = PRESETS["dense"]
     assert (config.latent_dim, config.batch_size, config.epochs) == (30, 32, 50)
     assert (config.g_optimizer, config.d_optimizer, config.seed) == ("rmsprop", "rmsprop", 42)

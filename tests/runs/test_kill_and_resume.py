@@ -8,7 +8,7 @@ from helpers import SCRIPTS
 SCRIPT = SCRIPTS / "kill_and_resume.py"
 
 
-def test_a_run_killed_at_a_random_moment_ends_in_the_same_bits():
+def test_train_resumes_bit_for_bit_after_sigkill_at_a_random_moment():
     result = subprocess.run(
         [sys.executable, SCRIPT, "--kills", "1", "--epochs", "4"], capture_output=True, text=True
     )

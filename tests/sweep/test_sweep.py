@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from helpers import SCRIPTS
+from helpers import SCRIPTS, SMALL_RUN, use_small_fashion_mnist
 from scripts.sweep_worker import EPOCHS, SEEDS, SPACE, distance, train
 
 from fashion_gan import files, sweep
@@ -72,6 +72,13 @@ def test_what_cannot_be_read_is_named(text, said):
 
 
 CONFIG = Config(epochs=EPOCHS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_data():
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_fashion_mnist(patch)
+        yield
 
 
 def study(folder, space=SPACE, storage=None):
@@ -271,10 +278,9 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):
 
 def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch):
     real = train_run
-    small = {"batch_size": 5000, "steps_per_execution": 4, "jit_compile": False}
 
     def quick(config, folder, **arguments):
-        return real(dataclasses.replace(config, **small), folder, **arguments)
+        return real(dataclasses.replace(config, **SMALL_RUN), folder, **arguments)
 
     monkeypatch.setattr("fashion_gan.runs.train.train_run", quick)
     folder = tmp_path / "sweep"
@@ -351,7 +357,7 @@ def test_sweep_scores_own_images_in_pixels(tmp_path, capsys):
         (["loss=minimax,hing"], "loss='hing'. Did you mean 'hinge'?"),
         (["loss=hinge,minimax", "model=dense,dens"], "Did you mean 'dense'?"),
         (["g_optimizer=adam,adm"], "g_optimizer='adm'. Did you mean 'adam'?"),
-        (["batch_size=32..60000"], "step of batch_size=60000. Received: 55,000 images."),
+        (["batch_size=32..60000"], "step of batch_size=60000. Received: 1,100 images."),
         (["replay_size=64,128", "batch_size=64,128"], "batch_size=128. Received: replay_size=64"),
         (["noise_epochs=0,5"], "noise_epochs does nothing without instance_noise."),
         (["r1=1,2", "--storage", "nonsense://x"], "The storage nonsense://x cannot be opened"),

@@ -30,7 +30,7 @@ def make(**arguments):
     return gan
 
 
-def test_the_average_is_the_recomputed_one_batch_norm_included(tiny_images):
+def test_ema_matches_numpy_with_batch_norm(tiny_images):
     gan, decay = make(ema_decay=0.6), 0.6
     expected = gan.generator.get_weights()
     for step in range(8):
@@ -44,7 +44,7 @@ def test_the_average_is_the_recomputed_one_batch_norm_included(tiny_images):
     assert [w.name for w in gan.ema_generator.weights].count("moving_mean") == 1
 
 
-def test_samples_are_the_averages_and_the_raw_generator_stays_at_hand(tiny_images):
+def test_sample_draws_from_the_average_unless_use_ema_is_false(tiny_images):
     gan = make(ema_decay=0.9)
     gan.fit(tiny_images, batch_size=8, epochs=3, verbose=0)
     latents = np.random.default_rng(0).standard_normal((5, 3)).astype("float32")
@@ -54,7 +54,7 @@ def test_samples_are_the_averages_and_the_raw_generator_stays_at_hand(tiny_image
     assert np.abs(raw - gan.sample(latents=latents)).max() > 1e-4
 
 
-def test_training_is_the_same_with_an_average_and_without(tiny_images):
+def test_fit_ends_alike_with_and_without_an_average(tiny_images):
     one, other = make(), make(ema_decay=0.9)
     for network in ("generator", "discriminator"):
         getattr(other, network).set_weights(getattr(one, network).get_weights())
@@ -66,7 +66,7 @@ def test_training_is_the_same_with_an_average_and_without(tiny_images):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 
-def test_the_average_is_saved_and_goes_on(tiny_images, tmp_path):
+def test_load_model_continues_the_average(tiny_images, tmp_path):
     gan = make(ema_decay=0.9)
     gan.fit(tiny_images, batch_size=8, shuffle=False, verbose=0)
     gan.save(tmp_path / "gan.keras")
@@ -80,13 +80,13 @@ def test_the_average_is_saved_and_goes_on(tiny_images, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_half_of_the_average_is_forgotten_after_a_half_life():
+def test_decay_from_half_life_halves_after_a_half_life():
     decay = decay_from_half_life(half_life=10_000, batch_size=64)
     assert decay ** (10_000 / 64) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="half_life=0"):
         decay_from_half_life(0, 64)
 
 
-def test_a_decay_out_of_range_is_refused():
+def test_compile_raises_for_a_decay_out_of_range():
     with pytest.raises(ValueError, match="0 <= ema_decay < 1, or None. Received: ema_decay=1.0"):
         make(ema_decay=1.0)

@@ -154,7 +154,7 @@ def test_fit_raises_for_wrong_labels_from_any_source(conditional, source, wrong)
 
 @pytest.mark.parametrize("use", [as_evaluate, as_validation])
 @pytest.mark.parametrize("source", SOURCES)
-def test_held_out_data_is_checked_from_any_source(gan, conditional, source, use):
+def test_evaluate_and_validation_check_data_from_any_source(gan, conditional, source, use):
     with pytest.raises(ValueError, match=r"Expected images in \[0, 1\]"):
         use(gan, source([2 * GOOD - 1]))
     with pytest.raises(ValueError, match="from 0 to 2.*7"):

@@ -38,7 +38,7 @@ EQUAL = [
 
 
 @pytest.mark.parametrize(("x", "arguments", "message"), UNEQUAL)
-def test_batches_without_equal_shares_are_refused_with_what_to_do(x, arguments, message):
+def test_check_replica_batches_raises_for_unequal_shares(x, arguments, message):
     with pytest.raises(ValueError, match="shared equally by 2 replicas") as error:
         validation.check_replica_batches(TWO, x, **arguments)
     assert message in str(error.value)
@@ -47,22 +47,22 @@ def test_batches_without_equal_shares_are_refused_with_what_to_do(x, arguments, 
 
 
 @pytest.mark.parametrize(("x", "arguments"), EQUAL)
-def test_batches_with_equal_shares_are_taken(x, arguments):
+def test_check_replica_batches_takes_equal_shares(x, arguments):
     validation.check_replica_batches(TWO, x, **arguments)
 
 
-def test_a_validation_split_is_refused_on_replicas():
+def test_check_replica_batches_raises_for_a_validation_split():
     with pytest.raises(ValueError, match=r"give validation_data. Received: validation_split=0.1"):
         validation.check_replica_batches(TWO, IMAGES, 4, validation_split=0.1)
     validation.check_replica_batches(ONE, IMAGES, 4, validation_split=0.1)
 
 
-def test_our_datasets_ask_to_be_shared_by_rows_and_not_by_files():
+def test_make_dataset_is_sharded_by_rows():
     policy = batches(4).options().experimental_distribute.auto_shard_policy
     assert policy == tf.data.experimental.AutoShardPolicy.DATA
 
 
-def test_batch_norm_that_sees_only_a_share_is_warned_of_by_name():
+def test_check_batch_norm_names_layers_that_see_a_share_alone():
     pair = models.build_networks("dcgan", latent_dim=3, image_shape=(4, 4, 1))
     names = [x.name for x in pair[0].layers if isinstance(x, keras.layers.BatchNormalization)]
     assert len(names) == 2

@@ -24,19 +24,19 @@ def cases(outcome, request):
     return outcome[request.param]
 
 
-def test_two_replicas_end_in_the_weights_slots_and_logs_of_one(cases):
+def test_fit_on_two_replicas_ends_as_on_one(cases):
     for name in ("dense", "batch norm", "augmentations", "regularizers"):
         assert cases[name]["steps"] == BATCHES * EPOCHS
         assert cases[name]["tensors"] >= 37, name
         assert 0 <= cases[name]["difference"] <= 1e-8, name
 
 
-def test_replicas_stay_alike_with_dropout_whose_masks_are_not_those_of_one_replica(cases):
+def test_fit_keeps_replicas_equal_with_dropout(cases):
     assert cases["dropout"]["difference of replicas"] == 0
     assert 1e-3 < cases["dropout"]["difference"] < 10
 
 
-def test_each_step_shares_its_rows_among_the_replicas_and_no_row_goes_to_two(cases):
+def test_fit_shares_the_rows_of_each_step_among_replicas(cases):
     for name, case in cases.items():
         whole = dict(case["rows alone"])
         assert list(whole) == list(range(BATCHES * EPOCHS)), name
