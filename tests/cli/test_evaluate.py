@@ -120,18 +120,15 @@ def sizes(path):
             lambda path: np.save(path, np.zeros((5, 28, 28), "uint8")),
             "Expected 300 images, as the protocol says. Received: 5",
         ),
-        (lambda path: np.save(path, np.zeros((300, 28, 28))), "Expected uint8 images"),
-        (archive, "images.npy, an archive with images, y. Save the images alone by numpy.save"),
-        (
-            lambda path: (path / "a").mkdir(parents=True),
-            "Found none, but sub-folders: name one of them.",
-        ),
-        (lambda path: write(path, "a.png"), "a.png cannot be read as a PNG"),
-        (lambda path: write(path, "a.jpg"), "Found none."),
-        (sizes, "a.png of shape (4, 4, 1), and "),
+        (lambda path: np.save(path, np.full((300, 28, 28), 1.5)), "values from 1.5 to 1.5"),
+        (archive, "Expected a class for each of 300 images"),
+        (lambda path: (path / "a").mkdir(parents=True), "Received: an empty folder."),
+        (lambda path: write(path, "a.png"), "1 of 1 files of "),
+        (lambda path: write(path, "a.txt"), "1 files that end in .txt"),
+        (sizes, "1 of 4x4, 1 of 4x5"),
         (lambda path: np.save(path, np.zeros((300, 32, 32), "uint8")), "Expected images of shape"),
     ],
-    ids=["nothing", "few", "floats", "archive", "folders", "broken", "jpg", "sizes", "size"],
+    ids=["nothing", "few", "floats", "archive", "folders", "broken", "text", "sizes", "size"],
 )
 def test_evaluate_raises_in_one_line_for_images_that_it_cannot_measure(
     make, message, tmp_path, capsys

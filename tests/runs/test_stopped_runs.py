@@ -18,6 +18,8 @@ from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.train import train_run
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*passes over:UserWarning")
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
 SETTINGS = {
     "batch_size": 20,
