@@ -51,7 +51,10 @@ RUNTIMES = {
 }
 
 
-@pytest.fixture(scope="module", params=["dense", "dcgan", "resnet"])
+@pytest.fixture(
+    scope="module",
+    params=["dense", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dcgan", "resnet"))],
+)
 def gan(request):
     """Each conditional but the book's dense, which has an average."""
     keras.utils.set_random_seed(3)

@@ -55,7 +55,11 @@ class Pair(keras.Model):
 
 @pytest.mark.parametrize(
     ("built", "num_classes", "jit_compile"),
-    [(True, None, "auto"), (False, None, False), (False, 3, False)],
+    [
+        pytest.param(True, None, "auto", marks=pytest.mark.slow),
+        (False, None, False),
+        (False, 3, False),
+    ],
     ids=["built", "unbuilt", "conditional"],
 )
 def test_subclassed_networks_train_sample_save_and_load(

@@ -142,6 +142,7 @@ def test_fit_traces_once_with_every_setting_on(make_gan, tiny_images):
     assert all(np.isfinite(value).all() for value in logs.values())
 
 
+@pytest.mark.slow
 def test_fit_compiles_augmentations_replay_and_flips_with_xla(tiny_images):
     logs = losses(
         tiny_images,

@@ -24,7 +24,11 @@ def blocks(page, language):
 
 
 @pytest.mark.parametrize(
-    "name", ["first-steps", "coming-from", pytest.param("with-others", marks=pytest.mark.slow)]
+    "name",
+    [
+        "first-steps",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("coming-from", "with-others")),
+    ],
 )
 def test_python_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
     if name == "with-others":

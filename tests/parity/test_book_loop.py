@@ -120,7 +120,7 @@ def test_200_steps_in_float64_agree_to_1e_8(optimizer):
 @pytest.mark.parametrize(
     ("optimizer", "mode"),
     [
-        ("adam", {"run_eagerly": True}),
+        pytest.param("adam", {"run_eagerly": True}, marks=pytest.mark.slow),
         ("adam", {"jit_compile": False}),
         ("rmsprop", {"jit_compile": True}),
     ],

@@ -61,7 +61,11 @@ def test_compile_keeps_a_loss_scale_optimizer(policy, make_gan):
 
 @pytest.mark.parametrize(
     ("overflowing", "jit_compile"),
-    [("discriminator", False), ("generator", False), ("generator", True)],
+    [
+        ("discriminator", False),
+        ("generator", False),
+        pytest.param("generator", True, marks=pytest.mark.slow),
+    ],
 )
 @half
 def test_fit_skips_the_update_of_an_overflowing_network_alone(
