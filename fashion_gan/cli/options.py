@@ -178,10 +178,6 @@ def config_from_options(options: argparse.Namespace) -> Config:
         raise ValueError(
             "Expected --run-dir with --resume. Received: none. Name the folder of the run."
         )
-    if options.allow_changed_data and not options.resume:
-        raise ValueError(
-            "Expected --resume with --allow-changed-data. Received: none. Omit it for a new run."
-        )
     if options.resume and options.preset is None:
         check_no_links_out(options.run_dir)
         base = RunDirectory(options.run_dir).read_config(default=base)

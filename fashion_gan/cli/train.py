@@ -70,6 +70,10 @@ def add_commands(commands: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    if options.allow_changed_data and not options.resume:
+        raise ValueError(
+            "Expected --resume with --allow-changed-data. Received: none. Omit it for a new run."
+        )
     config = config_from_options(options)
     start_tensorflow(options)
     from fashion_gan.runs.train import describe_training
