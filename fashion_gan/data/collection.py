@@ -26,6 +26,7 @@ from fashion_gan.registry import printable
 __all__ = ["Collection", "load_images"]
 
 _CHUNK = 64  # images that a thread decodes at once
+_SMALL_FILE = 2**15  # bytes on average, below which threads would slow each other down
 _LARGE = 16_000_000  # pixels above which images are decoded one at a time
 _MAX_SIDE = 512  # pixels; larger images are photos, of which a size has to be chosen
 _ARRAYS = (".npy", ".npz")
@@ -250,17 +251,19 @@ def _decode(
 
     with image_cache.PixelWriter(path, len(names), (*size, channels)) as writer:
         for start, results in _decoded_chunks(listing, options, required, max_bytes):
-            for index, result in enumerate(results, start):
+            pixels = np.zeros((len(results), *size, channels), np.uint8)
+            for index, result in enumerate(results):
                 if isinstance(result, str):
-                    broken[index] = result
+                    broken[start + index] = result
                     continue
                 sizes[result.size] += 1
                 if result.pixels is None:
                     continue
-                writer.write(index, result.pixels[np.newaxis])
+                pixels[index] = result.pixels
                 all_gray = all_gray and result.gray
                 changes.update(result.changes)
                 digests.add(hashlib.blake2b(result.pixels.data, digest_size=16).digest())
+            writer.write(start, pixels)
             if progress is not None:
                 progress(start + len(results), len(names))
         _check_broken(listing, broken, skip_corrupt)
@@ -268,8 +271,8 @@ def _decode(
             raise ValueError(_sizes_error(place, sizes))
         keep = [index for index in range(len(names)) if index not in broken]
         channels = 1 if all_gray else channels
-        pixels = writer.finish(np.array(keep, np.intp) if broken else None, channels)
-    return pixels, {
+        images = writer.finish(np.array(keep, np.intp) if broken else None, channels)
+    return images, {
         "shape": [len(keep), *size, channels],
         "broken": {names[index]: why for index, why in sorted(broken.items())},
         "changes": dict(changes),
@@ -364,7 +367,9 @@ def _decoded_chunks(
         stop = min(start + _CHUNK, len(listing.names))
         return [decode_one(index) for index in range(start, stop)]
 
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    small = listing.num_bytes < _SMALL_FILE * len(listing.names)
+    workers = 1 if small else cores  # of small files, most time is Python's, which threads share
     with ThreadPoolExecutor(workers) as pool:
         starts = iter(range(0, len(listing.names), _CHUNK))
         pending: list[tuple[int, Future[list[Decoded | str]]]] = []

@@ -57,6 +57,7 @@ class Listing:
         parts: "train", "validation" or "test" for each image, or None.
         skipped: Reasons to names of files that were passed over.
         notes: Sentences on how the layout was understood.
+        num_bytes: Number of bytes of all encoded images.
         key: What changes with the files: their names, sizes and times.
     """
 
@@ -67,6 +68,7 @@ class Listing:
     parts: list[str] | None = None
     skipped: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    num_bytes: int = 0
     key: Any = ()
 
 
@@ -90,7 +92,8 @@ def list_folder(folder: Path) -> Listing:
     listing = _understand(folder, names, files, read_table, skipped)
     paths = [os.path.join(folder, name) for name in listing.names]
     listing.read = paths.__getitem__
-    status = (files[name] for name in listing.names)
+    status = [files[name] for name in listing.names]
+    listing.num_bytes = sum(s.st_size for s in status)
     listing.key = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in status]
     return listing
 
@@ -147,6 +150,7 @@ def list_zip(path: Path, max_bytes: int | None = None) -> Listing:
     names = _choose(visible, skipped)
     listing = _understand(path, names, visible, read_table, skipped)
     listing.read = lambda index: read_entry(listing.names[index])
+    listing.num_bytes = sum(entries[name].file_size for name in listing.names)
     status = path.stat()
     listing.key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return listing
@@ -223,6 +227,7 @@ def list_parquet(paths: Sequence[Path], place: Path) -> Listing:
         labels or None,
         parts if several else None,
         notes=_part_notes(parts) if several else [],
+        num_bytes=sum(p.stat().st_size for p in paths),
         key=[(str(p.name), p.stat().st_size, p.stat().st_mtime_ns) for p in paths],
     )
 
