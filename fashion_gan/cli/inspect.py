@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from fashion_gan.cli.options import (
@@ -29,7 +30,8 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE.png",
-        help=f"grid of {_GRID} images as the networks see them (default: no grid)",
+        help=f"grid of {_GRID} training images as the networks see them (default NAME-grid.png in "
+        "the working folder)",
     )
 
 
@@ -42,11 +44,11 @@ def _inspect(options: argparse.Namespace) -> None:
 
     config = dataclasses.replace(Config(data=options.data), **settings_from_options(options))
     split = load_split(config, announce=print)
-    if options.out:
-        train = split.train_images
-        chosen = np.random.default_rng(0).permutation(len(train))[:_GRID]
-        images.write_png(options.out, images.tile(train[np.sort(chosen)]))
-        print(f"grid           {len(chosen)} training images: {options.out}")
+    train = split.train_images
+    chosen = np.random.default_rng(0).permutation(len(train))[:_GRID]
+    out = options.out or f"{Path(options.data).resolve().stem}-grid.png"
+    images.write_png(out, images.tile(train[np.sort(chosen)]))
+    print(f"grid           {len(chosen)} training images: {out}")
 
 
 def _field(name: str) -> "dataclasses.Field[Any]":

@@ -1,0 +1,51 @@
+"""`fashion-gan inspect`: what it says of images, and the grid that it draws."""
+
+import numpy as np
+import pytest
+from image_cases import COUNT, DISCS, disc, files, with_file
+from PIL import Image
+
+from fashion_gan.cli.main import main
+from fashion_gan.images import tile
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_inspect_says_what_is_read_and_draws_it(tmp_path, capsys):
+    (tmp_path / "icons").mkdir()
+    with_file(files("icons/{i:02}.png", disc), "icons/notes.txt", b"x")(tmp_path)
+    assert main(["inspect", "icons"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"images         {COUNT} of 8x8, RGB",
+        "passed over    1 files that end in .txt: notes.txt",
+        "held out       none: all images train, and scores compare with these",
+        f"grid           {COUNT} training images: icons-grid.png",
+    ]
+    with Image.open("icons-grid.png") as opened:
+        grid = np.asarray(opened)
+    assert grid.shape == tile(DISCS).shape
+    cells = {grid[y : y + 8, x : x + 8].tobytes() for y in range(0, 45, 9) for x in range(0, 45, 9)}
+    assert {image.tobytes() for image in DISCS} < cells, "and one cell is empty"
+
+
+def test_inspect_takes_the_settings_of_images(tmp_path, capsys):
+    (tmp_path / "icons").mkdir()
+    files("icons/{i:02}.png", disc)(tmp_path)
+    command = ["inspect", "icons", "--image-size", "20x16", "--channels", "1", "--held-out", "4"]
+    assert main([*command, "--out", "see.png"]) == 0
+    out = capsys.readouterr().out
+    assert "24 of 20x16, gray" in out and "4 images; 20 train" in out
+    with Image.open("see.png") as grid:
+        assert grid.mode == "L"
+
+
+def test_inspect_raises_in_one_line(capsys):
+    assert main(["inspect", "nowhere"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "fashion-gan: error: There are no images in nowhere: it does not exist."
+    ]
