@@ -22,7 +22,7 @@ from replicas import start_workers
 # Few steps: a GAN is chaotic, and within 22 of these a difference of 1e-16 grows to 5e-10.
 FLAGS = ["--preset", "dense", "--epochs", "1", "--batch-size", "50", "--steps-per-execution", "2"]
 FLAGS += ["--dtype-policy", "float64", "--jit-compile", "false", "--backup-interval", "0"]
-FLAGS += ["--eval-freq", "0", "--on-collapse", "off"]
+FLAGS += ["--eval-freq", "0", "--on-collapse", "off", "--steps-per-epoch", "11"]
 PATIENCE = 120  # seconds after which a survivor is held to hang; it takes five or so to stop
 COMMAND = [sys.executable, "-m", "fashion_gan", "train", "--resume", *FLAGS]
 
