@@ -1,4 +1,4 @@
-"""Images of one's own: every format, split, trained and measured; and errors that name the file."""
+"""Images of your own: every format, split, trained and measured; and errors that name the file."""
 
 import json
 

@@ -192,8 +192,9 @@ def _warn_if_short(experiment: Experiment) -> None:
     usual = PRESETS[name].epochs * steps_per_epoch(PRESETS[name], FASHION_MNIST.num_images)
     steps = config.epochs * len(experiment.train)
     if steps < usual / 2:
+        passes = "1 pass" if config.epochs == 1 else f"{config.epochs} passes"
         warnings.warn(
-            f"{config.epochs} passes over {len(experiment.split.train_images):,} images are "
+            f"A training of {passes} over {len(experiment.split.train_images):,} images makes "
             f"{steps:,} steps. Preset {name} makes {usual:,} on Fashion-MNIST. Give the length in "
             f"steps: --steps {usual}.",
             stacklevel=3,

@@ -1,4 +1,4 @@
-"""`evaluate IMAGES --against IMAGES`: images of one's own against others, without Fashion-MNIST."""
+"""`evaluate IMAGES --against IMAGES`: images of your own against others, without Fashion-MNIST."""
 
 import json
 

@@ -156,7 +156,7 @@ def test_default_saves_the_best_before_the_monitor_may_restore(tmp_path):
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    """A run on images of one's own, of three epochs with quick evaluations."""
+    """A run on images of your own, of three epochs with quick evaluations."""
     folder = tmp_path_factory.mktemp("best")
     images = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
     np.save(folder / "images.npy", images)
