@@ -304,9 +304,10 @@ class Source:
             return matches[0]
         if text.isascii() and text.isdigit() and len(text) < 10:
             return int(text)
+        known = f"The names are: {', '.join(names)}." if names else "The images have no classes."
         raise ValueError(
             f"Expected the number or the name of a class. Received: class={text!r}."
-            f"{did_you_mean(text, names)} The names are: {', '.join(names) or 'not known'}."
+            f"{did_you_mean(text, names)} {known}"
         )
 
 

@@ -174,8 +174,8 @@ def test_dry_run_tells_steps_and_passes(data, capsys):
 def test_short_training_on_few_images_warns_with_the_steps_of_its_preset(data, tmp_path):
     config = dataclasses.replace(PRESETS["dcgan_modern"], data=data, width=4, **TINY, epochs=2)
     message = (
-        "A training of 2 passes over 120 images makes 30 steps. Preset dcgan_modern makes 23,193 on "
-        "Fashion-MNIST. Give the length in steps: --steps 23193."
+        "A training of 2 passes over 120 images makes 30 steps. Preset dcgan_modern makes 23,193 "
+        "on Fashion-MNIST. Give the length in steps: --steps 23193."
     )
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
