@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "build_scope",
     "check_backend",
-    "import_tensorflow_quietly",
+    "load_tensorflow",
     "prepare",
     "strategy",
     "versions",
@@ -52,17 +52,25 @@ def check_backend() -> None:
         )
 
 
-def import_tensorflow_quietly() -> None:
-    """Import TensorFlow with its start-up messages kept off the terminal.
+def load_tensorflow(quiet: bool = True) -> None:
+    """Imports TensorFlow with oneDNN on, and by default without its start-up messages.
 
-    Part of them obeys `TF_CPP_MIN_LOG_LEVEL`, which is set unless it is; the rest is written before
-    that is read, so the standard error stream is held back meanwhile. If the import fails, it is
-    shown.
+    TensorFlow uses oneDNN by itself only on the processors that it was tuned for. On others too,
+    convolutions take half the time or less. `TF_ENABLE_ONEDNN_OPTS=0` turns it off.
+
+    Args:
+        quiet: Whether to keep TensorFlow's messages off the terminal. They are shown if the import
+            fails. Defaults to True.
     """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if not quiet:
+        import tensorflow  # noqa: F401
+
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
+    with tempfile.TemporaryFile() as held_back:  # for messages that come before that is read
         os.dup2(held_back.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
@@ -240,11 +248,12 @@ def with_workers() -> Iterator[None]:
 
 
 def versions() -> dict[str, Any]:
-    """Versions of the packages that a result depends on, and the platform."""
+    """Returns what a result depends on: versions of packages, the platform, and oneDNN's setting."""
     packages = ("tensorflow", "keras", "numpy", "tensorboard")
     return {
         "fashion_gan": __version__,
         **{name: metadata.version(name) for name in packages},
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }

@@ -23,9 +23,9 @@ def pytest_sessionstart(session):
     config = session.config
     distributes = getattr(config.option, "dist", "no") != "no"
     if hasattr(config, "workerinput") or not distributes:
-        from fashion_gan.runtime import import_tensorflow_quietly
+        from fashion_gan.runtime import load_tensorflow
 
-        import_tensorflow_quietly()
+        load_tensorflow()
 
 
 SLOW = (

@@ -123,13 +123,24 @@ def test_main_answers_an_interrupted_import_in_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "\nfashion-gan: interrupted.\n"
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
+@pytest.mark.parametrize("quiet", [True, False])
+def test_load_tensorflow_turns_onednn_on_unless_it_is_set(monkeypatch, before, after, quiet):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    if before is not None:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", before)
+    runtime.load_tensorflow(quiet)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == after
+    assert runtime.versions()["onednn"] == after
+
+
 @pytest.mark.parametrize(("error", "shown"), [(ImportError, "noise\n"), (KeyboardInterrupt, "")])
-def test_import_tensorflow_quietly_shows_messages_when_it_fails(monkeypatch, capfd, error, shown):
+def test_load_tensorflow_shows_messages_when_it_fails(monkeypatch, capfd, error, shown):
     def load(name, *_):
         os.write(2, b"noise\n")
         raise error
 
     with monkeypatch.context() as patch, pytest.raises(error):
         patch.setattr(builtins, "__import__", load)
-        runtime.import_tensorflow_quietly()
+        runtime.load_tensorflow()
     assert capfd.readouterr().err == shown

@@ -4,13 +4,13 @@ import json
 import sys
 
 from fashion_gan.runs.config import Config
-from fashion_gan.runtime import import_tensorflow_quietly
+from fashion_gan.runtime import load_tensorflow
 
 
 def main(text: str) -> None:
     """Do what the request says, and print the result or the error as the last line."""
     request = json.loads(text)
-    import_tensorflow_quietly()
+    load_tensorflow()
     from fashion_gan.benchmark import measure
 
     try:

@@ -13,7 +13,7 @@ from fashion_gan.registry import lookup, printable
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.presets import PRESETS
-from fashion_gan.runtime import check_backend, import_tensorflow_quietly
+from fashion_gan.runtime import check_backend, load_tensorflow
 
 __all__ = [
     "IMAGES_PRESET",
@@ -62,8 +62,7 @@ def add_command(
 def start_tensorflow(options: argparse.Namespace) -> None:
     """Imports TensorFlow, which takes seconds, without its messages unless they are asked for."""
     check_backend()
-    if not options.tensorflow_log:
-        import_tensorflow_quietly()
+    load_tensorflow(quiet=not options.tensorflow_log)
     import keras
 
     # Defaults that a user's keras.json may set otherwise; a run has settings of its own.

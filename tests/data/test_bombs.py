@@ -28,8 +28,8 @@ ZEROS = 16 * 2**20  # bytes of zeros in a piece that is compressed once and repe
 
 CHILD = """
 import json, resource, sys, warnings
-from fashion_gan.runtime import import_tensorflow_quietly
-tf = import_tensorflow_quietly() or sys.modules["tensorflow"]
+from fashion_gan.runtime import load_tensorflow
+tf = load_tensorflow() or sys.modules["tensorflow"]
 import numpy as np
 from fashion_gan import data
 from fashion_gan.images import animate
