@@ -248,7 +248,7 @@ def with_workers() -> Iterator[None]:
 
 
 def versions() -> dict[str, Any]:
-    """Returns what a result depends on: versions of packages, the platform, and oneDNN's setting."""
+    """Returns versions of packages, the platform and oneDNN's setting, for records of results."""
     packages = ("tensorflow", "keras", "numpy", "tensorboard")
     return {
         "fashion_gan": __version__,
