@@ -41,7 +41,8 @@ def sliced_transport_distance(
 
     Samples of one distribution are apart as well, the further the fewer they are. This part is
     removed as the energy distance removes it: with both sets halved at random, the mean distance
-    of halves of different sets, minus that of halves of the same set.
+    of halves of different sets, minus that of halves of the same set. All halves are of the size
+    that the smaller set gives.
 
     Args:
         real: Features `(n, d)`, `n >= 4`.
@@ -75,6 +76,7 @@ def sliced_transport_distance(
     axes = rng.normal(size=(directions, real.shape[1]))
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     orders = [(rng.permutation(len(real)), rng.permutation(len(fake))) for _ in range(halvings)]
+    half = min(len(real), len(fake)) // 2
     step = max(1, _BLOCK_VALUES // max(len(real), len(fake)))
     blocks = [axes[start : start + step] for start in range(0, directions, step)]
     biased, within, across = 0.0, 0.0, np.zeros((halvings, 2, 2))
@@ -82,7 +84,7 @@ def sliced_transport_distance(
         x, y = block @ real.T, block @ fake.T
         biased += _transport(np.sort(x), np.sort(y))
         for index, (first, second) in enumerate(orders):
-            of_x, of_y = _sorted_halves(x[:, first]), _sorted_halves(y[:, second])
+            of_x, of_y = _sorted_parts(x[:, first], half), _sorted_parts(y[:, second], half)
             within += (_transport(*of_x) + _transport(*of_y)) / 2
             across[index] += [[_transport(a, b) for b in of_y] for a in of_x]
     scale = real.shape[1] / directions
@@ -90,10 +92,9 @@ def sliced_transport_distance(
     return TransportDistance(*(float(scale * x) for x in (mean, across.std(), biased)))
 
 
-def _sorted_halves(values: Floats) -> tuple[Floats, Floats]:
-    """Divides values `(directions, n)` into two halves of equal size, each sorted."""
-    half = values.shape[1] // 2
-    return np.sort(values[:, :half]), np.sort(values[:, half : 2 * half])
+def _sorted_parts(values: Floats, size: int) -> tuple[Floats, Floats]:
+    """Returns two parts of values `(directions, n)`, `size` columns each, sorted."""
+    return np.sort(values[:, :size]), np.sort(values[:, size : 2 * size])
 
 
 def _transport(x: Floats, y: Floats) -> float:

@@ -112,9 +112,9 @@ def test_build_imagenet_network_takes_gray_and_rgba_images(weights, small, chann
 
 
 def test_build_imagenet_network_shrinks_with_antialiasing(small):
-    rows, columns = np.indices((64, 64))
+    rows, columns = np.indices((96, 96))
     checkered = np.where((rows + columns) % 2, 255, 0).astype(np.uint8)[None, ..., None]
-    gray = np.full((1, 64, 64, 1), 127, np.uint8)
+    gray = np.full((1, 96, 96, 1), 127, np.uint8)
     np.testing.assert_allclose(small(checkered), small(gray), atol=0.2)
     assert np.abs(small(checkered) - small(np.zeros_like(gray))).max() > 1
 
