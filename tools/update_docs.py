@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed_tables
+import feature_tables
 import monitor_tables
 import speed_tables
 from markdown_tables import RESULTS, describe, read, read_lines, table
@@ -281,6 +282,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **speed_tables.TABLES,
     **monitor_tables.TABLES,
     **distributed_tables.TABLES,
+    **feature_tables.TABLES,
 }
 
 

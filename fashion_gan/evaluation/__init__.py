@@ -10,6 +10,7 @@ from fashion_gan.evaluation.evaluator import (
     fashion_mnist_evaluator,
     image_evaluator,
 )
+from fashion_gan.evaluation.imagenet import ImageNetFeatures, load_imagenet_features
 
 __all__ = [
     "FULL",
@@ -17,8 +18,10 @@ __all__ = [
     "Classifier",
     "EvalConfig",
     "Evaluator",
+    "ImageNetFeatures",
     "baselines",
     "fashion_mnist_evaluator",
     "image_evaluator",
     "load_classifier",
+    "load_imagenet_features",
 ]

@@ -10,11 +10,14 @@ from fashion_gan.metrics.neighbors import (
     Manifold,
     NeighborPair,
     closest_pairs,
+    copied_share,
     manifold,
     memorization_ratio,
     prdc,
 )
 from fashion_gan.metrics.pca import PCA, fit_pca, pca_images
+from fashion_gan.metrics.transport import TransportDistance, sliced_transport_distance
+from fashion_gan.metrics.vendi import vendi_score
 
 __all__ = [
     "NDB",
@@ -27,8 +30,10 @@ __all__ = [
     "NDBBins",
     "NeighborPair",
     "Neighbors",
+    "TransportDistance",
     "class_balance",
     "closest_pairs",
+    "copied_share",
     "fit_ndb_bins",
     "fit_pca",
     "pca_images",
@@ -40,4 +45,6 @@ __all__ = [
     "ndb",
     "nearest",
     "prdc",
+    "sliced_transport_distance",
+    "vendi_score",
 ]

@@ -14,6 +14,7 @@ __all__ = [
     "PRDC",
     "NeighborPair",
     "closest_pairs",
+    "copied_share",
     "memorization_ratio",
     "manifold",
     "prdc",
@@ -139,6 +140,32 @@ def memorization_ratio(test: ArrayLike, fake: ArrayLike) -> float:
             "of 0 between them. Take test samples that no model was trained on."
         )
     return float(np.median(np.asarray(fake)) / baseline)
+
+
+def copied_share(test: ArrayLike, fake: ArrayLike, quantile: float = 0.05) -> float:
+    """Computes the share of fakes that are nearer to a train image than test images ever are.
+
+    A fake counts if its nearest train image is no further than that of the nearest `quantile` of
+    the test images. What test images reach by chance or as duplicates is subtracted, so that 0
+    means no copies. In contrast to the median of `memorization_ratio`, it sees few copies among
+    many fakes, and fakes that are poor do not hide copies.
+
+    Args:
+        test: Distances of test images to their nearest train images, `(n,)`.
+        fake: Distances of generated images to their nearest train images, `(m,)`.
+        quantile: Share of the test images that count as near, in (0, 1). Defaults to 0.05.
+
+    Returns:
+        Share in [-1, 1], with a standard error of about `sqrt(quantile * (1 / n + 1 / m))` at 0.
+
+    Raises:
+        ValueError: For another quantile.
+    """
+    if not 0 < quantile < 1:
+        raise ValueError(f"Expected 0 < quantile < 1. Received: quantile={quantile}.")
+    test, fake = np.asarray(test), np.asarray(fake)
+    near = np.quantile(test, quantile, method="lower")
+    return float(np.mean(fake <= near) - np.mean(test <= near))
 
 
 def closest_pairs(neighbors: Neighbors, count: int) -> list[NeighborPair]:

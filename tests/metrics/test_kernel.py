@@ -14,11 +14,11 @@ def by_loops(x, y):
     def k(a, b):
         return (sum(p * q for p, q in zip(a, b, strict=True)) / len(a) + 1) ** 3
 
-    n = len(x)
+    n, m = len(x), len(y)
     xx = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j)
-    yy = sum(k(y[i], y[j]) for i in range(n) for j in range(n) if i != j)
+    yy = sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j)
     xy = sum(k(a, b) for a in x for b in y)
-    return (xx + yy) / (n * (n - 1)) - 2 * xy / n**2
+    return xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
 
 
 def test_kernel_distance_of_whole_sets_is_the_unbiased_estimate():
@@ -38,6 +38,28 @@ def test_kernel_distance_of_subsets_is_the_mean_and_deviation():
     result = kernel_distance(x, y, subsets=5, size=12, seed=9)
     np.testing.assert_allclose(result.mean, np.mean(values), rtol=1e-10)
     np.testing.assert_allclose(result.std, np.std(values), rtol=1e-10)
+
+
+@pytest.mark.parametrize("block", [100, 2**25])
+def test_kernel_distance_of_all_samples_has_the_deviation_over_halves(block, monkeypatch):
+    monkeypatch.setattr("fashion_gan.metrics.kernel.BLOCK_BYTES", block)
+    x, y = features(21, seed=1), features(14, seed=2, shift=0.5)
+    rng = np.random.default_rng(9)
+    halves = [[rng.permutation(n)[: n // 2] for _ in range(4)] for n in (21, 14)]
+    values = [by_loops(x[a], y[b]) for a, b in zip(*halves, strict=True)]
+    result = kernel_distance(x, y, subsets=4, size=None, seed=9)
+    np.testing.assert_allclose(result.mean, by_loops(x, y), rtol=1e-10)
+    np.testing.assert_allclose(result.std, np.std(values), rtol=1e-10)
+
+
+@pytest.mark.parametrize("shift, low, high", [(0.0, 1.0, 2.2), (0.5, 0.75, 1.35)])
+def test_kernel_distance_of_all_samples_knows_its_standard_error(shift, low, high):
+    results = [
+        kernel_distance(features(100, seed=s), features(150, seed=s + 1, shift=shift), size=None)
+        for s in range(0, 200, 2)
+    ]
+    spread = np.std([result.mean for result in results])
+    assert low * spread < np.mean([result.std for result in results]) < high * spread
 
 
 def test_kernel_distance_of_two_points_matches_the_formula():
@@ -85,6 +107,12 @@ def test_kernel_distance_raises_for_too_few_samples(real, fake):
     kernel_distance(features(100), features(100), size=100, subsets=1)
     with pytest.raises(ValueError, match=f"size=100 .* Received {real} real and {fake} fake"):
         kernel_distance(features(real), features(fake), size=100)
+
+
+def test_kernel_distance_of_all_samples_raises_for_three():
+    kernel_distance(features(4), features(4), size=None)
+    with pytest.raises(ValueError, match="at least 4 samples"):
+        kernel_distance(features(3), features(4), size=None)
 
 
 @pytest.mark.parametrize("arguments", [dict(size=1), dict(subsets=0)])

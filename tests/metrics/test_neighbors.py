@@ -9,6 +9,7 @@ from fashion_gan.metrics import (
     Manifold,
     Neighbors,
     closest_pairs,
+    copied_share,
     distances,
     manifold,
     memorization_ratio,
@@ -158,3 +159,29 @@ def test_closest_pairs_are_sorted_by_distance_and_then_by_order():
     assert [pair.query for pair in pairs] == [*range(0, 300, 3), *range(1, 300, 3)]
     with pytest.raises(ValueError, match="count >= 1. Received: count=0"):
         closest_pairs(neighbors, 0)
+
+
+def test_copied_share_counts_fakes_nearer_than_test_images_ever_are():
+    test = np.arange(1.0, 101)  # the nearest 5 % reach to 5.95
+    fresh = np.random.default_rng(0).permutation(test)
+    assert copied_share(test, fresh) == 0
+    with_copies = np.concatenate([np.zeros(30), fresh[30:]])
+    near = np.sum(fresh[30:] <= 5)
+    assert copied_share(test, with_copies) == pytest.approx((30 + near) / 100 - 0.05)
+    poor = np.concatenate([np.zeros(30), np.full(70, 1e6)])
+    assert copied_share(test, poor) == pytest.approx(0.25)
+    assert memorization_ratio(test, poor) > 1, "the median does not see them"
+
+
+def test_copied_share_is_0_where_test_images_have_duplicates():
+    test = np.concatenate([np.zeros(20), np.arange(1.0, 81)])
+    assert copied_share(test, test) == 0
+    assert copied_share(test, np.concatenate([np.zeros(30), np.arange(1.0, 71)])) == pytest.approx(
+        0.1
+    )
+
+
+@pytest.mark.parametrize("quantile", [0, 1])
+def test_copied_share_raises_for_all_or_nothing(quantile):
+    with pytest.raises(ValueError, match="0 < quantile < 1"):
+        copied_share([1.0, 2.0], [1.0], quantile=quantile)

