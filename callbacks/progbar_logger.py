@@ -30,6 +30,7 @@ class ProgbarLogger(keras.callbacks.ProgbarLogger):
             "d_accuracy_real",
             "d_accuracy_fake",
             "frechet_distance",
+            "kernel_distance",
             "missing_classes",
         ),
     ) -> None:

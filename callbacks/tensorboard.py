@@ -27,6 +27,7 @@ _PAGE = {
     "accuracies of the discriminator": ["epoch_d_accuracy_(real|fake)"],
     "mean logits": ["epoch_d_logit_(real|fake)"],
     "Fréchet distance": ["epoch_frechet_distance"],
+    "kernel and transport distance": ["epoch_(kernel|transport)_distance"],
     "Fréchet distance in pixels": ["epoch_pixel_frechet_distance"],
     "precision, recall and coverage": ["epoch_(precision|recall|coverage)"],
     "shares of the classes": ["epoch_share_.*"],

@@ -52,7 +52,7 @@ def add_commands(commands: Any) -> None:
         help="real images to compare with: test for scores to report, validation for choices",
     )
     parser.add_argument(
-        "--baselines", action="store_true", help="score real and damaged images as well"
+        "--baselines", action="store_true", help="score training images and damaged ones as well"
     )
     add_which(parser)
     add_no_ema(parser)
@@ -81,7 +81,7 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     from fashion_gan.evaluation import EvalConfig
-    from fashion_gan.evaluation.report import score_tables, write_report
+    from fashion_gan.evaluation.report import place_among_baselines, score_tables, write_report
     from fashion_gan.runs.evaluate import evaluate_source
 
     count = options.num_images
@@ -105,5 +105,11 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
         return
     show(*score_tables(record))
     print(f"{evaluator.protocol.count:,} images against as many: {evaluator.name}.")
+    if sentence := place_among_baselines(record):
+        print(printable(sentence))
+    if "kernel_distance" not in next(iter(record["scores"].values())):
+        print(
+            'Measured by the pixels alone. For better scores: pip install "fashion-gan[features]".'
+        )
     if options.out:
         print(f"Scores, classes and the closest training images: {options.out}")

@@ -1,4 +1,4 @@
-"""Scores of generated images against real ones, in the features of a classifier and in pixels."""
+"""Scores of generated images against real ones, in features of a network and in pixels."""
 
 from fashion_gan.evaluation.classifier import Classifier, load_classifier
 from fashion_gan.evaluation.evaluator import (
@@ -10,7 +10,11 @@ from fashion_gan.evaluation.evaluator import (
     fashion_mnist_evaluator,
     image_evaluator,
 )
-from fashion_gan.evaluation.imagenet import ImageNetFeatures, load_imagenet_features
+from fashion_gan.evaluation.imagenet import (
+    ImageNetFeatures,
+    has_imagenet_weights,
+    load_imagenet_features,
+)
 
 __all__ = [
     "FULL",
@@ -21,6 +25,7 @@ __all__ = [
     "ImageNetFeatures",
     "baselines",
     "fashion_mnist_evaluator",
+    "has_imagenet_weights",
     "image_evaluator",
     "load_classifier",
     "load_imagenet_features",

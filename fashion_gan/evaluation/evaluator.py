@@ -13,6 +13,7 @@ from fashion_gan import data, metrics, runtime
 from fashion_gan import images as pictures
 from fashion_gan.data.image_view import sample_in_memory
 from fashion_gan.evaluation.classifier import load_classifier
+from fashion_gan.evaluation.imagenet import has_imagenet_weights, load_imagenet_features
 from fashion_gan.evaluation.reference_stats import (
     ReferenceStats,
     cached,
@@ -34,6 +35,20 @@ __all__ = [
 
 Features = Callable[[np.ndarray], Any]
 
+SCORES = (
+    "frechet_distance",
+    "kernel_distance",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+)
+"""Scores in the features of a classifier or of an extractor that names none; the first is watched.
+"""
+
+PIXEL_SCORES = ("frechet_distance", "kernel_distance", "recall")
+"""Scores in components of the pixels that pass the order test of docs/evaluation.md."""
+
 
 @dataclass(frozen=True)
 class EvalConfig:
@@ -42,17 +57,18 @@ class EvalConfig:
     Args:
         count: images on each side, generated and real.
         seed: of the latents, and of random choices within metrics.
-        kernel_subsets: subsets of the kernel distance.
-        kernel_size: images in each of them. If they are all, one subset is taken, and there is no
-            deviation.
-        bins: k-means bins of the pixels; 0 leaves out what needs the training images, `ndb` and
-            `memorization_ratio`.
+        kernel_subsets: Number of subsets of the kernel distance.
+        kernel_size: Number of images in each subset. None measures all images at once, with the
+            standard error from `kernel_subsets` halves. If a subset is all images, one is taken,
+            and there is no deviation.
+        bins: Number of k-means bins of the pixels; 0 leaves out what needs the training images,
+            `ndb`, `copied_share` and `memorization_ratio`.
     """
 
     count: int = 10_000
     seed: int = 0
     kernel_subsets: int = 100
-    kernel_size: int = 1_000
+    kernel_size: int | None = 1_000
     bins: int = 100
 
 
@@ -67,17 +83,19 @@ class Evaluator:
     """Measures generated images against real ones, in two feature spaces.
 
     The numbers are those of `fashion_gan.metrics`: in the space of `features` under their plain
-    names, in the space of the first 64 principal components of the pixels as `pixel_…`. Where
-    `features` also gives labels, the shares of the classes are measured as well. The pixels of
-    RGBA images are those of `images.premultiply`, so that hidden colors do not count.
+    names, in the space of the first 64 principal components of the pixels as `pixel_…`. Numbers
+    that fail the order test of docs/evaluation.md are left out. Where `features` also gives labels,
+    the shares of the classes are measured as well. The pixels of RGBA images are those of
+    `images.premultiply`, so that hidden colors do not count.
 
     Args:
         real: uint8 `(n, height, width, channels)` to compare with, `n >= protocol.count`; held-out
             images, so that copying the training images does not pay.
         train: uint8 images that the generator was trained on: the principal components, the bins
             and the nearest neighbors are theirs.
-        features: from uint8 images to an array `(n, d)`, or to a pair of that and labels `(n,)`;
-            None to measure by the pixels alone.
+        features: Function from uint8 images to an array `(n, d)`, or to a pair of that and labels
+            `(n,)`; None to measure by the pixels alone. Its attribute `scores`, if it has one,
+            names the scores to compute, the one to watch first. Defaults to `SCORES`.
         class_names: of the labels, in order; None where there are no labels.
         protocol: what to measure.
         name: of the real images, for records.
@@ -112,14 +130,21 @@ class Evaluator:
         self._features = features
         self._cache = cache if hasattr(features, "sha256") else None
         known = self._measured(self.real[:1])[0]
-        dims = max(
-            num_components(self.train, protocol.count), 0 if known is None else np.shape(known)[1]
-        )
+        num_features = 0 if known is None else np.shape(known)[1]
+        dims = num_components(self.train, protocol.count)
+        self._scores = () if known is None else getattr(features, "scores", SCORES)
+        if "frechet_distance" in self._scores:
+            dims = max(dims, num_features)
         if protocol.count <= dims:
             raise ValueError(
                 f"Distances in {dims} features need at least {dims + 1} images on each side. "
                 f"Received: count={protocol.count}."
             )
+
+    @property
+    def watched_score(self) -> str:
+        """Name of the score that tells which of two generators is better; lower is better."""
+        return self._scores[0] if self._scores else f"pixel_{PIXEL_SCORES[0]}"
 
     def sample(self, gan: Any, use_ema: bool = True) -> np.ndarray:
         """`protocol.count` uint8 images of a GAN, by the protocol's seed, as its `sample` says."""
@@ -157,8 +182,10 @@ class Evaluator:
         in_components = project_pixels(reference.pca, images)
         scores: dict[str, Any] = {}
         if features is not None and reference.features is not None:
-            scores = self._distances(features, reference.features, self._gaussians[0])
-        in_pixels = self._distances(in_components, reference.pixels, self._gaussians[1])
+            scores = self._distances(features, reference.features, self._gaussians[0], self._scores)
+        in_pixels = self._distances(
+            in_components, reference.pixels, self._gaussians[1], PIXEL_SCORES
+        )
         scores.update({f"pixel_{name}": score for name, score in in_pixels.items()})
         if predicted is not None and self.class_names is not None:
             names = list(self.class_names)
@@ -173,9 +200,11 @@ class Evaluator:
             difference = metrics.ndb(reference.bins, pictures.premultiply(images))
             scores["ndb"] = difference.ratio
             scores["bin_divergence"] = difference.divergence
+            nearest = self.nearest_train(images).distances[:, 0]
+            scores["copied_share"] = metrics.copied_share(reference.nearest_train_distance, nearest)
             if np.median(reference.nearest_train_distance) > 0:  # not if most are duplicates
                 scores["memorization_ratio"] = metrics.memorization_ratio(
-                    reference.nearest_train_distance, self.nearest_train(images).distances[:, 0]
+                    reference.nearest_train_distance, nearest
                 )
         return scores
 
@@ -186,6 +215,7 @@ class Evaluator:
             "real": self.name,
             "protocol": dataclasses.asdict(self.protocol),
             "classifier": getattr(self._features, "sha256", None),
+            "watched_score": self.watched_score,
             "versions": runtime.versions(),
         }
 
@@ -201,7 +231,11 @@ class Evaluator:
         return output if isinstance(output, tuple) else (output, None)
 
     def _distances(
-        self, fake: np.ndarray, real: metrics.Manifold, gaussian: metrics.Gaussian
+        self,
+        fake: np.ndarray,
+        real: metrics.Manifold,
+        gaussian: metrics.Gaussian | None,
+        names: Sequence[str],
     ) -> dict[str, Any]:
         protocol = self.protocol
         whole = protocol.kernel_size == len(fake)
@@ -212,12 +246,19 @@ class Evaluator:
             size=protocol.kernel_size,
             seed=protocol.seed,
         )
-        return {
-            "frechet_distance": metrics.frechet_distance(gaussian, fake),
+        scores = {
             "kernel_distance": kernel.mean,
             **({} if whole else {"kernel_distance_std": kernel.std}),
             **dataclasses.asdict(metrics.prdc(real, fake)),
         }
+        if gaussian is not None:
+            scores["frechet_distance"] = metrics.frechet_distance(gaussian, fake)
+        if "transport_distance" in names:
+            transport = metrics.sliced_transport_distance(real.samples, fake, seed=protocol.seed)
+            scores["transport_distance"] = transport.mean
+            scores["transport_distance_std"] = transport.std
+        printed = [name for of in names for name in (of, f"{of}_std")]
+        return {name: scores[name] for name in printed if name in scores}
 
     @cached_property
     def reference_stats(self) -> ReferenceStats:
@@ -243,10 +284,12 @@ class Evaluator:
         )
 
     @cached_property
-    def _gaussians(self) -> tuple[Any, metrics.Gaussian]:
-        features, in_pixels = self.reference_stats.features, self.reference_stats.pixels
-        known = None if features is None else metrics.gaussian(features.samples)
-        return known, metrics.gaussian(in_pixels.samples)
+    def _gaussians(self) -> tuple[metrics.Gaussian | None, metrics.Gaussian]:
+        """The real features, if their Fréchet distance is asked for, and the real pixels."""
+        features, known = self.reference_stats.features, None
+        if features is not None and "frechet_distance" in self._scores:
+            known = metrics.gaussian(features.samples)
+        return known, metrics.gaussian(self.reference_stats.pixels.samples)
 
     @cached_property
     def _train_components(self) -> np.ndarray:
@@ -283,51 +326,77 @@ def fashion_mnist_evaluator(
 
 
 def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluator:
-    """The evaluator of images without a classifier: by their pixels, against those held out.
+    """Returns the evaluator of images without a classifier: it compares with those held out.
+
+    It measures in features of ImageNet if the extra `features` is installed, or else by the pixels.
 
     Args:
         images: Images to train on and to compare with. Of training images that do not fit into
             memory, the first stand for all.
-        protocol: what to measure, on no more images than are held out, with ten train images or
-            more in a bin.
+        protocol: What to measure, on no more images than are held out, with ten train images or
+            more in a bin. The kernel distance is that of all these images.
     """
     count = min(protocol.count, len(images.test_images))
     train = sample_in_memory(images.train_images)
     bins = protocol.bins if images.held_out else 0  # what is compared has to be new
     different = len({image.tobytes() for image in pictures.premultiply(train)}) if bins else 0
     fitting = dataclasses.replace(
-        protocol,
-        count=count,
-        kernel_size=min(protocol.kernel_size, count),
-        bins=min(bins, different // 10),
+        protocol, count=count, kernel_size=None, bins=min(bins, different // 10)
     )
-    name = "held-out images" if images.held_out else "training images"
-    return Evaluator(images.test_images, train, None, None, fitting, name=name)
+    return Evaluator(
+        images.test_images,
+        train,
+        load_imagenet_features() if has_imagenet_weights() else None,
+        protocol=fitting,
+        name="held-out images" if images.held_out else "training images",
+        cache=cache_dir(),
+    )
 
 
-def baselines(fashion: Any, count: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Images whose scores say what a score means, from the best to the worst; uint8, `count` each.
+def baselines(
+    images: np.ndarray, labels: np.ndarray | None, count: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Returns images whose scores say what a score means; uint8, `count` each.
 
-    Real images that the evaluator does not compare with, the same without a class, blurred, and
-    under noise; and nothing but noise.
+    They are training images, which the evaluator does not compare with, and the same images
+    damaged. With labels, one set lacks a class: the eighth, or else the last one.
 
     Args:
-        fashion: a `data.Split`.
-        count: images of each kind.
-        seed: of the choice and of the noise.
+        images: uint8 training images `(n, height, width, channels)`, `n >= count`.
+        labels: Their classes `(n,)`, or None.
+        count: Number of images of each kind.
+        seed: Seed of the choice and of the noise.
+
+    Raises:
+        ValueError: If there are fewer images.
     """
+    if len(images) < count:
+        raise ValueError(
+            f"Expected at least {count:,} training images. Received: {len(images):,}. Lower the "
+            "number of images to measure."
+        )
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(fashion.train_images))
-    images, labels = fashion.train_images[order], fashion.train_labels[order]
-    real = images[:count]
-    padded = np.pad(real.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    height, width = real.shape[1:3]
-    neighbors = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    noise = rng.normal(0, 0.2 * 255, real.shape)
-    return {
-        "training images": real,
-        "without sneakers": images[labels != 7][:count],
-        "blurred": pictures.to_uint8(np.mean(neighbors, axis=0) / 255),
-        "with noise": pictures.to_uint8((real + noise) / 255),
-        "noise alone": rng.integers(0, 256, real.shape, np.uint8),
-    }
+    order = rng.permutation(len(images))
+    real = images[np.sort(order[:count])]
+    sets = {"training images": real}
+    if labels is not None:
+        kept = order[labels[order] != min(7, int(labels.max()))]
+        sets["a class removed"] = images[np.sort(rng.choice(kept, count, len(kept) < count))]
+    sets["blends of two"] = pictures.to_uint8((real / 255 + real[rng.permutation(count)] / 255) / 2)
+    sets["blurred"] = pictures.to_uint8(_blurred(real / 255, 1.0))
+    sets["with noise"] = pictures.to_uint8(real / 255 + rng.normal(0, 0.1, real.shape))
+    sets["a twentieth repeated"] = real[np.arange(count) % max(count // 20, 1)]
+    sets["noise alone"] = rng.integers(0, 256, real.shape, np.uint8)
+    return sets
+
+
+def _blurred(images: np.ndarray, sigma: float) -> np.ndarray:
+    """Blurs images by a Gaussian along height and width, repeating the edges."""
+    radius = round(3 * sigma)
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    for axis in (1, 2):
+        widths = [(radius, radius) if other == axis else (0, 0) for other in range(images.ndim)]
+        padded = np.pad(images, widths, mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1, axis)
+        images = windows @ (weights / weights.sum())
+    return images

@@ -22,6 +22,7 @@ __all__ = [
     "WIDTHS",
     "ImageNetFeatures",
     "build_imagenet_network",
+    "has_imagenet_weights",
     "load_imagenet_features",
     "load_imagenet_weights",
 ]
@@ -59,7 +60,11 @@ class ImageNetFeatures:
 
     Attributes:
         sha256: Hash of weights, layers and size, by which reference statistics are kept.
+        scores: Names of the scores that pass the order test of docs/evaluation.md in these
+            features, the one to watch first.
     """
+
+    scores = ("kernel_distance", "transport_distance", "recall", "coverage")
 
     def __init__(self, weights: Weights, layers: Sequence[str] = LAYERS, size: int = SIZE) -> None:
         import tensorflow as tf
@@ -213,6 +218,15 @@ def load_imagenet_features(layers: tuple[str, ...] = LAYERS, size: int = SIZE) -
         ValueError: If the file is not the one that belongs to it.
     """
     return ImageNetFeatures(load_imagenet_weights(), layers, size)
+
+
+def has_imagenet_weights() -> bool:
+    """Returns whether the package of the weights is installed."""
+    try:
+        metadata.distribution(PACKAGE)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def load_imagenet_weights() -> Weights:

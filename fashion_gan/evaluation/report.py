@@ -13,11 +13,17 @@ from fashion_gan.evaluation.classifier import load_classifier
 from fashion_gan.evaluation.evaluator import Evaluator
 from fashion_gan.files import SCORES, write_json
 
-__all__ = ["class_grid", "nearest_neighbor_grid", "score_tables", "write_report"]
+__all__ = [
+    "class_grid",
+    "nearest_neighbor_grid",
+    "place_among_baselines",
+    "score_tables",
+    "write_report",
+]
 
 
 def score_tables(result: dict[str, Any]) -> Iterator[Any]:
-    """Two `rich` tables: a row for each set of images, and all numbers of the first set.
+    """Yields two `rich` tables: a row for each set of images, and all numbers of the first set.
 
     A class is missing with less than 1 % of the images.
     """
@@ -26,17 +32,18 @@ def score_tables(result: dict[str, Any]) -> Iterator[Any]:
     first = next(iter(result["scores"].values()))
     columns = {
         "frechet_distance": "Fréchet",
+        "kernel_distance": "kernel",
+        "transport_distance": "transport",
         "pixel_frechet_distance": "pixel Fréchet",
         "precision": "precision",
         "recall": "recall",
         "coverage": "coverage",
-        "pixel_coverage": "pixel coverage",
     }
     columns = {name: title for name, title in columns.items() if name in first}
     missing = ["missing"] if "missing_classes" in first else []
     compared = Table("", *columns.values(), *missing)
     for name, scores in result["scores"].items():
-        cells = [f"{scores[key]:.2f}" for key in columns]
+        cells = [f"{scores[key]:.3g}" for key in columns]
         compared.add_row(name, *cells, *(str(len(scores["missing_classes"])) for _ in missing))
     yield compared
     numbers = {name: f"{value:.4g}" for name, value in first.items() if isinstance(value, float)}
@@ -47,6 +54,30 @@ def score_tables(result: dict[str, Any]) -> Iterator[Any]:
     for (name, value), (label, share) in pairs:
         full.add_row(name, value, *([label, share] if shares else []))
     yield full
+
+
+def place_among_baselines(record: dict[str, Any]) -> str:
+    """Returns a sentence that places the watched score of the first set between its neighbors.
+
+    It names the nearest baselines on both sides, such as "kernel_distance: 1.9, between training
+    images (0.8) and blurred (3.1)". Without baselines it is empty.
+
+    Args:
+        record: Record of an evaluator, which names the watched score.
+    """
+    name = record["watched_score"]
+    (first, scores), *others = record["scores"].items()
+    ranked = sorted((scored[name], label) for label, scored in others)
+    if not ranked:
+        return ""
+    value = scores[name]
+    better = [f"{label} ({score:.3g})" for score, label in ranked if score <= value]
+    worse = [f"{label} ({score:.3g})" for score, label in ranked if score > value]
+    if better and worse:
+        place = f"between {better[-1]} and {worse[0]}"
+    else:
+        place = f"worse than {better[-1]}" if better else f"better than {worse[0]}"
+    return f"{name} of {first}: {value:.3g}, {place}."
 
 
 def write_report(

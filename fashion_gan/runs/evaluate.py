@@ -41,8 +41,8 @@ def evaluate_source(
         against: Images to compare with, as `data.load_images` reads them. Defaults to those of the
             run, or else Fashion-MNIST.
         split: `"test"` or `"validation"`: the real images to compare with.
-        baselines: Whether to score real images, whole and damaged, an untrained generator and the
-            book's GAN as well.
+        baselines: Whether to score training images, whole and damaged, and an untrained generator
+            as well, and for Fashion-MNIST the book's GAN.
         which: State of a run, see `checkpoints.load`. Defaults to `"last"`.
         use_ema: Whether to sample from the averaged generator, if there is one.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
@@ -65,17 +65,17 @@ def evaluate_source(
             f"Expected the folder of a run, of which the best state is kept. Received: {name}, "
             f"which holds images. Omit which={which!r}."
         )
-    images = None
+    images = train = None
     if against is not None:
         if baselines:
             raise ValueError(
-                f"Expected baselines=True for Fashion-MNIST alone. Received: against={against!s}. "
-                "Omit --baselines."
+                "Expected training images to damage, for baselines=True. Received: "
+                f"against={against!s}. Omit --baselines."
             )
         announce(f"reading {against}")
         images, evaluator = _compare_with(source, gan, against, protocol)
     else:
-        evaluator = _evaluator(source, protocol, split, baselines, data_dir)
+        train, evaluator = _read_data(source, protocol, split, data_dir)
     scores: dict[str, dict[str, Any]] = {}
     announce(f"measuring {source.name}")
     if gan is not None:
@@ -84,36 +84,34 @@ def evaluate_source(
     else:
         images = _read_samples(source.path, protocol.count) if images is None else images
         scores[source.name] = evaluator(images)
-    if baselines:
-        fashion = data.load_fashion_mnist(data_dir)
-        sets = evaluation.baselines(fashion, protocol.count, protocol.seed)
-        sets["untrained generator"] = evaluator.sample(build_gan(source.config or Config()))
-        sets["the book's GAN"] = evaluator.sample(load_pretrained("dense"))
+    if baselines and train is not None:
+        config = source.config or Config()
+        sets = evaluation.baselines(
+            evaluator.train, train.train_labels, evaluator.protocol.count, protocol.seed
+        )
+        sets["untrained generator"] = evaluator.sample(build_gan(config, train))
+        if not config.data:
+            sets["the book's GAN"] = evaluator.sample(load_pretrained("dense"))
         for label, pixels in sets.items():
             announce(f"measuring {label}")
             scores[label] = evaluator(pixels)
     return evaluator.record(scores), images, evaluator
 
 
-def _evaluator(
+def _read_data(
     source: Source,
     protocol: EvalConfig,
     split: str,
-    baselines: bool,
     data_dir: str | os.PathLike[str] | None,
-) -> Evaluator:
-    """Returns the evaluator of the images that a run was trained on, or of Fashion-MNIST."""
+) -> tuple[data.Split, Evaluator]:
+    """Returns the images that a run was trained on, or Fashion-MNIST, and their evaluator."""
     config = source.config or Config()
     if not config.data:
-        return evaluation.fashion_mnist_evaluator(protocol, split=split, data_dir=data_dir)
-    if baselines:
-        raise ValueError(
-            "Expected baselines=True for Fashion-MNIST alone. Received: a run on "
-            f"{config.data}. Omit --baselines."
-        )
+        fashion = data.load_fashion_mnist(data_dir)
+        return fashion, evaluation.fashion_mnist_evaluator(protocol, split=split, images=fashion)
     images = load_split(config)
     RunDirectory(source.path).check_images(images)
-    return evaluation.image_evaluator(images, protocol)
+    return images, evaluation.image_evaluator(images, protocol)
 
 
 def _compare_with(
@@ -134,11 +132,14 @@ def _compare_with(
             f"{real.shape[1:]} in {against}. Resize the images of one of them."
         )
     count = min(protocol.count, len(real), len(real) if images is None else len(images))
-    fitting = dataclasses.replace(
-        protocol, count=count, kernel_size=min(protocol.kernel_size, count), bins=0
-    )
+    fitting = dataclasses.replace(protocol, count=count, kernel_size=None, bins=0)
+    features = evaluation.load_imagenet_features() if evaluation.has_imagenet_weights() else None
     evaluator = Evaluator(
-        _choose(real, count, protocol.seed), real, None, None, fitting, name=os.fspath(against)
+        _choose(real, count, protocol.seed),
+        real,
+        features,
+        protocol=fitting,
+        name=os.fspath(against),
     )
     return None if images is None else _choose(images, count, protocol.seed), evaluator
 

@@ -22,6 +22,7 @@ from fashion_gan.registry import printable
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.presets import closest_preset
+from fashion_gan.runs.scores import SCORE_LABELS, watched_score
 
 __all__ = [
     "RunSummary",
@@ -44,17 +45,21 @@ _CHARTS = {
     "d_accuracy_real": "accuracy on reals",
     "d_accuracy_fake": "accuracy on fakes",
     "frechet_distance": "Fréchet distance, quick",
-    "pixel_frechet_distance": "the same in pixels",
+    "kernel_distance": "kernel distance, quick",
+    "pixel_frechet_distance": "Fréchet distance in pixels, quick",
     "coverage": "coverage, quick",
     "missing_classes": "missing classes",
 }
 _MAX_GRID = 64 * 2**20  # bytes
 _SCORES = (
     "frechet_distance",
+    "kernel_distance",
+    "transport_distance",
     "pixel_frechet_distance",
     "precision",
     "recall",
     "coverage",
+    "copied_share",
     "memorization_ratio",
     "conditional_accuracy",
 )
@@ -226,7 +231,7 @@ def summary_tables(runs: Sequence[RunSummary], compared: bool = False) -> list[A
         return made
 
     if not compared:
-        made = table("run", "epochs", "Fréchet", "coverage", "missing", "on", "state", "changed")
+        made = table("run", "epochs", "distance", "coverage", "missing", "on", "state", "changed")
         made.add_column("recipe", overflow="fold")
         for run in runs:
             epochs = f"{run.epochs}/{run.config.epochs}" if run.config else ""
@@ -251,7 +256,10 @@ def summary_tables(runs: Sequence[RunSummary], compared: bool = False) -> list[A
 
 
 def _row(run: RunSummary) -> list[str]:
-    cells = [f"{run.scores[n]:.2f}" if n in run.scores else "" for n in _SCORES[:1] + _SCORES[4:5]]
+    watched = watched_score(run.config or Config(), run.scores)
+    cells = ["", f"{run.scores['coverage']:.2f}" if "coverage" in run.scores else ""]
+    if watched in run.scores:
+        cells[0] = f"{SCORE_LABELS[watched]} {run.scores[watched]:.3g}"
     missing = run.scores.get("missing_classes", "")
     return (
         [*cells, str(len(missing)) if isinstance(missing, list) else f"{missing:g}"]

@@ -288,7 +288,7 @@ def _callbacks(
         evaluators["evaluator"] = _evaluator(experiment, evaluation.QUICK, "validation")
         evaluators["best_checkpoint"] = callbacks.BestCheckpoint(
             run.best_path,
-            "pixel_frechet_distance" if config.data else "frechet_distance",
+            evaluators["evaluator"].watched_score,
             reference=run.read_data_sha256() if config.data else "",
         )
         if final:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fashion_gan import charts
-from fashion_gan.sweep.work import LABELS, SETTINGS
+from fashion_gan.runs.scores import SCORE_LABELS
+from fashion_gan.sweep.work import SETTINGS
 
 if TYPE_CHECKING:
     import optuna
@@ -79,7 +80,7 @@ def table(
     from rich.table import Table
 
     made = Table(box=SIMPLE, pad_edge=False)
-    heads = ("setting", "value", "runs", LABELS[metric], "std", "min", "max", "collapsed")
+    heads = ("setting", "value", "runs", SCORE_LABELS[metric], "std", "min", "max", "collapsed")
     for column, head in enumerate(heads):
         made.add_column(head, justify="right" if column > 1 else "left", no_wrap=column < 2)
     for name, rows in found.items():
@@ -114,4 +115,4 @@ def chart(
         for name, rows in found.items()
         for row in rows
     ]
-    return charts.bars(f"{LABELS[metric]} distance by setting", "", drawn)
+    return charts.bars(f"{SCORE_LABELS[metric]} distance by setting", "", drawn)

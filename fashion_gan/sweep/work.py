@@ -11,22 +11,23 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fashion_gan.evaluation.imagenet import has_imagenet_weights
 from fashion_gan.files import create_dir_or_undo
 from fashion_gan.runs import summary
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
+from fashion_gan.runs.scores import SCORE_LABELS, watched_score
 from fashion_gan.sweep.space import Range, Space, grid, grid_size, suggest
 from fashion_gan.sweep.storage import check_storage, connect, storage_errors, write_errors
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["LABELS", "SETTINGS", "Watch", "metric_name", "open_study", "run_worker"]
+__all__ = ["SETTINGS", "Watch", "metric_name", "open_study", "run_worker"]
 
 Watch = Callable[[int, Mapping[str, float]], bool]
 Train = Callable[[Config, Path, Watch], Any]
 
-LABELS = {"frechet_distance": "Fréchet", "pixel_frechet_distance": "pixel Fréchet"}
 """Metrics that score a trial, and how a report calls them."""
 SETTINGS = "settings"  # of a study: see `_described`
 _ENDED = ("done", "collapsed")  # states of a run
@@ -135,14 +136,15 @@ def _study_name(folder: Path, storage: str, is_own: bool) -> str:
 def metric_name(config: Config, space: Space) -> str:
     """Returns the name of the metric that scores a trial.
 
-    Own images have no classifier, so that they are scored in pixels.
+    Own images are scored in features of ImageNet if these are installed, or else in pixels.
 
     Args:
         config: Config that all trials share.
         space: Settings to their values.
     """
-    in_pixels = config.data or "data" in space
-    return "pixel_frechet_distance" if in_pixels else "frechet_distance"
+    if "data" in space:
+        config = dataclasses.replace(config, data=str(space["data"]))
+    return watched_score(config, ("kernel_distance",) if has_imagenet_weights() else ())
 
 
 def _described(space: Space, config: Config, seeds: Sequence[int]) -> dict[str, dict[str, str]]:
@@ -260,7 +262,7 @@ def run_worker(
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
         study.tell(trial, score)
-        return f"{LABELS[metric]} {score:.2f}"
+        return f"{SCORE_LABELS[metric]} {score:.3g}"
 
     home = folder / _WORKERS / worker
     home.mkdir(parents=True, exist_ok=True)
