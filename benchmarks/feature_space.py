@@ -28,6 +28,7 @@ from fashion_gan.evaluation.imagenet import (
     load_imagenet_weights,
 )
 from fashion_gan.metrics.kmeans import kmeans
+from fashion_gan.runtime import import_tensorflow_quietly
 
 IMAGES = Path(__file__).parent.parent / ".data/images"
 COLLECTIONS = {"fashion-mnist": 28, "twitter-emoji": 32, "noto-emoji": 64, "silk": 16}
@@ -305,6 +306,7 @@ def test_order(args: Any, result: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    import_tensorflow_quietly()  # with oneDNN, as in the commands
     parser = make_parser(__doc__)
     parser.add_argument("part", choices=["layers", "cost", "order"])
     parser.add_argument("--collections", nargs="+", default=list(COLLECTIONS))
