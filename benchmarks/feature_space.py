@@ -28,6 +28,7 @@ from fashion_gan.evaluation.imagenet import (
     load_imagenet_weights,
 )
 from fashion_gan.metrics.kmeans import kmeans
+from fashion_gan.runtime import import_tensorflow_quietly
 
 IMAGES = Path(__file__).parent.parent / ".data/images"
 COLLECTIONS = {"fashion-mnist": 28, "twitter-emoji": 32, "noto-emoji": 64, "silk": 16}
@@ -305,14 +306,15 @@ def test_order(args: Any, result: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    import_tensorflow_quietly()  # with oneDNN, as in the commands
     parser = make_parser(__doc__)
     parser.add_argument("part", choices=["layers", "cost", "order"])
     parser.add_argument("--collections", nargs="+", default=list(COLLECTIONS))
     parser.add_argument("--images", type=Path, default=IMAGES, help="folder of collections")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
-    parser.add_argument("--pool", type=int, default=300, help="images of each kind, for layers")
+    parser.add_argument("--pool", type=int, default=200, help="images of each kind, for layers")
     parser.add_argument("--count", type=int, default=100, help="images of a draw, for layers")
-    parser.add_argument("--draws", type=int, default=5, help="for layers")
+    parser.add_argument("--draws", type=int, default=4, help="for layers")
     parser.add_argument("--counts", nargs="+", type=int, default=(100, 500, 2000), help="for order")
     args = parser.parse_args()
     result = read_result(args.out, "feature-space")
