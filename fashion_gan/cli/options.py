@@ -18,6 +18,8 @@ from fashion_gan.runtime import check_backend, load_tensorflow
 __all__ = [
     "IMAGES_PRESET",
     "PRESET",
+    "RUN",
+    "add_class",
     "add_command",
     "add_data_dir",
     "add_no_ema",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 PRESET, IMAGES_PRESET = "dense", "images"
+RUN = "folder of a run, .keras file, or a pretrained name"
 
 
 def add_command(
@@ -83,6 +86,12 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 
     help = "folder with Fashion-MNIST's four files, plain or as .gz (default: searched)"
     parser.add_argument("--data-dir", type=folder, metavar="FOLDER", help=help)
+
+
+def add_class(parser: argparse.ArgumentParser) -> None:
+    """Adds `--class`, which `Source.class_index` reads from `label`."""
+    help = "class, by name or number (conditional models)"
+    parser.add_argument("--class", dest="label", metavar="CLASS", help=help)
 
 
 def add_no_ema(parser: argparse.ArgumentParser) -> None:
