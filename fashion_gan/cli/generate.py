@@ -63,8 +63,7 @@ def _add_sample(commands: Any) -> None:
         "--seeds",
         type=seed_list,
         metavar="LIST",
-        help="one image for each of these seeds, such as 3,17,42 or 0-31; in a folder, a file is "
-        "named by its seed",
+        help="seed of each image, such as 3,17,42 or 0-31; in a folder, files are named by them",
     )
     parser.add_argument(
         "--truncation",
