@@ -19,6 +19,7 @@ from _harness import (
 )
 
 NAMES = ("dense_modern", "dcgan_modern", "resnet", "resnet_conditional")
+PARTS = ("samples", "test_images")
 FOUND = 0.01
 """Error below which a sample counts as found again."""
 _SAMPLES = 1_000_000  # seed of the samples
@@ -44,12 +45,13 @@ def project(name, images, real):
         if gan.num_classes is not None:
             labels = np.arange(images) % gan.num_classes
         targets = gan.sample(images, labels=labels, seed=_SAMPLES)
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     found = latents.project(gan, targets, labels)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     result = {
         "images": images,
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "error": summarize(found.errors),
         "latent_length": float(np.linalg.norm(found.latents, axis=1).mean()),
     }
@@ -75,15 +77,17 @@ def summarize(errors):
 def main():
     parser = make_parser(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default {' '.join(NAMES)}")
+    help = "part to measure; the other keeps its result (default both)"
+    parser.add_argument("--part", choices=PARTS, help=help)
     parser.add_argument("--images", type=int, default=100, help="images of each kind")
     options = parser.parse_args()
     for name in options.names or NAMES:
-        parts = {}
-        for part, real in (("samples", False), ("test_images", True)):
-            arguments = {"name": name, "images": options.images, "real": real}
+        result = read_result(options.out, "projection")
+        parts = result.get("generators", {}).get(name, {})
+        for part in [options.part] if options.part else PARTS:
+            arguments = {"name": name, "images": options.images, "real": part == "test_images"}
             parts[part] = measure(__file__, Request("project", arguments))
             print(name, part, json.dumps(parts[part]), file=sys.stderr, flush=True)
-        result = read_result(options.out, "projection")
         generators = {**result.get("generators", {}), name: parts}
         write_result(
             options.out, "projection", {"machine": describe_machine(), "generators": generators}

@@ -37,7 +37,7 @@ _SEEDS = 2**31
 _MAX_UPLOAD = 4 * 2**20  # characters of an image as the page sends it
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ALL_ADDRESSES = ("0.0.0.0", "::")
-# The page reads the file, draws it at 512 pixels at most, and passes it on as text, since the server
+# The page reads the file, draws it at 512 pixels at most and passes it on as text, for the server
 # takes no uploads. The browser opens the dialog only as an answer to a click.
 _CHOOSE = """
 async (_, ...others) => {
@@ -495,8 +495,8 @@ def serve(
 
     Unless `host` is another, only this machine can reach the page. The page answers requests for
     its own address alone. Its pictures lie in a temporary folder, which is removed at the end. It
-    serves no other file, takes no uploads and sends nothing anywhere. An image to be projected comes
-    as text, and stays in memory.
+    serves no other file, takes no uploads and sends nothing anywhere. An image to be projected
+    comes as text, and stays in memory.
 
     Args:
         explorer: Explorer from `open_source`.
