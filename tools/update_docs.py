@@ -269,18 +269,25 @@ def projection() -> str:
         rows.append(
             (
                 f"`{name}`",
-                samples["images"],
+                f"{samples['images']} and {tests['images']}",
                 f"{100 * samples['found']:.0f} %",
                 f"{samples['error']['median']:.4f}",
                 f"{tests['error']['median']:.3f}",
                 f"{tests['nearest_training_image']['median']:.3f}",
                 f"{100 * tests['nearer']:.0f} %",
+                f"{tests['cpu_seconds'] / tests['images']:.2f}",
             )
         )
-    head = ["generator", "images", "samples found", "their median error", "of test images"]
-    return table([*head, "nearest training image", "nearer than it"], rows) + (
-        f"\nMeasured on {describe(result['machine'])}.\n"
-    )
+    head = [
+        "generator",
+        "samples and test images",
+        "samples found",
+        "their median error",
+        "of test images",
+    ]
+    return table(
+        [*head, "nearest training image", "nearer than it", "CPU seconds an image"], rows
+    ) + (f"\nMeasured on {describe(result['machine'])}.\n")
 
 
 def _cost(measured: dict[str, float]) -> tuple[str, str, str]:
