@@ -1,5 +1,7 @@
 """A page to play with: sliders through the latent space, classes, and the nearest real images."""
 
+import base64
+import binascii
 import importlib.util
 import os
 import random
@@ -15,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from fashion_gan import images, latents, metrics
+from fashion_gan import data, images, latents, metrics
+from fashion_gan.data.decoding import ImageOptions
 from fashion_gan.data.image_view import sample_in_memory
 from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import load_split
@@ -31,8 +34,35 @@ NO_TRUNCATION = 4.0
 
 _ANY = "any"
 _SEEDS = 2**31
+_MAX_UPLOAD = 4 * 2**20  # characters of an image as the page sends it
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ALL_ADDRESSES = ("0.0.0.0", "::")
+# The page reads the file, draws it at 512 pixels at most and passes it on as text, for the server
+# takes no uploads. The browser opens the dialog only as an answer to a click.
+_CHOOSE = """
+async (_, ...others) => {
+  const input = document.createElement("input");
+  input.type = "file";
+  input.accept = "image/*";
+  const file = await new Promise((resolve) => {
+    input.onchange = () => resolve(input.files[0]);
+    input.oncancel = () => resolve(null);
+    input.click();
+  });
+  if (!file) return ["", ...others];
+  try {
+    const bitmap = await createImageBitmap(file);
+    const scale = Math.min(1, 512 / Math.max(bitmap.width, bitmap.height));
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    return [canvas.toDataURL("image/png"), ...others];
+  } catch {
+    return ["not an image", ...others];
+  }
+}
+"""
 _LINES = """
 # fashion-gan explore
 
@@ -54,6 +84,7 @@ class Explorer:
             if they do not fit into memory, or None.
         class_names: of a conditional GAN; else empty.
         use_ema: whether the averaged generator draws, if there is one.
+        image_options: what an image to be projected becomes; by default of the generator's size.
     """
 
     gan: GAN
@@ -61,6 +92,38 @@ class Explorer:
     train_images: np.ndarray | None = None
     class_names: Sequence[str] = ()
     use_ema: bool = True
+    image_options: ImageOptions | None = None
+
+    def project(
+        self, content: bytes, invert: bool, label: int | None
+    ) -> tuple[np.ndarray, int | None, np.ndarray, float]:
+        """Finds the latent that draws an image most nearly.
+
+        Args:
+            content: Content of an image file of any size.
+            invert: Whether to exchange light and dark first.
+            label: Class of the image for a conditional GAN, or None to try all.
+
+        Returns:
+            The latent `(latent_dim,)`, its class or None, the picture of the image as the
+            generator's size has it, and the error, see `latents.Projection`.
+
+        Raises:
+            ValueError: If it is no image.
+        """
+        target = data.load_image(content, self.image_options)[None]
+        if invert:
+            target = images.invert(target)
+        found = latents.project(self.gan, target, label, use_ema=self.use_ema)
+        found_label = None if found.labels is None else int(found.labels[0])
+        return found.latents[0], found_label, _shown(target, 1, 448), float(found.errors[0])
+
+    def move(
+        self, latent: np.ndarray, label: int | None, offsets: Sequence[float] = ()
+    ) -> np.ndarray:
+        """Draws an image from a latent, moved along the first directions by standard deviations."""
+        moved = latent + np.asarray(offsets, np.float32) @ self.directions[: len(offsets)]
+        return _shown(self._draw(moved[None], label), 1, 448)
 
     def sample(
         self, seed: int, label: int | None, threshold: float, offsets: Sequence[float] = ()
@@ -171,7 +234,8 @@ def open_source(
 
     directions = latents.directions(draw, gan.latent_dim)
     train_images = None if split is None else sample_in_memory(split.train_images)
-    return Explorer(gan, directions, train_images, names, use_ema)
+    options = found.image_options(gan.image_shape)
+    return Explorer(gan, directions, train_images, names, use_ema, options)
 
 
 def page(explorer: Explorer, title: str) -> Any:
@@ -224,6 +288,22 @@ def page(explorer: Explorer, title: str) -> Any:
             raise gr.Error("Give a whole number from 0 as the seed.")
         return int(number)
 
+    def project(text: str, invert: bool, name: str) -> Any:
+        if not text:  # the dialog was closed
+            return gr.skip(), gr.skip(), gr.skip()
+        try:
+            latent, label, target, error = explorer.project(_decoded(text), invert, label_of(name))
+        except ValueError as caught:
+            raise gr.Error(str(caught)) from None
+        drawn = "" if label is None or not names else f", drawn as {names[label]}"
+        return (latent, label), target, f"Error {error:.3f}, root mean square of 0 to 1{drawn}."
+
+    def move(projected: Any, *offsets: float) -> Any:
+        if projected is None:
+            return None
+        latent, label = projected
+        return explorer.move(latent, label, offsets)
+
     def one(seed: int | None, name: str, threshold: float, *offsets: float) -> Any:
         image, near = explorer.sample(given(seed), label_of(name), threshold, offsets)
         return (image, near) if explorer.train_images is not None else image
@@ -253,6 +333,31 @@ def page(explorer: Explorer, title: str) -> Any:
                 else:
                     gr.Markdown("Its training images were not found, so there are no nearest ones.")
             follow([*inputs, *sliders], outputs, one)
+        with gr.Tab("Your image"), gr.Row():
+            projected = gr.State(None)
+            text = gr.Textbox(visible=False)
+            with gr.Column():
+                choose = gr.Button("Choose an image", variant="primary")
+                invert = gr.Checkbox(label="dark on white: exchange light and dark first")
+                kind = classes([_ANY, *names])
+                moves = [
+                    gr.Slider(-6, 6, 0, step=0.1, label=f"move {number} (sd)")
+                    for number in range(1, min(SLIDERS, explorer.gan.latent_dim) + 1)
+                ]
+                press(gr.Button("Back to the nearest"), lambda: [0] * len(moves), moves)
+            with gr.Column():
+                said = gr.Markdown("The latent that draws it most nearly is found in seconds.")
+                target = picture("your image")
+            with gr.Column():
+                drawn = picture("as the generator draws it")
+            choose.click(
+                project,
+                [text, invert, kind],
+                [projected, target, said],
+                js=_CHOOSE,
+                api_visibility="private",
+            )
+            follow([projected, *moves], drawn, move)
         with gr.Tab("From one to another"):
             with gr.Row():
                 inputs = [seed(0, "seed of the first"), seed(1, "seed of the last")]
@@ -263,6 +368,24 @@ def page(explorer: Explorer, title: str) -> Any:
                 inputs = [seed(0), classes([_ANY, *names]), truncation()]
             follow(inputs, picture("100 samples"), many)
     return blocks
+
+
+def _decoded(text: str) -> bytes:
+    """Returns the content of a PNG file that the page sent as a data URL.
+
+    Raises:
+        ValueError: If it is none, or too large.
+    """
+    head = "data:image/png;base64,"
+    try:
+        if not text.startswith(head) or len(text) > _MAX_UPLOAD:
+            raise ValueError
+        return base64.b64decode(text.removeprefix(head), validate=True)
+    except (ValueError, binascii.Error):
+        raise ValueError(
+            "Expected an image that the browser can show. Received: another file. Choose a PNG or "
+            "JPEG file."
+        ) from None
 
 
 @contextmanager
@@ -372,7 +495,8 @@ def serve(
 
     Unless `host` is another, only this machine can reach the page. The page answers requests for
     its own address alone. Its pictures lie in a temporary folder, which is removed at the end. It
-    serves no other file, takes no uploads and sends nothing anywhere.
+    serves no other file, takes no uploads and sends nothing anywhere. An image to be projected
+    comes as text, and stays in memory.
 
     Args:
         explorer: Explorer from `open_source`.

@@ -132,7 +132,7 @@ class GAN(keras.Model):
         self._samplers: dict[str, tuple[Any, Any]] = {}
         self._load_error: ValueError | None = None
         self._executor = Executor(self, self._turn_jit_off)
-        self._group_size = max(
+        self.group_size = max(
             (
                 layer.group_size
                 for layer in iter_layers(discriminator)
@@ -486,9 +486,9 @@ class GAN(keras.Model):
         replicas = self.distribute_strategy.num_replicas_in_sync
 
         def check_size(size: int) -> None:
-            validation.check_divisible(size, d_steps, self._group_size, replicas)
+            validation.check_divisible(size, d_steps, self.group_size, replicas)
 
-        multiple = d_steps * self._group_size * replicas
+        multiple = d_steps * self.group_size * replicas
         return InputChecks(
             self.image_shape, self.value_range, self.num_classes, check_size, multiple
         )

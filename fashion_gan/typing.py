@@ -1,5 +1,6 @@
 """The types that public signatures name, and a batch of images with its labels."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from keras import ops
@@ -28,6 +29,11 @@ class LabeledImages(NamedTuple):
 
     images: Images
     labels: Labels | None = None
+
+    def batches(self, size: int) -> "Iterator[LabeledImages]":
+        """Yields parts of `size` images, and what is left."""
+        for start in range(0, len(self.images), size):
+            yield LabeledImages(*(p if p is None else p[start : start + size] for p in self))
 
     def split(self, count: int) -> "list[LabeledImages]":
         """Returns `count` equal parts."""

@@ -1,5 +1,6 @@
 """The page to play with: what it shows, in a real browser, and what it keeps to itself."""
 
+import io
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from fashion_gan import GAN, data, demo, images, latents, models
 from fashion_gan.cli.main import main
@@ -49,6 +51,48 @@ def test_explorer_interpolates_from_seed_to_seed(explorer):
     for seed, end in ((3, strip[:, :edge]), (4, strip[:, -edge:])):
         image, _ = explorer.sample(seed, None, demo.NO_TRUNCATION)
         assert (end[:: edge // 28, :: edge // 28] == image[::16, ::16]).all()
+
+
+def png_of(pixels, scale=1):
+    """The content of a PNG file of a gray image, with squares for pixels."""
+    stream = io.BytesIO()
+    enlarged = pixels[..., 0].repeat(scale, axis=0).repeat(scale, axis=1)
+    Image.fromarray(enlarged).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_explorer_projects_an_image_and_moves_from_there(explorer, invert):
+    (pixels,) = images.to_uint8(explorer.gan.sample(1, seed=1_000))
+    content = png_of(255 - pixels if invert else pixels)
+    latent, label, target, error = explorer.project(content, invert, None)
+    assert label is None and error < 0.05
+    assert (target[::16, ::16, :1] == 255 - pixels).all()
+    drawn = explorer.move(latent, label)
+    (expected,) = images.to_uint8(explorer.gan.sample(latents=latent[None]))
+    assert (drawn[::16, ::16, :1] == 255 - expected).all()
+    moved = explorer.move(latent, label, [0, 3])
+    assert (explorer.move(latent, label, [0.0] * 8) == drawn).all()
+    assert (moved != drawn).mean() > 0.02
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not an image",
+        "data:image/png;base64,@@",
+        "data:image/svg+xml;base64,AAAA",
+        "data:image/png;base64," + "A" * 5_000_000,
+    ],
+)
+def test_page_raises_for_text_that_is_no_png(text):
+    with pytest.raises(ValueError, match="image that the browser can show. Received: another"):
+        demo._decoded(text)
+
+
+def test_explorer_raises_for_a_damaged_image(explorer):
+    with pytest.raises(ValueError, match="the image cannot be read as an image: .*Name another."):
+        explorer.project(png_of(np.zeros((28, 28, 1), np.uint8))[:20], False, None)
 
 
 def test_explorer_samples_named_classes(tmp_path):
@@ -130,6 +174,34 @@ def test_page_shows_other_images_when_sliders_move(address):
             page.get_by_text(label).first.wait_for(state="visible")
             page.locator(".image-frame img >> visible=true").first.wait_for()
     assert asked == {urllib.parse.urlsplit(address).netloc} and not said
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
+def test_page_projects_an_image_that_is_chosen(address, explorer, tmp_path):
+    pytest.importorskip("playwright")
+    (pixels,) = images.to_uint8(explorer.gan.sample(1, seed=1_000))
+    (tmp_path / "shoe.png").write_bytes(png_of(pixels, scale=10))
+    (tmp_path / "text.png").write_text("no image")
+    with browser_page() as page:
+        page.goto(address)
+        page.get_by_role("tab", name="Your image").click()
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Choose an image").click()
+        chooser.value.set_files(tmp_path / "shoe.png")
+        page.get_by_text("root mean square of 0 to 1").wait_for()
+        shown = page.locator(".image-frame img >> visible=true")
+        shown.nth(1).wait_for()
+        before = shown.nth(1).get_attribute("src")
+        page.get_by_label("number input for move 1 (sd)").fill("5")
+        page.wait_for_function(
+            "before => [...document.querySelectorAll('.image-frame img')]"
+            ".every(image => image.src !== before)",
+            arg=before,
+        )
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Choose an image").click()
+        chooser.value.set_files(tmp_path / "text.png")
+        page.get_by_text("Expected an image that the browser can show").wait_for()
 
 
 def test_page_is_for_this_machine_and_serves_no_file_but_its_own(address, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fashion_gan import images
 from fashion_gan.images import tile, to_uint8, with_channels, write_png
 
 
@@ -178,3 +179,21 @@ def test_only_pictures_of_bytes_are_written(tmp_path):
 def test_importing_it_does_not_import_tensorflow():
     code = "import sys, fashion_gan.images; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_compare_stacks_targets_results_and_differences():
+    rng = np.random.default_rng(0)
+    targets, results = rng.integers(0, 256, (2, 3, 2, 2, 3)).astype(np.uint8)
+    grid = images.compare(targets, results, 2)
+    assert grid.shape == (6 * 3 - 1, 2 * 3 - 1, 3)
+    apart = np.abs(targets.astype(int) - results)
+    for index, row, column in ((0, 0, 0), (1, 0, 1), (2, 3, 0)):
+        for offset, part in enumerate((targets, results, apart)):
+            top, left = 3 * (row + offset), 3 * column
+            np.testing.assert_array_equal(grid[top : top + 2, left : left + 2], part[index])
+
+
+def test_invert_leaves_alpha_alone():
+    image = np.uint8([[[1, 2, 3, 40]]])
+    np.testing.assert_array_equal(images.invert(image), [[[254, 253, 252, 40]]])
+    np.testing.assert_array_equal(images.invert(image[..., :1]), [[[254]]])

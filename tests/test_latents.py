@@ -14,6 +14,32 @@ def test_interpolate_has_equal_angles_on_the_unit_circle():
     np.testing.assert_allclose(points, np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-7)
 
 
+def test_loop_passes_each_point_in_equal_steps_and_returns():
+    corners = [[1, 0], [0, 1], [-1, 0], [0, -1]]
+    angles = np.deg2rad(30 * np.arange(12))
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    np.testing.assert_allclose(latents.loop(corners, 12), circle, atol=1e-6)
+
+
+def test_loop_divides_frames_that_do_not_fit():
+    points = RNG.standard_normal((3, 5)).astype("float32")
+    way = latents.loop(points, 8)
+    assert way.shape == (8, 5)
+    np.testing.assert_array_equal(way[[0, 3, 5]], points)
+
+
+@pytest.mark.parametrize(
+    ("points", "frames", "message"),
+    [
+        (np.ones((1, 4)), 9, r"at least two latents.*shape \(1, 4\). Add a latent"),
+        (np.ones((3, 4)), 2, "at least 3 frames.*frames=2. Raise"),
+    ],
+)
+def test_loop_raises_for_too_few_points_or_frames(points, frames, message):
+    with pytest.raises(ValueError, match=message):
+        latents.loop(points, frames)
+
+
 def test_interpolate_matches_slerp():
     a, b = RNG.standard_normal((2, 30))
     b *= np.linalg.norm(a) / np.linalg.norm(b)

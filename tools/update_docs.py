@@ -260,6 +260,36 @@ def image_reading() -> str:
     )
 
 
+def projection() -> str:
+    """Makes the table of how well generators find samples and test images."""
+    result = read("projection")
+    rows = []
+    for name, parts in result["generators"].items():
+        samples, tests = parts["samples"], parts["test_images"]
+        rows.append(
+            (
+                f"`{name}`",
+                f"{samples['images']} and {tests['images']}",
+                f"{100 * samples['found']:.0f} %",
+                f"{samples['error']['median']:.4f}",
+                f"{tests['error']['median']:.3f}",
+                f"{tests['nearest_training_image']['median']:.3f}",
+                f"{100 * tests['nearer']:.0f} %",
+                f"{tests['cpu_seconds'] / tests['images']:.2f}",
+            )
+        )
+    head = [
+        "generator",
+        "samples and test images",
+        "samples found",
+        "their median error",
+        "of test images",
+    ]
+    return table(
+        [*head, "nearest training image", "nearer than it", "CPU seconds an image"], rows
+    ) + (f"\nMeasured on {describe(result['machine'])}.\n")
+
+
 def _cost(measured: dict[str, float]) -> tuple[str, str, str]:
     return (
         f"{measured['seconds']:.1f}",
@@ -279,6 +309,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/memory-leaks.json": memory_leaks,
     "docs/results/image-cases.json": image_cases,
     "docs/results/image-reading.json": image_reading,
+    "docs/results/projection.json": projection,
     **speed_tables.TABLES,
     **monitor_tables.TABLES,
     **distributed_tables.TABLES,

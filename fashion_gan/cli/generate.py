@@ -2,10 +2,13 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fashion_gan.cli.options import (
+    RUN,
+    add_class,
     add_command,
     add_data_dir,
     add_no_ema,
@@ -13,17 +16,27 @@ from fashion_gan.cli.options import (
     report,
     start_tensorflow,
 )
-from fashion_gan.cli.parser import frames_per_second, non_negative_int, port, positive_int
+from fashion_gan.cli.parser import (
+    fraction,
+    frames_per_second,
+    non_negative_int,
+    port,
+    positive_float,
+    positive_int,
+    seed_list,
+)
 from fashion_gan.files import SAMPLES, atomic_write
 from fashion_gan.registry import check_suffix
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fashion_gan.gan import GAN
-    from fashion_gan.typing import Labels
+    from fashion_gan.typing import Images, Labels
 
 __all__ = ["add_commands", "write_samples"]
 
-_RUN = "folder of a run, .keras file, or a pretrained name"
+_NUM_IMAGES = 64
 
 
 def add_commands(commands: Any) -> None:
@@ -36,22 +49,41 @@ def add_commands(commands: Any) -> None:
 
 def _add_sample(commands: Any) -> None:
     parser = add_command(commands, "sample", _sample, "generate images")
-    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
         "--num-images",
         type=positive_int,
-        default=64,
         metavar="N",
-        help="number of images (default 64)",
+        help=f"number of images (default {_NUM_IMAGES})",
     )
     parser.add_argument(
-        "--seed", type=non_negative_int, default=0, metavar="N", help="seed of the latents"
+        "--seed", type=non_negative_int, metavar="N", help="seed of all latents (default 0)"
     )
     parser.add_argument(
-        "--class",
-        dest="label",
-        metavar="CLASS",
-        help="class, by name or number (conditional models)",
+        "--seeds",
+        type=seed_list,
+        metavar="LIST",
+        help="seed of each image, such as 3,17,42 or 0-31; in a folder, files are named by them",
+    )
+    parser.add_argument(
+        "--truncation",
+        type=positive_float,
+        metavar="SD",
+        help="draw numbers of a latent again that are beyond: images become better and more alike",
+    )
+    add_class(parser)
+    parser.add_argument(
+        "--keep",
+        type=fraction,
+        metavar="FRACTION",
+        help="keep only this fraction of the images, or of each class: those with the largest "
+        "logits of the discriminator",
+    )
+    parser.add_argument(
+        "--columns",
+        type=positive_int,
+        metavar="N",
+        help="images in a row of the grid (default: one for each class, or a square grid)",
     )
     add_which(parser)
     add_no_ema(parser)
@@ -64,6 +96,9 @@ def _add_sample(commands: Any) -> None:
 
 
 def _sample(options: argparse.Namespace) -> None:
+    if options.seeds and (options.num_images or options.seed is not None):
+        flag = "--seed" if options.seed is not None else "--num-images"
+        raise ValueError(f"Expected --seeds alone. Received: {flag} as well. Omit one of them.")
     start_tensorflow(options)
     from fashion_gan.runs.checkpoints import find_source
 
@@ -71,15 +106,23 @@ def _sample(options: argparse.Namespace) -> None:
     gan = source.load(options.which, report)
     label = None if options.label is None else source.class_index(options.label)
     out = options.out or f"{options.run.removesuffix('.keras').rstrip('/')}-samples.png"
-    write_samples(
+    count = len(options.seeds) if options.seeds else options.num_images or _NUM_IMAGES
+    kept = write_samples(
         gan,
         out,
-        options.num_images,
-        seed=options.seed,
+        count,
+        seed=options.seed or 0,
+        seeds=options.seeds,
+        truncation=options.truncation,
+        keep=options.keep,
+        columns=options.columns,
         labels=label,
         use_ema=options.use_ema,
     )
-    print(f"{options.num_images} images: {out}")
+    if options.keep is not None:
+        print(f"{kept} of {count} images, by the discriminator's largest logits: {out}")
+    else:
+        print(f"{count} images: {out}")
 
 
 def write_samples(
@@ -88,9 +131,13 @@ def write_samples(
     num_images: int,
     *,
     seed: int = 0,
+    seeds: Sequence[int] | None = None,
+    truncation: float | None = None,
+    keep: float | None = None,
+    columns: int | None = None,
     labels: "Labels | None" = None,
     use_ema: bool = True,
-) -> None:
+) -> int:
     """Generates images into a file or folder.
 
     Args:
@@ -98,35 +145,90 @@ def write_samples(
         out: `FILE.png` for a grid; `FILE.npy` for uint8 `(num_images, height, width, channels)`; a
             name without a suffix for a folder of PNG files, `00000.png` and so on, one for each
             image. An older file is replaced. In a folder, the images of an earlier sample are
-            replaced, and those beyond `num_images` are removed.
-        num_images: Number of images.
+            replaced, and those of other numbers are removed.
+        num_images: Number of images to generate.
         seed: Seed of the latents. Defaults to 0.
+        seeds: Seeds of the latent of each image, by which files in a folder are named. Defaults to
+            None, for latents by `seed` and files by index.
+        truncation: Largest number of a latent, see `latents.truncate`. Defaults to None, for all.
+        keep: Fraction of the images to write, or of the images of each class: those with the
+            largest logits of the discriminator. Defaults to None, for all.
+        columns: Number of images in a row of a grid. Defaults to one for each class, or to as many
+            as make the grid about square.
         labels: Classes of the images, see `GAN.sample`. Defaults to None.
         use_ema: Whether to sample from the averaged generator, see `GAN.sample`. Defaults to True.
 
+    Returns:
+        Number of images that were written.
+
     Raises:
         FileExistsError: If the folder is a file, or holds anything but images of earlier samples.
-        ValueError: If `out` has another suffix.
+        ValueError: If `out` has another suffix, or `keep` is given with a discriminator that was
+            never trained.
     """
     import numpy as np
 
     from fashion_gan import images
+    from fashion_gan.latents import truncate
+    from fashion_gan.training.validation import sample_labels
 
     out = Path(out)
     suffix = check_suffix(out, (".png", ".npy"), folder=True)
     if not suffix:
         images.numbered_pngs(out)
-    samples = gan.sample(num_images, labels=labels, seed=seed, use_ema=use_ema)
+    if keep is not None and not gan.steps:
+        raise ValueError(
+            "Expected a GAN whose discriminator is trained, by which to keep images. Received: a "
+            "discriminator after 0 steps, such as that of a pretrained generator. Omit --keep, or "
+            "name a run."
+        )
+    largest = np.inf if truncation is None else truncation
+    each = [(num_images, seed)] if seeds is None else [(1, number) for number in seeds]
+    points = np.concatenate([truncate(n, gan.latent_dim, largest, number) for n, number in each])
+    classes = sample_labels(labels, len(points), gan.num_classes)
+    samples = gan.sample(latents=points, labels=classes, use_ema=use_ema)
+    numbers = list(range(len(points)) if seeds is None else seeds)
+    if keep is not None:
+        kept = _most_real(gan, samples, classes, keep)
+        samples, numbers = samples[kept], [numbers[index] for index in kept]
     pixels = images.with_channels(images.to_uint8(samples, gan.value_range))
     out.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".png":
-        columns = gan.num_classes if labels is None else None
+        columns = columns or (gan.num_classes if labels is None else None)
         images.write_png(out, images.tile(pixels, columns, invert=pixels.shape[-1] == 1))
     elif suffix == ".npy":
         with atomic_write(out) as partial:
             np.save(partial, pixels)
     else:
-        images.write_pngs(out, pixels)
+        images.write_pngs(out, pixels, numbers)
+    return len(pixels)
+
+
+def _most_real(
+    gan: "GAN", samples: "Images", classes: "np.ndarray | None", keep: float
+) -> "np.ndarray":
+    """Returns the indices of the images with the largest logits of the discriminator.
+
+    The same fraction of each class is kept, and classes take turns, as in a grid with a column for
+    each class.
+    """
+    import numpy as np
+
+    from fashion_gan.typing import LabeledImages
+
+    # A statistic over the batch is taken over groups, which the last images are repeated to fill.
+    order = np.arange(-(-len(samples) // gan.group_size) * gan.group_size) % len(samples)
+    rated = LabeledImages(samples[order], None if classes is None else classes[order])
+    batches = rated.batches(512 // gan.group_size * gan.group_size)
+    logits = np.concatenate([np.ravel(gan.logits(batch, training=False)) for batch in batches])
+    groups = np.zeros(len(samples), int) if classes is None else classes
+    kept, ranks = [], []
+    for group in np.unique(groups):
+        (rows,) = np.nonzero(groups == group)
+        best = rows[np.argsort(-logits[rows], kind="stable")[: int(np.ceil(keep * len(rows)))]]
+        kept.append(np.sort(best))
+        ranks.append(np.arange(len(best)))
+    return np.concatenate(kept)[np.argsort(np.concatenate(ranks), kind="stable")]
 
 
 def _add_animate(commands: Any) -> None:
@@ -169,7 +271,7 @@ def _add_export(commands: Any) -> None:
     parser = add_command(
         commands, "export", _export, "write a generator for other runtimes (extra for ONNX: export)"
     )
-    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
         "--out",
         metavar="PATH",
@@ -198,7 +300,7 @@ def _add_explore(commands: Any) -> None:
         commands, "explore", _explore, "open a page to play with a generator (extra: explore)"
     )
     parser.add_argument(
-        "run", nargs="?", default="resnet", metavar="RUN", help=f"{_RUN} (default resnet)"
+        "run", nargs="?", default="resnet", metavar="RUN", help=f"{RUN} (default resnet)"
     )
     add_which(parser)
     add_no_ema(parser)

@@ -7,7 +7,17 @@ import warnings
 from collections.abc import Sequence
 
 from fashion_gan._version import __version__
-from fashion_gan.cli import benchmark, evaluate, generate, inspect, runs, sweep, train
+from fashion_gan.cli import (
+    benchmark,
+    evaluate,
+    generate,
+    inspect,
+    project,
+    runs,
+    sweep,
+    train,
+    walk,
+)
 from fashion_gan.cli.console import discard, format_error, show_warning, use_streams
 from fashion_gan.cli.parser import Parser
 
@@ -58,6 +68,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fashion-gan {__version__}")
     parser.set_defaults(on_interrupt="")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (train, inspect, generate, evaluate, runs, benchmark, sweep):
+    for module in (train, inspect, generate, walk, project, evaluate, runs, benchmark, sweep):
         module.add_commands(commands)
     return parser

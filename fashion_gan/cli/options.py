@@ -13,11 +13,14 @@ from fashion_gan.registry import lookup, printable
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.presets import PRESETS
+from fashion_gan.runs.settings_file import read_settings
 from fashion_gan.runtime import check_backend, load_tensorflow
 
 __all__ = [
     "IMAGES_PRESET",
     "PRESET",
+    "RUN",
+    "add_class",
     "add_command",
     "add_data_dir",
     "add_no_ema",
@@ -32,6 +35,7 @@ __all__ = [
 ]
 
 PRESET, IMAGES_PRESET = "dense", "images"
+RUN = "folder of a run, .keras file, or a pretrained name"
 
 
 def add_command(
@@ -83,6 +87,12 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 
     help = "folder with Fashion-MNIST's four files, plain or as .gz (default: searched)"
     parser.add_argument("--data-dir", type=folder, metavar="FOLDER", help=help)
+
+
+def add_class(parser: argparse.ArgumentParser) -> None:
+    """Adds `--class`, which `Source.class_index` reads from `label`."""
+    help = "class, by name or number (conditional models)"
+    parser.add_argument("--class", dest="label", metavar="CLASS", help=help)
 
 
 def add_no_ema(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +160,7 @@ def _choose(text: str, words: dict[str, Any]) -> Any:
 
 
 def settings_from_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns the settings that were given, by name."""
+    """Returns the settings that were given as flags, by name."""
     values = {
         field.name: getattr(options, field.name, None) for field in dataclasses.fields(Config)
     }
@@ -165,13 +175,18 @@ def preset_name(options: argparse.Namespace) -> str:
 def config_from_options(options: argparse.Namespace) -> Config:
     """Returns the preset, or the config of the run to resume, with the settings that were given.
 
+    Those of a file take the place of the preset's, and flags the place of both. A file that names
+    every setting, as the config of a run does, stands for itself.
+
     If a preset is named, `RunDirectory.check_available` compares it with the run to resume.
 
     Raises:
         ValueError: if a setting is out of bounds, or was given and does nothing beside the others;
             if there is no such preset.
     """
-    given = settings_from_options(options)
+    in_file = read_settings(options.config) if options.config else {}
+    given = {**in_file, **settings_from_options(options)}
+    options.data = given.get("data")  # by which the default preset is chosen
     base = lookup(PRESETS, preset_name(options), "preset")
     if options.resume and options.run_dir is None:
         raise ValueError(
@@ -180,6 +195,8 @@ def config_from_options(options: argparse.Namespace) -> Config:
     if options.resume and options.preset is None:
         check_no_links_out(options.run_dir)
         base = RunDirectory(options.run_dir).read_config(default=base)
+    if len(in_file) == len(dataclasses.fields(Config)):
+        base = Config(**in_file)
     config = _with_length(dataclasses.replace(base, **given), options)
     changed = [name for name, value in given.items() if value != getattr(base, name)]
     for name, needs in config.idle(changed).items():

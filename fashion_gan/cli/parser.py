@@ -10,11 +10,14 @@ from typing import Any, NoReturn
 
 __all__ = [
     "Parser",
+    "fraction",
     "frames_per_second",
     "non_negative_float",
     "non_negative_int",
     "port",
+    "positive_float",
     "positive_int",
+    "seed_list",
 ]
 
 
@@ -76,4 +79,17 @@ positive_int = _within(int, "positive integer", 1, math.inf, "at least 1")
 non_negative_int = _within(int, "integer", 0, math.inf, "at least 0")
 port = _within(int, "port", 1, 65535, "a port, 1 to 65535")
 non_negative_float = _within(float, "number", 0, sys.float_info.max, "0 or more seconds")
+positive_float = _within(float, "number", sys.float_info.min, math.inf, "a number above 0")
+fraction = _within(float, "number", sys.float_info.min, 1, "a fraction above 0, at most 1")
 frames_per_second = _within(float, "number", 0.1, 100, "0.1 to 100 frames a second")
+
+
+def seed_list(text: str) -> list[int]:
+    """Returns the seeds that a text such as `3,17,42` or `0-31` lists, in its order."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part.strip(), re.ASCII)
+        if not found or int(found[2] or found[1]) < int(found[1]):
+            raise argparse.ArgumentTypeError(f"expected seeds such as 3,17,42 or 0-31, not {text}")
+        seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
+    return seeds

@@ -35,6 +35,11 @@ def add_commands(commands: Any) -> None:
         f"{', '.join(PRESETS)}",
     )
     parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="settings as a .toml file, or the config.json of a run; flags replace them",
+    )
+    parser.add_argument(
         "--run-dir", metavar="FOLDER", help="folder of the run (default: a new one in logs/)"
     )
     add_data_dir(parser)

@@ -1,7 +1,7 @@
 """Images to train on: Fashion-MNIST, images of your own, and the datasets that `fit()` takes."""
 
 from fashion_gan.data.byte_limit import MAX_BYTES
-from fashion_gan.data.collection import Collection, load_images
+from fashion_gan.data.collection import Collection, load_image, load_images
 from fashion_gan.data.decoding import ImageOptions
 from fashion_gan.data.fashion_mnist import (
     CLASS_NAMES,
@@ -23,6 +23,7 @@ __all__ = [
     "Split",
     "find_fashion_mnist",
     "load_fashion_mnist",
+    "load_image",
     "load_images",
     "make_dataset",
     "read_idx",

@@ -23,7 +23,7 @@ from fashion_gan.data.decoding import Decoded, ImageOptions
 from fashion_gan.data.listing import SUFFIXES, Listing, list_folder, list_parquet, list_zip
 from fashion_gan.registry import printable
 
-__all__ = ["Collection", "load_images"]
+__all__ = ["Collection", "load_image", "load_images"]
 
 _CHUNK = 64  # images that a thread decodes at once
 _SMALL_FILE = 2**15  # bytes on average, below which threads would slow each other down
@@ -128,6 +128,40 @@ def load_images(
             pixels, record = decode(None)
     check_bytes(place, pixels.nbytes, max_bytes)
     return _to_collection(listing, pixels, record)
+
+
+def load_image(
+    source: str | os.PathLike[str] | bytes,
+    options: ImageOptions | None = None,
+    *,
+    max_bytes: int | None = None,
+) -> NDArray[np.uint8]:
+    """Reads one image, of any format, mode and size.
+
+    Args:
+        source: Image file, or its content.
+        options: What the image becomes. Defaults to `ImageOptions()`.
+        max_bytes: Limit on the bytes of pixels. Defaults to that of `check_bytes`.
+
+    Returns:
+        Image uint8 `(height, width, channels)`, of 3 channels where the options leave it open.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is no image, is damaged, or declares more than the limit.
+    """
+    name = "the image" if isinstance(source, bytes) else os.fspath(source)
+    stream = source if isinstance(source, bytes) else name
+    try:
+        with decoding.no_pixel_limit(), decoding.read_header(_stream(stream)) as image:
+            width, height = image.size
+            check_bytes(name, 4 * width * height, max_bytes)
+            pixels = decoding.decode_file(image, options or ImageOptions()).pixels
+    except ValueError as error:
+        reason = printable(" ".join(str(error).split()))
+        raise ValueError(f"{name} cannot be read as an image: {reason}. Name another.") from error
+    assert pixels is not None  # noqa: S101 - no size is required of it
+    return pixels
 
 
 def _find_listing(place: Path, max_bytes: int | None) -> Listing | None:

@@ -1,8 +1,10 @@
 """Arrays of images: conversion to bytes, grids, PNG files and animations."""
 
-from fashion_gan.images.animation import animate
+from fashion_gan.images.animation import animate, write_film
 from fashion_gan.images.arrays import (
+    compare,
     composite,
+    invert,
     numbered_pngs,
     premultiply,
     tile,
@@ -14,12 +16,15 @@ from fashion_gan.images.arrays import (
 
 __all__ = [
     "animate",
+    "compare",
     "composite",
+    "invert",
     "numbered_pngs",
     "premultiply",
     "tile",
     "to_uint8",
     "with_channels",
+    "write_film",
     "write_png",
     "write_pngs",
 ]

@@ -1,17 +1,24 @@
-"""A training as a film: the grids of a run, epoch by epoch, in one file."""
+"""Films: frames in one file, such as the grids of a run, epoch by epoch."""
 
 import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from fashion_gan.files import atomic_write
+from fashion_gan.images.arrays import composite
 from fashion_gan.registry import check_suffix
 
-__all__ = ["animate"]
+__all__ = ["FILMS", "animate", "write_film"]
+
+FILMS = (".gif", ".png", ".webp")
+"""Endings of the formats of films."""
 
 _PIXELS = 2**28  # of all frames together, which are in memory at once, some more than once
 
@@ -44,12 +51,8 @@ def animate(
             2**28 pixels in all frames together.
     """
     out = Path(out)
-    check_suffix(out, (".gif", ".png", ".webp"))
-    if not 0.1 <= frames_per_second <= 100 or scale < 1:  # a GIF counts hundredths of a second
-        raise ValueError(
-            "Expected 0.1 to 100 frames a second, and a scale of at least 1. "
-            f"Received: frames_per_second={frames_per_second}, scale={scale}."
-        )
+    check_suffix(out, FILMS)
+    _check_speed(frames_per_second, scale)
     files = [p for p in Path(folder).glob("*.png") if re.fullmatch(r"epoch_\d+", p.stem)]
     files.sort(key=lambda file: int(file.stem.removeprefix("epoch_")))
     if len(files) < 2:
@@ -60,21 +63,68 @@ def animate(
     frames = []
     for file in files:
         with _open_png(file) as image:
-            size = (image.width * scale, image.height * scale)
-            frame = image.resize(size, Image.Resampling.NEAREST)
-        if frame.mode == "RGBA" and out.suffix == ".gif":
-            white = Image.new("RGBA", size, "white")
-            frame = Image.alpha_composite(white, frame).convert("RGB")
-        frames.append(frame)
-    with atomic_write(out) as partial:
-        frames[0].save(
-            partial,
-            save_all=True,
-            append_images=frames[1:],
-            duration=[1000 / frames_per_second] * (len(frames) - 1) + [2000],
-            loop=0,
-        )
+            known = image.mode in ("L", "RGB", "RGBA")
+            pixels = np.asarray(image if known else image.convert("RGB"))
+        frames.append(pixels[..., np.newaxis] if pixels.ndim == 2 else pixels)
+    times = [1000 / frames_per_second] * (len(frames) - 1) + [2000]
+    _write(out, frames, times, scale)
     return len(frames)
+
+
+def write_film(
+    out: str | os.PathLike[str],
+    frames: NDArray[np.uint8],
+    *,
+    frames_per_second: float = 20.0,
+    scale: int = 1,
+) -> None:
+    """Writes frames as an endless GIF, or animated PNG or WebP.
+
+    PNG and WebP keep transparency. A GIF has no half-transparent pixels, so that its images lie on
+    white.
+
+    Args:
+        out: Path of the film. Its ending chooses the format. An older file is replaced.
+        frames: Frames uint8 `(n, height, width, channels)` of 1, 3 or 4 channels.
+        frames_per_second: Number of frames in a second, 0.1 to 100. Defaults to 20.
+        scale: Side of the square that each pixel becomes. Defaults to 1.
+
+    Raises:
+        ValueError: If the ending is another, a number is out of range, or all frames together have
+            more than 2**28 pixels.
+    """
+    out = Path(out)
+    check_suffix(out, FILMS)
+    _check_speed(frames_per_second, scale)
+    pixels = len(frames) * frames.shape[1] * frames.shape[2] * scale**2
+    if pixels > _PIXELS:
+        raise ValueError(
+            f"Expected a film of at most {_PIXELS:,} pixels. Received: {len(frames)} frames with "
+            f"scale={scale}, which makes {pixels:,}. Choose fewer frames or a smaller scale."
+        )
+    _write(out, list(frames), [1000 / frames_per_second] * len(frames), scale)
+
+
+def _check_speed(frames_per_second: float, scale: int) -> None:
+    if not 0.1 <= frames_per_second <= 100 or scale < 1:  # a GIF counts hundredths of a second
+        raise ValueError(
+            "Expected 0.1 to 100 frames a second, and a scale of at least 1. "
+            f"Received: frames_per_second={frames_per_second}, scale={scale}."
+        )
+
+
+def _write(
+    out: Path, frames: Sequence[NDArray[np.uint8]], times: Sequence[float], scale: int
+) -> None:
+    """Writes frames, each shown for a number of milliseconds."""
+    shown = []
+    for frame in frames:
+        opaque = composite(frame) if out.suffix.lower() == ".gif" else frame
+        image = Image.fromarray(opaque[..., 0] if opaque.shape[2] == 1 else opaque)
+        size = (image.width * scale, image.height * scale)
+        shown.append(image.resize(size, Image.Resampling.NEAREST))
+    with atomic_write(out) as partial:
+        shown[0].save(partial, save_all=True, append_images=shown[1:], duration=times, loop=0)
 
 
 def _check_pixels(files: list[Path], scale: int) -> None:

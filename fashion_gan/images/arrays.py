@@ -6,6 +6,7 @@ colors are not multiplied by it.
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from fashion_gan.files import atomic_write, is_partial, write_json
 
 __all__ = [
+    "compare",
     "composite",
+    "invert",
     "numbered_pngs",
     "premultiply",
     "tile",
@@ -171,6 +174,40 @@ def tile(
     return grid[: rows * cell_h - margin, : columns * cell_w - margin]
 
 
+def invert(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Exchanges light and dark in uint8 images `(…, channels)`; alpha stays as it is."""
+    inverted = 255 - images
+    if images.shape[-1] == 4:
+        inverted[..., 3] = images[..., 3]
+    return inverted
+
+
+def compare(targets: NDArray[np.uint8], results: NDArray[np.uint8], columns: int) -> np.ndarray:
+    """Lays targets above results above the absolute differences of their pixels.
+
+    Gray images and their differences are dark on white. RGBA images lie on white.
+
+    Args:
+        targets: uint8 images `(n, height, width, channels)`.
+        results: uint8 images of the same shape.
+        columns: Number of images in a row. Further images follow in three more rows.
+
+    Returns:
+        uint8 grid `(height, width, 1 or 3)`.
+    """
+    pairs = [np.stack([composite(image) for image in part]) for part in (targets, results)]
+    apart = np.abs(pairs[0].astype(np.int16) - pairs[1]).astype(np.uint8)
+    columns = min(columns, len(targets))
+    parts = [slice(start, start + columns) for start in range(0, len(targets), columns)]
+    rows: list[np.ndarray] = []
+    for part in parts:
+        for images in (*pairs, apart):
+            missing = [(0, columns - len(images[part])), (0, 0), (0, 0), (0, 0)]
+            rows.append(np.pad(images[part], missing))
+    cells = np.concatenate(rows)
+    return tile(cells, columns, invert=cells.shape[-1] == 1)
+
+
 def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     """Writes a uint8 image `(height, width, channels)` of 1, 3 or 4 channels as a PNG file.
 
@@ -195,15 +232,20 @@ def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
         partial.write_bytes(tf.io.encode_png(image).numpy())
 
 
-def write_pngs(folder: str | os.PathLike[str], images: NDArray[np.uint8]) -> None:
+def write_pngs(
+    folder: str | os.PathLike[str],
+    images: NDArray[np.uint8],
+    numbers: Sequence[int] | None = None,
+) -> None:
     """Writes one PNG file for each image, `00000.png`, `00001.png` and so on.
 
-    Images of an earlier call are replaced, and those with higher numbers removed, so that the
+    Images of an earlier call are replaced, and those with other numbers removed, so that the
     folder holds these images alone. A file `samples.json` marks the folder as one of this function.
 
     Args:
         folder: Folder to write to. It is created if it does not exist.
         images: uint8 images of shape `(n, height, width, channels)` with 1, 3 or 4 channels.
+        numbers: Numbers that name the files. Defaults to 0, 1, ….
 
     Raises:
         FileExistsError: If `folder` is a file, or holds anything but such images.
@@ -211,7 +253,8 @@ def write_pngs(folder: str | os.PathLike[str], images: NDArray[np.uint8]) -> Non
     folder = Path(folder)
     older = numbered_pngs(folder)
     write_json(folder / _SAMPLES, {"images": len(images)})
-    paths = [folder / f"{index:05d}.png" for index in range(len(images))]
+    numbers = range(len(images)) if numbers is None else numbers
+    paths = [folder / f"{number:05d}.png" for number in numbers]
     for path, image in zip(paths, images, strict=True):
         write_png(path, image)
     for path in set(older) - set(paths):

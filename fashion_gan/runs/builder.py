@@ -129,7 +129,7 @@ def load_split(
         config.data,
         config.image_options(),
         skip_corrupt=config.skip_corrupt,
-        progress=_ProgressBar(),
+        progress=ProgressBar("image"),
     )
     split = data.split_images(collection, config.held_out)
     for line in collection.describe():
@@ -141,16 +141,21 @@ def load_split(
     return split
 
 
-class _ProgressBar:
-    """Shows how many images are decoded, if it takes longer than a moment."""
+class ProgressBar:
+    """Shows how much of a work is done, if it takes longer than a moment.
 
-    def __init__(self) -> None:
+    Args:
+        unit: Noun for what is counted.
+    """
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
         self._start = time.monotonic()
         self._bar: keras.utils.Progbar | None = None
 
     def __call__(self, done: int, total: int) -> None:
         if self._bar is None and time.monotonic() - self._start > 2 and done < total:
-            self._bar = keras.utils.Progbar(total, unit_name="image")
+            self._bar = keras.utils.Progbar(total, unit_name=self._unit)
         if self._bar is not None:
             self._bar.update(done, finalize=done == total)
 

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from fashion_gan import runtime
-from fashion_gan.data import CLASS_NAMES
+from fashion_gan.data import CLASS_NAMES, ImageOptions
 from fashion_gan.files import atomic_write, check_no_links_out, write_json
 from fashion_gan.gan import GAN
 from fashion_gan.registry import did_you_mean, lookup
@@ -287,6 +287,28 @@ class Source:
             )
         return load_pretrained(self.name)
 
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The names of the classes of the images that it was trained on, if they have any."""
+        if self.config is not None and self.config.data:
+            return RunDirectory(self.name).read_dataset_info().class_names or ()
+        return CLASS_NAMES
+
+    def class_name(self, index: int) -> str:
+        """Returns the name of a class, or its number where the names are not known."""
+        names = self.class_names
+        return names[index] if index < len(names) else str(index)
+
+    def image_options(self, image_shape: tuple[int, ...]) -> ImageOptions:
+        """Returns what an image becomes for the generator: as in its training, of its size.
+
+        Args:
+            image_shape: Shape of its images, `(height, width[, channels])`.
+        """
+        height, width, channels = (*image_shape, 1)[:3]
+        options = ImageOptions() if self.config is None else self.config.image_options()
+        return dataclasses.replace(options, image_size=f"{width}x{height}", channels=str(channels))
+
     def class_index(self, text: str) -> int:
         """Returns the class that a number or a name stands for.
 
@@ -296,9 +318,7 @@ class Source:
         Raises:
             ValueError: If no class has this name, or several have.
         """
-        names: Sequence[str] = CLASS_NAMES
-        if self.config is not None and self.config.data:
-            names = RunDirectory(self.name).read_dataset_info().class_names or ()
+        names = self.class_names
         matches = [i for i, name in enumerate(names) if name.casefold() == text.casefold()]
         if len(matches) == 1:
             return matches[0]

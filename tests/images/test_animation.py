@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fashion_gan.images import write_png
-from fashion_gan.images.animation import animate
+from fashion_gan.images.animation import animate, write_film
 
 
 @pytest.fixture
@@ -51,3 +51,24 @@ def test_animate_raises_for_wrong_arguments(folder, out, arguments, error, messa
 def test_animate_raises_for_a_run_without_grids(tmp_path):
     with pytest.raises(FileNotFoundError, match="at least two of epoch_0000.png.*Found 0"):
         animate(tmp_path, tmp_path / "run.gif")
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_write_film_shows_all_frames_equally_long(tmp_path, suffix):
+    frames = np.full((3, 4, 6, 1), 0, np.uint8) + np.uint8([0, 90, 180]).reshape(3, 1, 1, 1)
+    write_film(tmp_path / f"a.{suffix}", frames, frames_per_second=10, scale=2)
+    with Image.open(tmp_path / f"a.{suffix}") as film:
+        times, shades = [], []
+        for frame in range(film.n_frames):
+            film.seek(frame)
+            film.load()
+            times.append(film.info["duration"])
+            shades.append(int(np.asarray(film.convert("L")).mean().round()))
+        assert film.size == (12, 8) and film.info["loop"] == 0
+    np.testing.assert_allclose(shades, [0, 90, 180], atol=4)
+    assert times == [100, 100, 100]
+
+
+def test_write_film_raises_for_too_many_pixels(tmp_path):
+    with pytest.raises(ValueError, match="at most 268,435,456 pixels.*2 frames with scale=20000"):
+        write_film(tmp_path / "a.gif", np.zeros((2, 1, 1, 1), np.uint8), scale=20_000)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["directions", "interpolate", "traverse", "truncate"]
+__all__ = ["directions", "interpolate", "loop", "traverse", "truncate"]
 
 Floats = NDArray[np.float32]
 
@@ -65,6 +65,39 @@ def _arc(a: NDArray[np.float64], b: NDArray[np.float64], steps: int) -> NDArray[
     points = ((1 - share) * radii[0] + share * radii[1]) * direction
     points[0], points[-1] = a, b
     return points
+
+
+def loop(points: ArrayLike, frames: int) -> Floats:
+    """Returns latents along arcs from point to point, and from the last one back to the first.
+
+    The frames are divided among the arcs as equally as possible. A film of them has no seam: the
+    last frame is one step before the first.
+
+    Args:
+        points: Latents `(n, latent_dim)`, at least 2.
+        frames: Number of latents, at least `n`.
+
+    Returns:
+        float32 `(frames, latent_dim)`. Each of the points is among them, the first one first.
+
+    Raises:
+        ValueError: If the shape is another, or there are fewer points or frames.
+    """
+    array = np.asarray(points, np.float32)
+    if array.ndim != 2 or len(array) < 2:
+        raise ValueError(
+            "Expected at least two latents, as an array (n, latent_dim). Received: shape "
+            f"{array.shape}. Add a latent."
+        )
+    if frames < len(array):
+        raise ValueError(
+            f"Expected at least {len(array)} frames, one for each latent. Received: "
+            f"frames={frames}. Raise the number of frames."
+        )
+    counts = np.diff(np.linspace(0, frames, len(array) + 1).round().astype(int))
+    ends = np.roll(array, -1, axis=0)
+    arcs = zip(array, ends, counts, strict=True)
+    return np.concatenate([interpolate(a, b, count + 1)[:-1] for a, b, count in arcs])
 
 
 def traverse(latent: ArrayLike, axis: int, values: ArrayLike) -> Floats:

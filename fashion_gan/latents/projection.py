@@ -1,0 +1,439 @@
+"""The latents that draw given images most nearly: many starts, Adam, then Gauss-Newton steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from fashion_gan import metrics, runtime
+from fashion_gan.gan import GAN
+from fashion_gan.images import premultiply
+from fashion_gan.models import introspection
+from fashion_gan.training import validation
+from fashion_gan.typing import LabeledImages, Labels, Tensor
+
+__all__ = ["Projection", "project"]
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+_GROUP = 16  # images that are searched for together
+_RENDERED = 512  # images that the generator draws at once, as in `GAN.sample`
+_LEARNING_RATE, _BETA_1, _BETA_2, _EPSILON = 0.1, 0.9, 0.99, 1e-8
+_SURVIVORS = 2  # starts of an image that the Gauss-Newton steps go on with
+_STEP = 0.01  # standard deviations, of the differences that stand for derivatives
+_FOUND = 1e-3  # error at which an image counts as found again, and the search for it ends
+_HOPELESS = 1e6  # damping at which no step of any length lowers the error
+_BEYOND = 3.0  # how much longer than the mean a latent gets; one normal latent in 100,000 does
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Images as a generator draws them most nearly.
+
+    Attributes:
+        latents: Latents float32 `(n, latent_dim)`.
+        images: Images float32 `(n, height, width, channels)` in the generator's value range.
+        errors: Root mean square of the differences of the pixels in [0, 1], float32 `(n,)`. Colors
+            of RGBA images are multiplied by their alpha.
+        labels: Classes int32 `(n,)` of a conditional GAN, else None.
+    """
+
+    latents: Floats
+    images: Floats
+    errors: Floats
+    labels: NDArray[np.int32] | None
+
+
+def project(
+    model: GAN | keras.Model,
+    images: ArrayLike,
+    labels: Labels | None = None,
+    *,
+    features: keras.Model | None = None,
+    feature_weight: float = 1.0,
+    candidates: int = 1024,
+    starts: int = 8,
+    steps: int = 60,
+    refinements: int = 40,
+    seed: int = 0,
+    use_ema: bool = True,
+    progress: Progress | None = None,
+) -> Projection:
+    """Finds the latents from which a generator draws images most nearly.
+
+    Random latents are drawn and rendered. From those nearest to an image, Adam descends through the
+    generator, with a learning rate that falls along a cosine. The two best go on by damped
+    Gauss-Newton steps, since the error of a GAN is steep in some directions of its latents and flat
+    in others. No latent gets longer than `sqrt(latent_dim) + 3`, which hardly any normal one is.
+
+    Args:
+        model: GAN, or a generator of latents alone.
+        images: Images `(n, height, width[, channels])` of the generator's size, uint8 or floats in
+            its value range.
+        labels: Classes of the images for a conditional GAN, an integer or `(n,)`. Defaults to None,
+            which tries all classes.
+        features: Network of images `(batch, height, width, channels)` in [0, 1], in whose outputs
+            the images shall be near as well. Defaults to None, for pixels alone.
+        feature_weight: Weight of the mean squared difference of the features beside that of the
+            pixels. Defaults to 1.
+        candidates: Number of random latents. Defaults to 1024.
+        starts: Number of them from which Adam starts for each image. Defaults to 8.
+        steps: Number of Adam's steps. Defaults to 60.
+        refinements: Number of Gauss-Newton steps. Each draws `latent_dim + 2` images for each
+            latent. Defaults to 40.
+        seed: Seed of the random latents. Defaults to 0.
+        use_ema: Whether the averaged generator draws, if there is one. Defaults to True.
+        progress: Function that is called with the numbers of finished steps and of all steps.
+
+    Returns:
+        A `Projection`. It depends on nothing but the arguments. The result for an image may differ
+        in the last digits when others are projected with it.
+
+    Raises:
+        ValueError: If the images or labels do not fit the generator, if a number is out of bounds,
+            or if the generator takes labels and is given without its GAN.
+
+    References:
+        Zhu et al. 2016, https://arxiv.org/abs/1609.03552: projection by gradients.
+        Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1. Marquardt 1963, An
+        algorithm for least-squares estimation of nonlinear parameters: the damping.
+    """
+    _check_counts(candidates=candidates, starts=starts, steps=steps, refinements=refinements)
+    gan = model if isinstance(model, GAN) else _as_gan(model)
+    targets = _unit_images(images, gan)
+    classes = _check_labels(labels, len(targets), gan.num_classes)
+    search = _Search(gan, features, feature_weight, use_ema)
+    wanted = search.describe(targets)
+    starting = _starting_points(search, wanted, classes, candidates, starts, seed)
+
+    chosen = np.empty((len(targets), gan.latent_dim), "float32")
+    chosen_classes = np.empty(len(targets), "int32")
+    groups = range(0, len(targets), _GROUP)
+    finished = _Counter(len(groups) * (steps + refinements), progress)
+    for number, first in enumerate(groups):
+        group = slice(first, first + _GROUP)
+        rows = _Rows.from_starts(*(part[group] for part in starting))
+        rows = search.descend(rows, wanted[group], steps, finished)
+        rows = search.refine(rows.best(_SURVIVORS), wanted[group], refinements, finished).best(1)
+        chosen[group], chosen_classes[group] = rows.latents, rows.labels
+        finished.reach((number + 1) * (steps + refinements))
+
+    given = None if gan.num_classes is None else chosen_classes
+    drawn = gan.sample(latents=chosen, labels=given, use_ema=use_ema)
+    return Projection(chosen, drawn, _distances(_to_unit(drawn, gan), targets), given)
+
+
+class _Counter:
+    """Counts finished steps, and reports their number."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done = 0
+        self._total = total
+        self._progress = progress
+
+    def advance(self) -> None:
+        """Counts a step."""
+        self.reach(self._done + 1)
+
+    def reach(self, done: int) -> None:
+        """Sets the number of finished steps, some of which were not needed."""
+        if self._progress is not None and done != self._done:
+            self._progress(done, self._total)
+        self._done = done
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Latents on their ways to the images of a group.
+
+    Attributes:
+        latents: Latents float32 `(rows, latent_dim)`.
+        labels: Classes int32 `(rows,)`, 0 without classes.
+        owners: Index of the image that each row belongs to, ascending `(rows,)`.
+        losses: Squared distances float32 `(rows,)` from what the latents draw to the images.
+    """
+
+    latents: Floats
+    labels: NDArray[np.int32]
+    owners: NDArray[np.intp]
+    losses: Floats
+
+    @classmethod
+    def from_starts(cls, latents: Floats, labels: np.ndarray, losses: np.ndarray) -> "_Rows":
+        """Returns the rows of arrays `(images, starts, …)`."""
+        owners = np.repeat(np.arange(len(latents)), latents.shape[1])
+        flat = latents.reshape(-1, latents.shape[-1]), labels.ravel(), owners, losses.ravel()
+        return cls(*flat)
+
+    def best(self, count: int) -> "_Rows":
+        """Returns the rows of each image with the smallest losses."""
+        ranked = np.lexsort((self.losses, self.owners)).reshape(self.owners[-1] + 1, -1)
+        kept = ranked[:, :count].ravel()
+        return _Rows(self.latents[kept], self.labels[kept], self.owners[kept], self.losses[kept])
+
+
+class _Search:
+    """Moves latents so that what they draw comes near to images.
+
+    Images are compared as vectors whose squared distance is the mean squared difference of the
+    pixels and, with a weight, that of the features.
+    """
+
+    def __init__(
+        self, gan: GAN, features: keras.Model | None, feature_weight: float, use_ema: bool
+    ) -> None:
+        self.gan = gan
+        self._features = features
+        self._feature_weight = feature_weight
+        self._network = gan.sampling_network(use_ema)
+        latents = tf.TensorSpec((None, gan.latent_dim), "float32")
+        labels = tf.TensorSpec((None,), "int32")
+        vectors = tf.TensorSpec((None, None), "float32")
+        row = tf.TensorSpec((None,), "float32")
+        scalar = tf.TensorSpec((), "float32")
+        images = tf.TensorSpec((None, *gan.image_shape), "float32")
+        # Without XLA, which compiles convolutions badly on a CPU.
+        self._describe = tf.function(self._vectors, input_signature=[images])
+        self._render = tf.function(self._draw, input_signature=[latents, labels])
+        self._adam_step = tf.function(
+            self._adam, input_signature=[latents, latents, latents, labels, vectors, scalar, scalar]
+        )
+        self._gauss_newton_step = tf.function(
+            self._gauss_newton, input_signature=[latents, labels, vectors, row, row]
+        )
+
+    def describe(self, images: Floats) -> Floats:
+        """Returns the vectors `(n, size)` of images in [0, 1]."""
+        return _in_batches(self._describe, _RENDERED, images)[0]
+
+    def render(self, latents: Floats, labels: np.ndarray) -> Floats:
+        """Returns the vectors `(n, size)` of what latents draw."""
+        return _in_batches(self._render, _RENDERED, latents, labels)[0]
+
+    def descend(self, rows: _Rows, wanted: Floats, steps: int, finished: _Counter) -> _Rows:
+        """Moves rows by Adam."""
+        if not steps:
+            return rows
+        latents = tf.constant(rows.latents)
+        first = second = tf.zeros_like(latents)
+        targets = tf.constant(wanted[rows.owners])
+        for step in range(steps):
+            rate = _LEARNING_RATE * (1 + np.cos(np.pi * step / steps)) / 2
+            latents, first, second = self._adam_step(
+                latents, first, second, rows.labels, targets, np.float32(rate), np.float32(step + 1)
+            )
+            finished.advance()
+        drawn = self.render(latents.numpy(), rows.labels)
+        losses = np.square(drawn - wanted[rows.owners]).sum(axis=1)
+        return _Rows(latents.numpy(), rows.labels, rows.owners, losses)
+
+    def refine(self, rows: _Rows, wanted: Floats, steps: int, finished: _Counter) -> _Rows:
+        """Moves rows by Gauss-Newton steps, whose damping grows where the loss does not fall.
+
+        Rows of images that are found are left alone, and so are rows that no step improves.
+        """
+        latents, losses = rows.latents.copy(), rows.losses.copy()
+        damping = np.full(len(losses), 0.01, "float32")
+        batch = max(1, _RENDERED // (self.gan.latent_dim + 1))
+        for _ in range(steps):
+            least = np.full(len(wanted), np.inf)
+            np.minimum.at(least, rows.owners, losses)
+            (moving,) = np.nonzero((least[rows.owners] > _FOUND**2) & (damping < _HOPELESS))
+            if not len(moving):
+                break
+            latents[moving], losses[moving], damping[moving] = _in_batches(
+                self._gauss_newton_step,
+                batch,
+                latents[moving],
+                rows.labels[moving],
+                wanted[rows.owners[moving]],
+                losses[moving],
+                damping[moving],
+            )
+            finished.advance()
+        return _Rows(latents, rows.labels, rows.owners, losses)
+
+    def _vectors(self, images: Tensor) -> Tensor:
+        count = tf.shape(images)[0]
+        seen = images
+        if images.shape[-1] == 4:
+            seen = tf.concat([images[..., :3] * images[..., 3:], images[..., 3:]], axis=-1)
+        vectors = tf.reshape(seen, (count, -1)) / np.sqrt(np.prod(self.gan.image_shape))
+        if self._features is None:
+            return vectors
+        features = tf.cast(self._features(images, training=False), "float32")
+        features = tf.reshape(features, (count, -1))
+        size = tf.cast(tf.shape(features)[1], "float32")
+        return tf.concat([vectors, features * tf.sqrt(self._feature_weight / size)], axis=1)
+
+    def _draw(self, latents: Tensor, labels: Tensor) -> Tensor:
+        given = None if self.gan.num_classes is None else labels
+        inputs = LabeledImages(tf.cast(latents, self.gan.generator.variable_dtype), given)
+        images = self._network(inputs.network_inputs(), training=False)
+        images = tf.reshape(tf.cast(images, "float32"), (-1, *self.gan.image_shape))
+        low, high = self.gan.value_range
+        return self._vectors((images - low) / (high - low))
+
+    def _adam(
+        self,
+        latents: Tensor,
+        first: Tensor,
+        second: Tensor,
+        labels: Tensor,
+        targets: Tensor,
+        rate: Tensor,
+        step: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(latents)
+            loss = tf.reduce_sum(tf.square(self._draw(latents, labels) - targets))
+        gradient = tape.gradient(loss, latents)
+        first = _BETA_1 * first + (1 - _BETA_1) * gradient
+        second = _BETA_2 * second + (1 - _BETA_2) * tf.square(gradient)
+        scale = tf.sqrt(second / (1 - _BETA_2**step)) + _EPSILON
+        return self._shortened(latents - rate * first / (1 - _BETA_1**step) / scale), first, second
+
+    def _shortened(self, latents: Tensor) -> Tensor:
+        return tf.clip_by_norm(latents, self.gan.latent_dim**0.5 + _BEYOND, axes=[1])
+
+    def _gauss_newton(
+        self, latents: Tensor, labels: Tensor, targets: Tensor, losses: Tensor, damping: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        size = self.gan.latent_dim
+        offsets = tf.concat([tf.zeros((1, size)), _STEP * tf.eye(size)], axis=0)
+        around = tf.reshape(latents[:, tf.newaxis] + offsets, (-1, size))
+        drawn = self._draw(around, tf.repeat(labels, size + 1))
+        drawn = tf.reshape(drawn, (tf.shape(latents)[0], size + 1, -1))
+        slopes = (drawn[:, 1:] - drawn[:, :1]) / _STEP
+        gradient = tf.linalg.matvec(slopes, drawn[:, 0] - targets)
+        curvature = tf.matmul(slopes, slopes, transpose_b=True)
+        diagonal = tf.linalg.diag_part(curvature)
+        floor = 1e-3 * tf.reduce_mean(diagonal, axis=1, keepdims=True) + 1e-9
+        damped = curvature + tf.linalg.diag(damping[:, tf.newaxis] * (diagonal + floor))
+        factor = tf.linalg.cholesky(damped)
+        step = tf.linalg.cholesky_solve(factor, gradient[..., tf.newaxis])[..., 0]
+        moved = self._shortened(latents - step)
+        new_losses = tf.reduce_sum(tf.square(self._draw(moved, labels) - targets), axis=1)
+        falls = new_losses < losses
+        return (
+            tf.where(falls[:, tf.newaxis], moved, latents),
+            tf.where(falls, new_losses, losses),
+            tf.where(falls, damping * 0.3, damping * 4.0),
+        )
+
+
+def _in_batches(function: Callable[..., Any], size: int, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Returns the results of a function on batches of rows, each in one array."""
+    parts = []
+    for start in range(0, len(arrays[0]), size):
+        outputs = function(*(array[start : start + size] for array in arrays))
+        parts.append([output.numpy() for output in keras.tree.flatten(outputs)])
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _starting_points(
+    search: _Search,
+    wanted: Floats,
+    classes: np.ndarray | None,
+    candidates: int,
+    starts: int,
+    seed: int,
+) -> tuple[Floats, np.ndarray, np.ndarray]:
+    """Returns the random latents that draw each image most nearly, their classes and losses.
+
+    Returns:
+        Arrays `(images, starts, latent_dim)`, `(images, starts)` and `(images, starts)`.
+    """
+    gan = search.gan
+    tried = np.arange(gan.num_classes or 1) if classes is None else np.unique(classes)
+    each = max(-(-candidates // len(tried)), starts)
+    points = np.random.default_rng(seed).standard_normal((each * len(tried), gan.latent_dim))
+    latents = points.astype("float32")
+    labels = np.resize(tried, len(latents)).astype("int32")
+    drawn = search.render(latents, labels)
+    indices = np.empty((len(wanted), starts), np.intp)
+    losses = np.empty((len(wanted), starts), "float32")
+    if classes is None:
+        parts = [(np.arange(len(wanted)), np.arange(len(latents)))]
+    else:
+        parts = [(np.flatnonzero(classes == c), np.flatnonzero(labels == c)) for c in tried]
+    for images, among in parts:
+        found = metrics.nearest(wanted[images], drawn[among], starts)
+        indices[images], losses[images] = among[found.indices], found.distances**2
+    return latents[indices], labels[indices], losses
+
+
+def _as_gan(generator: keras.Model) -> GAN:
+    """Returns a GAN of a generator of latents alone, for its checks and its sampling."""
+    shape = introspection.build_network(
+        generator, keras.Input((introspection.infer_latent_dim(generator, None),))
+    )[1:]
+    discriminator = keras.Sequential(
+        [keras.layers.Input(shape), keras.layers.Flatten(), keras.layers.Dense(1)]
+    )
+    with runtime.build_scope(seed=0):
+        return GAN(generator, discriminator)
+
+
+def _unit_images(images: ArrayLike, gan: GAN) -> Floats:
+    """Returns images as float32 `(n, *image_shape)` in [0, 1].
+
+    Raises:
+        ValueError: If they have another shape, or lie outside of the value range.
+    """
+    pixels = np.asarray(images)
+    if pixels.shape[1:] == gan.image_shape[:-1] and gan.image_shape[-1:] == (1,):
+        pixels = pixels[..., np.newaxis]
+    if pixels.shape[1:] != gan.image_shape or not len(pixels):
+        raise ValueError(
+            f"Expected images of shape (n, {', '.join(map(str, gan.image_shape))}). Received: "
+            f"images.shape={pixels.shape}. Resize the images."
+        )
+    if pixels.dtype == np.uint8:
+        return (pixels / np.float32(255)).astype("float32")
+    low, high = gan.value_range
+    if not (pixels.dtype.kind == "f" and pixels.min() >= low and pixels.max() <= high):
+        raise ValueError(
+            f"Expected images of uint8, or floats from {low:g} to {high:g}. Received: "
+            f"{pixels.dtype} from {pixels.min():g} to {pixels.max():g}. Scale the images."
+        )
+    return _to_unit(pixels, gan)
+
+
+def _to_unit(images: np.ndarray, gan: GAN) -> Floats:
+    """Returns images of the generator's value range as float32 in [0, 1]."""
+    low, high = gan.value_range
+    unit = ((images - low) / (high - low)).astype("float32")
+    return unit.reshape(len(unit), *gan.image_shape)
+
+
+def _check_labels(
+    labels: Labels | None, count: int, num_classes: int | None
+) -> NDArray[np.int32] | None:
+    """Returns the classes int32 `(count,)`, or None where none are given."""
+    if labels is None:
+        return None
+    return validation.sample_labels(labels, count, num_classes)
+
+
+def _check_counts(candidates: int, starts: int, steps: int, refinements: int) -> None:
+    given = {
+        "candidates": (candidates, 1),
+        "starts": (starts, 1),
+        "steps": (steps, 0),
+        "refinements": (refinements, 0),
+    }
+    for name, (value, least) in given.items():
+        if value < least:
+            raise ValueError(f"Expected {name} of at least {least}. Received: {name}={value}.")
+
+
+def _distances(images: Floats, others: Floats) -> Floats:
+    """Returns the root mean squares of differences of images in [0, 1], float32 `(n,)`."""
+    apart = np.square(premultiply(images) - premultiply(others))
+    return np.sqrt(apart.reshape(len(apart), -1).mean(axis=1)).astype("float32")

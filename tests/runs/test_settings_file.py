@@ -1,0 +1,94 @@
+"""Settings in a file: what it may say, and what beats it."""
+
+import argparse
+import dataclasses
+import json
+
+import pytest
+
+from fashion_gan.cli.main import build_parser
+from fashion_gan.cli.options import config_from_options
+from fashion_gan.runs.config import Config
+from fashion_gan.runs.presets import PRESETS
+from fashion_gan.runs.settings_file import read_settings
+
+
+def write(tmp_path, text, name="run.toml"):
+    (tmp_path / name).write_text(text)
+    return str(tmp_path / name)
+
+
+def config_of(*flags) -> Config:
+    options: argparse.Namespace = build_parser().parse_args(["train", *flags])
+    return config_from_options(options)
+
+
+def test_read_settings_takes_toml_with_the_names_of_flags(tmp_path):
+    text = 'model = "dcgan"\ng-learning-rate = 1\nimage_size = 64\nconditional = true\n'
+    settings = read_settings(write(tmp_path, text))
+    assert settings == {
+        "model": "dcgan",
+        "g_learning_rate": 1,
+        "image_size": "64",
+        "conditional": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", r"run.toml holds no settings.*'epoch'. Did you mean 'epochs'\?"),
+        ('epochs = "3"', "Expected int. Received: epochs='3'"),
+        ("epochs = 1.5", "Expected int. Received: epochs=1.5"),
+        ("epochs = 0", "at least 1. Received: epochs=0"),
+        ("mirror = 1", "Expected bool. Received: mirror=1"),
+        ('dtype_policy = "float8"', "Expected one of .*dtype_policy='float8'"),
+        ("[train]\nepochs = 3", "Expected names of settings. Received: 'train'"),
+        ("epochs = ", "run.toml holds no settings of a run: Invalid value"),
+    ],
+)
+def test_read_settings_names_the_file_and_what_is_wrong(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_settings(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{", "[" * 100_000])
+def test_read_settings_raises_for_json_without_settings(tmp_path, text):
+    with pytest.raises(ValueError, match="run.json holds no settings of a run"):
+        read_settings(write(tmp_path, text, "run.json"))
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_train_takes_the_config_of_any_run(tmp_path, preset):
+    text = json.dumps(dataclasses.asdict(PRESETS[preset]))
+    assert config_of("--config", write(tmp_path, text, "config.json")) == PRESETS[preset]
+
+
+def test_train_puts_flags_above_the_file_and_the_file_above_the_preset(tmp_path):
+    path = write(tmp_path, "epochs = 3\nbatch_size = 16\n")
+    config = config_of("--preset", "dense_modern", "--config", path, "--epochs", "5")
+    assert config == dataclasses.replace(PRESETS["dense_modern"], epochs=5, batch_size=16)
+
+
+def test_train_begins_with_the_preset_for_images_where_the_file_names_some(tmp_path):
+    path = write(tmp_path, 'data = "emoji"\nimage_size = "32"\n')
+    assert config_of("--config", path).model == PRESETS["images"].model
+
+
+def test_train_refuses_a_setting_of_the_file_that_does_nothing(tmp_path):
+    with pytest.raises(ValueError, match="noise_epochs does nothing without instance_noise"):
+        config_of("--config", write(tmp_path, "noise_epochs = 3\n"))
+
+
+def test_train_takes_one_length_from_flags_and_file(tmp_path):
+    path = write(tmp_path, "epochs = 10\n")
+    config = config_of("--config", path, "--steps", "100")
+    assert (config.epochs, config.steps_per_epoch) == (10, 10)
+
+
+def test_train_takes_the_config_of_a_run_with_a_setting_that_does_nothing(tmp_path):
+    config = dataclasses.replace(PRESETS["dcgan_modern"], lr_decay_epochs=0)
+    text = json.dumps(dataclasses.asdict(config))
+    path = write(tmp_path, text, "config.json")
+    expected = dataclasses.replace(config, epochs=2)
+    assert config_of("--config", path, "--epochs", "2") == expected
