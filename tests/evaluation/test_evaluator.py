@@ -10,6 +10,7 @@ from helpers import ROOT
 
 from fashion_gan import data, evaluation, metrics
 from fashion_gan.callbacks import EvaluateGAN, JSONLogger
+from fashion_gan.evaluation import report
 from fashion_gan.evaluation.classifier import WEIGHTS
 
 COUNT = 1000
@@ -83,7 +84,7 @@ def test_distances_grow_with_the_damage(scores, space, name, chain):
 
 
 def test_coverage_and_recall_fall_with_missing_classes(scores):
-    for name in ("coverage", "recall", "pixel_coverage"):
+    for name in ("coverage", "recall", "pixel_recall"):
         values = [scores[kind][name] for kind in ("4 classes removed", "2 classes removed", "real")]
         assert values == sorted(values)
         assert values[0] < values[-1] - 0.1
@@ -105,7 +106,7 @@ def test_memorization_ratio_is_0_for_copies_of_training_images(scores):
 def test_evaluator_ignores_the_order_of_images(fashion, evaluator, scores):
     order = np.random.default_rng(1).permutation(COUNT)
     again = evaluator(fashion.train_images[10_000 : 10_000 + COUNT][order])
-    for name in ("frechet_distance", "coverage", "ndb", "class_entropy", "pixel_density"):
+    for name in ("frechet_distance", "coverage", "ndb", "class_entropy", "pixel_recall"):
         assert again[name] == pytest.approx(scores["real"][name], rel=1e-6)
 
 
@@ -276,3 +277,57 @@ def test_evaluator_samples_a_gan_by_the_seed_of_the_protocol(make_gan, evaluator
     scores = evaluator(samples)
     assert scores["frechet_distance"] > 0
     assert metrics.class_balance(np.zeros(3, int), 10).total_variation == pytest.approx(0.9)
+
+
+def test_baselines_are_damaged_training_images():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 9, 7, 3), np.uint8)
+    sets = evaluation.baselines(images, np.arange(60) % 3, 40)
+    assert {pictures.shape for pictures in sets.values()} == {(40, 9, 7, 3)}
+    known = {image.tobytes() for image in images}
+    assert all(image.tobytes() in known for image in sets["training images"])
+    third = {image.tobytes() for image in images[2::3]}
+    assert not any(image.tobytes() in third for image in sets["a class removed"])
+    assert len({image.tobytes() for image in sets["a twentieth repeated"]}) == 2
+    offsets = np.arange(-3, 4)
+    weights = np.exp(-(offsets**2) / 2)
+    weights /= weights.sum()
+    padded = np.pad(sets["training images"].astype(float), ((0, 0), (3, 3), (3, 3), (0, 0)), "edge")
+    expected = sum(
+        v * w * padded[:, 3 + i : 12 + i, 3 + j : 10 + j]
+        for i, v in zip(offsets, weights, strict=True)
+        for j, w in zip(offsets, weights, strict=True)
+    )
+    np.testing.assert_allclose(sets["blurred"], expected, atol=0.51)
+
+
+def test_baselines_need_as_many_images_as_are_measured():
+    with pytest.raises(ValueError, match="at least 5 training images. Received: 4"):
+        evaluation.baselines(np.zeros((4, 4, 4, 1), np.uint8), None, 5)
+
+
+@pytest.mark.parametrize(
+    ("score", "place"),
+    [(1.9, "between training images (0.8) and blurred (3.1)"), (9.5, "worse than blurred (3.1)")],
+)
+def test_place_among_baselines_names_the_neighbors(score, place):
+    scores = {"blurred": 3.1, "mine": score, "training images": 0.8}
+    record = {"watched_score": "d", "scores": {n: {"d": scores[n]} for n in sorted(scores)[::-1]}}
+    record["scores"] = {"mine": {"d": score}, **record["scores"]}
+    assert report.place_among_baselines(record) == f"d of mine: {score}, {place}."
+
+
+def test_evaluator_takes_the_scores_that_an_extractor_names(fashion):
+    class Extractor:
+        scores = ("kernel_distance", "recall")
+
+        def __call__(self, images):
+            return images.reshape(len(images), -1)[:, ::2].astype(float) / 255
+
+    protocol = evaluation.EvalConfig(count=100, kernel_size=None, kernel_subsets=4, bins=0)
+    train = fashion.train_images[:300]
+    evaluator = evaluation.Evaluator(fashion.test_images, train, Extractor(), protocol=protocol)
+    scores = evaluator(fashion.train_images[300:400])  # fewer images than features
+    plain = {name for name in scores if not name.startswith("pixel_")}
+    assert plain == {"kernel_distance", "kernel_distance_std", "recall"}
+    assert evaluator.watched_score == "kernel_distance"

@@ -1,6 +1,7 @@
 """The best state of a run: kept beside the last one, exact after every interruption."""
 
 import json
+import re
 import shutil
 import zipfile
 
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from fashion_gan import callbacks
+from fashion_gan import callbacks, evaluation
 from fashion_gan.callbacks import BestCheckpoint
 from fashion_gan.cli.main import main
 from fashion_gan.runs import checkpoints
@@ -175,7 +176,7 @@ def run_dir(tmp_path_factory):
 
 def test_load_returns_the_best_state_of_a_run(run_dir):
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    scores = [line["pixel_frechet_distance"] for line in lines]
+    scores = [line["kernel_distance"] for line in lines]
     info = read_model_info(RunDirectory(run_dir).best_path)
     assert (info["epoch"], info["score"]) == (1 + int(np.argmin(scores)), min(scores))
     assert info["reference"] == json.loads((run_dir / "data.json").read_text())["sha256"]
@@ -199,6 +200,32 @@ def test_commands_take_the_best_state(run_dir, tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(run_dir), *flags]) == 0
     assert json.loads(capsys.readouterr().out)["scores"][str(run_dir)]
+
+
+def test_evaluate_places_a_run_on_own_images_among_baselines(run_dir, capsys):
+    assert main(["evaluate", str(run_dir), "--baselines"]) == 0
+    out = capsys.readouterr().out
+    for label in ("training images", "blends of two", "blurred", "noise alone", "untrained"):
+        assert label in out
+    assert "the book's GAN" not in out
+    assert re.search(r"kernel_distance of .*: .*, (between|worse than|better than) ", out)
+
+
+def test_runs_shows_the_score_of_any_data(run_dir, capsys):
+    assert main(["runs", str(run_dir.parent), "--json"]) == 0
+    (run,) = json.loads(capsys.readouterr().out)
+    expected = f"kernel {run['scores']['kernel_distance']:.3g}"
+    assert main(["runs", str(run_dir.parent)]) == 0
+    assert expected in re.sub(r"\s+", " ", capsys.readouterr().out)
+
+
+def test_training_watches_the_pixels_without_features_of_imagenet(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation.evaluator, "has_imagenet_weights", lambda: False)
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1), "u1"))
+    config = Config(data=str(tmp_path / "images.npy"), epochs=1, latent_dim=4, jit_compile=False)
+    train_run(config, tmp_path / "run", verbose=0)
+    info = read_model_info(RunDirectory(tmp_path / "run").best_path)
+    assert info["monitor"] == "pixel_frechet_distance"
 
 
 def test_which_best_needs_a_run_that_was_evaluated(run_dir, tmp_path, capsys):

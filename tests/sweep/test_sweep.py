@@ -307,15 +307,15 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
     ("settings", "space", "name"),
     [
         ({}, {"r1": [0.0]}, "frechet_distance"),
-        ({"data": "my.npz"}, {"r1": [0.0]}, "pixel_frechet_distance"),
-        ({}, {"data": ["", "my.npz"]}, "pixel_frechet_distance"),
+        ({"data": "my.npz"}, {"r1": [0.0]}, "kernel_distance"),
+        ({}, {"data": ["", "my.npz"]}, "kernel_distance"),
     ],
 )
 def test_metric_name_follows_from_the_data(settings, space, name):
     assert sweep.metric_name(Config(**settings), space) == name
 
 
-def test_sweep_scores_own_images_in_pixels(tmp_path, capsys):
+def test_sweep_scores_own_images_by_the_kernel_distance(tmp_path, capsys):
     images = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
     np.savez(tmp_path / "my.npz", images=images)
     folder, chart = tmp_path / "sweep", tmp_path / "bars.svg"
@@ -331,15 +331,15 @@ def test_sweep_scores_own_images_in_pixels(tmp_path, capsys):
     ]
     assert main([*command, "--chart", str(chart)]) == 0
     printed = capsys.readouterr()
-    assert printed.err.count(": pixel Fréchet ") == 2 and "pixel Fréchet" in printed.out
-    assert "pixel Fréchet distance by setting" in chart.read_text()
+    assert printed.err.count(": kernel ") == 2 and "kernel" in printed.out
+    assert "kernel distance by setting" in chart.read_text()
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     made = optuna.load_study(study_name="sweep", storage=f"sqlite:///{folder / 'study.db'}")
-    assert made.user_attrs["settings"]["metric"] == report["metric"] == "pixel_frechet_distance"
+    assert made.user_attrs["settings"]["metric"] == report["metric"] == "kernel_distance"
     for trial in made.trials:
         lines = (folder / trial.user_attrs["folder"] / "seed-1/metrics.jsonl").read_text()
-        distances = [json.loads(line)["pixel_frechet_distance"] for line in lines.splitlines()]
+        distances = [json.loads(line)["kernel_distance"] for line in lines.splitlines()]
         assert trial.intermediate_values == dict(enumerate(distances, start=1))
         assert trial.value == distances[-1]
     assert report["best"]["score"] == made.best_value
