@@ -1,5 +1,6 @@
 """Callbacks that watch a GAN train; each has a file of its own, and `default` returns them all."""
 
+from .adaptive_augmentation import AdaptiveAugmentation
 from .backup_and_restore import BackupAndRestore
 from .best_checkpoint import BestCheckpoint
 from .default import default
@@ -15,6 +16,7 @@ from .restore_on_nan import RestoreOnNaN
 from .tensorboard import TensorBoard
 
 __all__ = [
+    "AdaptiveAugmentation",
     "BackupAndRestore",
     "BestCheckpoint",
     "EvaluateGAN",

@@ -21,6 +21,8 @@ from fashion_gan.keras_compat import (
     write_model,
     write_weights,
 )
+from fashion_gan.lecam import LeCam
+from fashion_gan.lecam import get as get_lecam
 from fashion_gan.models import MinibatchStdDev, introspection
 from fashion_gan.registry import suggest_arguments
 from fashion_gan.replay import ReplayBuffer
@@ -115,6 +117,8 @@ class GAN(keras.Model):
         self.ema_generator: EMANetwork | None = None
         self.ema_decay: float | None = None
         self.replay: ReplayBuffer | None = None
+        self.lecam: LeCam | None = None
+        self.augment_probability: Any = 1.0
         self.jit_decision: xla.JitDecision | None = None
         self.may_fall_back = False
         self._float = generator.variable_dtype
@@ -165,7 +169,9 @@ class GAN(keras.Model):
         *,
         penalties: Any = (),
         augmentations: Any = (),
+        augment_p: Any = None,
         replay: Any = None,
+        lecam: Any = None,
         ema_decay: float | None = None,
         d_steps: int = 1,
         log_gradients: bool = False,
@@ -184,7 +190,13 @@ class GAN(keras.Model):
                 are logged as `d_penalty`, apart from `d_loss`.
             augmentations: Changes of all images that the discriminator sees, in their order, such
                 as `[augmentations.Translation(0.125)]`.
+            augment_p: Factor of the probability of each augmentation: a number from 0 to 1; a
+                schedule of Keras, as a function of the number of train steps; `"adaptive"` or
+                `AdaptiveProbability`, which `callbacks.AdaptiveAugmentation` moves from 0.
+                By default 1. It is logged as `augment_p` unless it is constant.
             replay: `ReplayBuffer` of past fakes, or its capacity.
+            lecam: `LeCam` regularization of the discriminator, or its weight. It is logged as
+                `d_lecam`.
             ema_decay: Fraction that a step keeps of a moving average of the generator's weights.
                 With it, `gan.ema_generator` draws the samples; without it there is no average.
                 Train steps alone move it: after `generator.set_weights()`, call its `reset()`.
@@ -229,7 +241,9 @@ class GAN(keras.Model):
             loss=self.loss_function,
             penalties=self.penalties,
             augmentations=self.augmentations,
+            augment_p=(probability := all_augmentations.get_probability(augment_p)),
             replay=(buffer := get_replay(replay)),
+            lecam=(regularization := get_lecam(lecam)),
             ema_decay=ema_decay,
             d_steps=d_steps,
             log_gradients=log_gradients,
@@ -238,10 +252,12 @@ class GAN(keras.Model):
             steps_per_execution=steps_per_execution,
         )
         with self.distribute_strategy.scope():
-            self._mean_tracker = MeanTracker(self._log_names(), name="means")
             self._compile_optimizers(g_optimizer, d_optimizer)
             self._compile_average(ema_decay)
-            self._compile_replay(buffer)
+            self._compile_part("replay", buffer)
+            self._compile_part("lecam", regularization)
+            self._compile_part("augment_probability", probability)
+            self._mean_tracker = MeanTracker(self._log_names(), name="means")
         self.jit_decision = jit_decision
         self.may_fall_back = jit_compile == "auto" and jit_decision.enabled
         super().compile(
@@ -269,6 +285,8 @@ class GAN(keras.Model):
 
     def _log_names(self) -> list[str]:
         names = [*_LOGGED, *(["d_penalty"] if self.penalties else [])]
+        names += ["d_lecam"] if self.lecam else []
+        names += [] if isinstance(self.augment_probability, float) else ["augment_p"]
         for name in ("discriminator", "generator"):
             if introspection.has_losses(getattr(self, name), self._symbolic_inputs[name]):
                 names.append(f"{name[0]}_regularization")
@@ -296,12 +314,14 @@ class GAN(keras.Model):
             self.ema_generator = EMANetwork(self.generator, name="ema_generator")
         self.ema_decay = ema_decay
 
-    def _compile_replay(self, buffer: ReplayBuffer | None) -> None:
-        if self.replay is not None and self.replay is not buffer:
-            untrack(self, self.replay)
-        self.replay = buffer
-        if buffer is not None and not buffer.built:
-            buffer.build((None, *self.image_shape))
+    def _compile_part(self, name: str, part: Any) -> None:
+        """Keeps, exchanges or drops a part of the step whose variables are saved with the GAN."""
+        before = getattr(self, name)
+        if isinstance(before, keras.Layer) and before is not part:
+            untrack(self, before)
+        setattr(self, name, part)
+        if isinstance(part, keras.Layer) and not part.built:
+            part.build((None, *self.image_shape))
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -317,6 +337,12 @@ class GAN(keras.Model):
     def step_count(self) -> Any:
         """Number of train steps so far, an int64 scalar tensor."""
         return self._random_state[1]
+
+    @property
+    def augment_p(self) -> Any:
+        """Present factor of the augmentations' probabilities: a number, or a scalar tensor."""
+        probability = self.augment_probability
+        return probability if isinstance(probability, float) else probability(self.step_count)
 
     def fit(
         self,
@@ -590,6 +616,16 @@ class GAN(keras.Model):
         }
         self._mean_tracker.update_state(logs)
         return self._test_logs()
+
+    def measure_overfitting(self, train: LabeledImages, held_out: LabeledImages) -> Any:
+        """Computes how far the discriminator overfits, see `augmentations.overfitting`.
+
+        Args:
+            train: Training images and labels.
+            held_out: Images and labels on which nothing is trained.
+        """
+        random = self._step_random().at(self.step_count * (self.d_steps + 1))
+        return train_step.measure_overfitting(self, train, held_out, random)
 
     def _test_logs(self) -> dict[str, Any]:
         logs = self._mean_tracker.result()

@@ -71,7 +71,7 @@ def prepare(
     Raises:
         FileNotFoundError: If there are no images.
         ValueError: If the images and the config do not fit, as `build_gan` says; if there are too
-            few images for one step.
+            few images for one step; if `adaptive_augmentation` has no held-out images.
     """
     split = load_split(config, data_dir) if split is None else split
     batch_size, num_images = config.batch_size * config.d_steps, len(split.train_images)
@@ -81,6 +81,11 @@ def prepare(
             f"Expected at least {batch_size:,} training images for a step of "
             f"batch_size={config.batch_size}{times}. Received: {num_images:,} images. Lower the "
             "batch size."
+        )
+    if config.adaptive_augmentation and not split.held_out:
+        raise ValueError(
+            "Expected held-out images for adaptive_augmentation. Received: images that all train. "
+            "Hold some out with --held-out, or set a fixed --augment-p."
         )
     with nullcontext() if strategy is None else strategy.scope():
         gan = build_gan(config, split)
@@ -225,7 +230,9 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
             if getattr(config, name)
         ],
         augmentations=_augmentations(config, steps),
+        augment_p=_augment_p(config),
         replay=config.replay_size or None,
+        lecam=config.lecam or None,
         ema_decay=config.ema_decay or None,
         d_steps=config.d_steps,
         log_gradients=config.log_gradients,
@@ -241,10 +248,33 @@ def _augmentations(config: Config, steps_per_epoch: int) -> list[Any]:
     if config.instance_noise:
         fading = {"stddev": config.instance_noise, "steps": config.noise_epochs * steps_per_epoch}
         identifiers.append({"name": "instance_noise", **fading})
-    for name in ("translation", "cutout", "brightness", "contrast"):
+    if config.augment_mirror:
+        identifiers.append("mirror")
+    for name in (
+        "scale",
+        "rotation",
+        "translation",
+        "cutout",
+        "brightness",
+        "contrast",
+        "saturation",
+        "hue",
+    ):
         if strength := getattr(config, name):
             identifiers.append({"name": name, "strength": strength})
     return identifiers
+
+
+def _augment_p(config: Config) -> Any:
+    """Returns the probability of the augmentations as `GAN.compile` takes it."""
+    if not config.adaptive_augmentation:
+        return config.augment_p
+    return {
+        "name": "adaptive",
+        "target": config.overfit_target,
+        "ramp_images": config.augment_ramp,
+        "maximum": config.augment_p,
+    }
 
 
 def _optimizer(

@@ -67,6 +67,21 @@ def check_setting(field: "dataclasses.Field[Any]", value: Any) -> None:
 
 
 _PENALTIES: dict[str, Sequence[str]] = {"r1": (), "r2": (), "wgan_gp": (), "dragan": ()}
+_AUGMENTATIONS: dict[str, Sequence[str]] = {
+    name: ()
+    for name in (
+        "instance_noise",
+        "augment_mirror",
+        "scale",
+        "rotation",
+        "translation",
+        "cutout",
+        "brightness",
+        "contrast",
+        "saturation",
+        "hue",
+    )
+}
 _ADAM = ("adam", "adamax", "adamw", "lamb", "lion", "nadam", "schedulefreeadamw")
 _HAS_BETAS = {"g_optimizer": _ADAM, "d_optimizer": _ADAM}
 
@@ -149,6 +164,7 @@ class Config:
         1,
         needs=_PENALTIES,
     )
+    lecam: float = _setting(0.0, "weight of the LeCam regularization, 0 for none", 0)
     replay_size: int = _setting(
         0,
         "past fakes that the discriminator meets again: 0 for none, else at least a batch",
@@ -166,6 +182,13 @@ class Config:
         0,
         needs={"instance_noise": ()},
     )
+    augment_mirror: bool = _setting(False, "flip half of what the discriminator sees")
+    scale: float = _setting(
+        0.0, "largest change of the size of what the discriminator sees, in doublings", 0, 1
+    )
+    rotation: float = _setting(
+        0.0, "largest angle of what the discriminator sees, as a share of half a turn", 0, 1
+    )
     translation: float = _setting(
         0.0, "largest shift of what the discriminator sees, as a share of the image", 0, 1
     )
@@ -177,6 +200,40 @@ class Config:
     )
     contrast: float = _setting(
         0.0, "largest change of the contrast of what the discriminator sees, as a share", 0, 1
+    )
+    saturation: float = _setting(
+        0.0, "largest change of the saturation of what the discriminator sees, as a share", 0, 1
+    )
+    hue: float = _setting(
+        0.0,
+        "largest turn of the colors that the discriminator sees, as a share of half a turn",
+        0,
+        1,
+    )
+    augment_p: float = _setting(
+        1.0,
+        "probability of each of these changes; with --adaptive-augmentation the largest",
+        0,
+        1,
+        needs=_AUGMENTATIONS,
+    )
+    adaptive_augmentation: bool = _setting(
+        False,
+        "let that probability begin at 0, and rise while the discriminator overfits",
+        needs=_AUGMENTATIONS,
+    )
+    overfit_target: float = _setting(
+        0.6,
+        "overfitting, by held-out images, above which the probability rises",
+        0.01,
+        0.99,
+        needs={"adaptive_augmentation": ()},
+    )
+    augment_ramp: int = _setting(
+        100_000,
+        "real images in which the probability can rise from 0 to 1",
+        1,
+        needs={"adaptive_augmentation": ()},
     )
     ema_decay: float = _setting(
         0.0, "share of the averaged generator that a step keeps, 0 for no average", 0, below=1

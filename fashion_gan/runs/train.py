@@ -297,6 +297,20 @@ def _callbacks(
                 extra.append(
                     callbacks.FeatureProjector(run.path, split.validation_images, *labeled)
                 )
+    if config.adaptive_augmentation:
+        labels = (
+            (split.train_labels, split.validation_labels) if config.conditional else (None,) * 2
+        )
+        extra.append(
+            callbacks.AdaptiveAugmentation(
+                split.train_images,
+                split.validation_images,
+                config.batch_size * config.d_steps,
+                train_labels=labels[0],
+                held_out_labels=labels[1],
+                seed=config.seed,
+            )
+        )
     if watch is not None:
         extra.append(_StopWhen(watch))
     few = len(split.train_images) < monitor.MIN_IMAGES

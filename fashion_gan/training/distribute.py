@@ -11,6 +11,7 @@ __all__ = [
     "assert_equal_on_workers",
     "distributed_step",
     "is_chief",
+    "mean_over_replicas",
     "scale_loss_for_replicas",
 ]
 
@@ -70,6 +71,16 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
         return True
     has_chief = "chief" in cluster.cluster_spec().jobs
     return cluster.task_type == "worker" and cluster.task_id == 0 and not has_chief
+
+
+def mean_over_replicas(strategy: tf.distribute.Strategy, value: float) -> float:
+    """Returns the mean of a number over all replicas; each worker must call this."""
+    if strategy.num_replicas_in_sync == 1:
+        return value
+    mine = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant([value], "float64")
+    )
+    return float(strategy.gather(mine, axis=0).numpy().mean())
 
 
 def assert_equal_on_workers(strategy: tf.distribute.Strategy, what: str, value: Any) -> None:

@@ -9,12 +9,20 @@ from typing import Any
 
 from keras import ops
 
+from fashion_gan.augmentations import overfitting
 from fashion_gan.penalties import with_gradients
 from fashion_gan.training.random import StepRandom
 from fashion_gan.training.updates import frozen, minimize
 from fashion_gan.typing import LabeledImages, Logits
 
-__all__ = ["discriminate", "discriminator_step", "generator_step", "scores", "train_step"]
+__all__ = [
+    "discriminate",
+    "discriminator_step",
+    "generator_step",
+    "measure_overfitting",
+    "scores",
+    "train_step",
+]
 
 # Purposes of random numbers within an update. Each penalty has one of its own, so theirs come last.
 REAL, FAKE, REPLAY, FLIPS, FIRST_PENALTY = range(5)
@@ -35,7 +43,7 @@ def train_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, A
     if gan.ema_decay is not None:
         gan.ema_generator.update(gan.ema_decay, gan.step_count)
     means = {name: ops.mean(ops.stack([logs[name] for logs in d_logs])) for name in d_logs[0]}
-    return means | g_logs
+    return means | g_logs | {"augment_p": gan.augment_p}
 
 
 def discriminator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
@@ -56,13 +64,15 @@ def discriminator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dic
             told = gan.loss_function.flip_labels(*told, uniform)
         loss = ops.mean(gan.loss_function.discriminator(*told))
         penalty = gradient_penalty(gan, real, fake, norms_squared, random)
+        lecam = ops.mean(gan.lecam.regularize(real_logits, fake_logits)) if gan.lecam else 0.0
         logs = {
             "d_loss": loss,
             "d_penalty": penalty,
+            "d_lecam": lecam,
             "d_regularization": regularization,
             **scores(gan, real_logits, fake_logits),
         }
-        return loss + penalty + regularization, logs
+        return loss + penalty + lecam + regularization, logs
 
     logs = minimize(loss_fn, gan.discriminator, gan.d_optimizer, gan.log_gradients)
     return _prefixed("d", logs)
@@ -158,8 +168,19 @@ def augment(gan: Any, images: LabeledImages, random: StepRandom, purpose: int) -
     result = images.images
     for position, augmentation in enumerate(gan.augmentations):
         stream = random.fold_in(purpose).fold_in(position)
-        result = augmentation.augment(result, stream, gan.step_count, gan.value_range[0])
+        result = augmentation(
+            result, stream, gan.step_count, gan.value_range[0], factor=gan.augment_p
+        )
     return images.with_images(result)
+
+
+def measure_overfitting(
+    gan: Any, train: LabeledImages, held_out: LabeledImages, random: StepRandom
+) -> Any:
+    """Compares the mean logits of training, held-out and generated images, all augmented alike."""
+    generated = gan.generate(train, random, training=False)
+    seen = (augment(gan, images, random, REAL) for images in (train, held_out, generated))
+    return overfitting(*(ops.mean(gan.logits(images, training=False)) for images in seen))
 
 
 def scores(gan: Any, real_logits: Logits, fake_logits: Logits) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from fashion_gan import data
-from fashion_gan.runs.builder import build_gan
+from fashion_gan.runs.builder import build_gan, prepare
 from fashion_gan.runs.config import Config
 
 
@@ -48,6 +49,30 @@ def test_build_gan_takes_augmentations_replay_and_label_flips_from_the_config():
         0.3,
     )
     assert (noise.stddev, noise.steps) == (0.2, 3 * 20)
+
+
+def test_build_gan_takes_every_augmentation_and_their_probability_from_the_config():
+    names = ("scale", "rotation", "translation", "cutout", "brightness", "contrast")
+    strengths = dict.fromkeys((*names, "saturation", "hue"), 0.2)
+    config = Config(augment_mirror=True, augment_p=0.7, lecam=0.1, **strengths)
+    gan = build_gan(config)
+    built = [type(augmentation).__name__.lower() for augmentation in gan.augmentations]
+    assert built == ["mirror", *strengths]
+    assert {augmentation.strength for augmentation in gan.augmentations[1:]} == {0.2}
+    assert (gan.augment_p, gan.lecam.weight) == (0.7, 0.1)
+    adaptive = dataclasses.replace(
+        config, adaptive_augmentation=True, overfit_target=0.4, augment_ramp=900
+    )
+    found = build_gan(adaptive).augment_probability.get_config()
+    assert (found["target"], found["ramp_images"], found["maximum"]) == (0.4, 900, 0.7)
+
+
+def test_prepare_raises_when_adaptive_augmentation_has_no_held_out_images():
+    nothing = np.zeros((100, 28, 28, 1), np.uint8)
+    split = data.Split(nothing, None, nothing, None, nothing, None, held_out=0)
+    config = Config(translation=0.1, adaptive_augmentation=True)
+    with pytest.raises(ValueError, match="Expected held-out images.*--held-out"):
+        prepare(config, split=split)
 
 
 def test_build_gan_takes_a_weight_decay_that_shrinks_weights_without_a_gradient():

@@ -26,8 +26,10 @@ CASES = {
     "augmentations": {
         "steps_per_execution": 4,
         "loss": {"name": "binary_crossentropy", "label_flip_rate": 0.05},
-        "augmentations": ["instance_noise", "translation", "cutout"],
+        "augmentations": ["instance_noise", "translation", "cutout", "rotation"],
+        "augment_p": {"name": "adaptive", "target": 0.1, "ramp_images": 500},
         "replay": 2048,
+        "lecam": 0.1,
     },
     "regularizers": {"steps_per_execution": 4, "layer": "regularizer"},
 }
@@ -79,7 +81,7 @@ def train(
     import tensorflow as tf
     from keras.callbacks import LambdaCallback
 
-    from fashion_gan import GAN, data
+    from fashion_gan import GAN, callbacks, data
 
     rows: list = []
     ends: list[int] = []
@@ -109,11 +111,14 @@ def train(
             steps_per_execution=steps_per_execution,
             jit_compile=False,
         )
+    watching = [LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))]
+    if "augment_p" in arguments:
+        watching.append(callbacks.AdaptiveAugmentation(images**3, images[:24], BATCH, interval=4))
     history = gan.fit(
         data.make_dataset(images, BATCH),
         epochs=EPOCHS,
         validation_data=data.make_dataset(images[:24], BATCH, shuffle=False),
-        callbacks=[LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))],
+        callbacks=watching,
         verbose=0,
     ).history
     result = {"batches that callbacks saw end": np.array(ends)}

@@ -49,7 +49,7 @@ def test_migrate_model_keeps_networks_average_and_settings(tmp_path, migrate):
     migrate.migrate_model(path)
     gan = check_model(path)
     assert [type(a).__name__ for a in gan.augmentations] == ["InstanceNoise", "Cutout"]
-    assert gan.augmentations[0].get_config() == {"stddev": 0.2, "steps": 10}
+    assert gan.augmentations[0].get_config() == {"stddev": 0.2, "steps": 10, "p": 1.0}
     assert (gan.replay.capacity, gan.replay.replace_fraction) == (8, 0.25)
     arguments = gan.get_compile_config()
     assert arguments["loss"]["config"]["label_flip_rate"] == 0.1
