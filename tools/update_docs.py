@@ -95,12 +95,37 @@ def seed_table() -> str:
     return table(["number", "mean", "std", *(f"seed {seed}" for seed in records)], rows)
 
 
+def preset_summary() -> str:
+    """Makes the short table of what each preset reaches, for README."""
+    records = _preset_records()
+    reference = _mean(records["dense"], "frechet_distance")
+    rows = []
+    for name, of_seeds in records.items():
+        distance = _mean(of_seeds, "frechet_distance")
+        rows.append(
+            [
+                f"`{name}`",
+                f"{distance:.2f}",
+                f"{reference / distance:.0f}",
+                f"{_mean(of_seeds, 'coverage'):.2f}",
+                of_seeds[0].get("trained_on", "CPU"),
+            ]
+        )
+    head = ["preset", "Fréchet distance", "the book's ÷ it", "coverage", "trained on"]
+    return table(head, rows)
+
+
+def _preset_records() -> dict[str, list[dict[str, Any]]]:
+    """Returns the records of the training seeds of each preset."""
+    presets = {name: list(records.values()) for name, records in read("presets").items()}
+    return {"dense": list(read("dense-seeds").values()), **presets}
+
+
 def preset_table() -> str:
     """Makes the table of what each preset costs and reaches: means over its training seeds."""
-    dense = list(read("dense-seeds").values())
-    presets = {name: list(records.values()) for name, records in read("presets").items()}
-    reference, rows = _mean(dense, "frechet_distance"), []
-    for name, records in {"dense": dense, **presets}.items():
+    presets = _preset_records()
+    reference, rows = _mean(presets["dense"], "frechet_distance"), []
+    for name, records in presets.items():
         scores = [record["scores"]["samples"] for record in records]
         minutes = [record["seconds"] / 60 for record in records if record.get("seconds")]
         distances = [score["frechet_distance"] for score in scores]
@@ -303,6 +328,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/dense-scores.json": score_table,
     "docs/results/dense-seeds.json": seed_table,
     "docs/results/presets.json": preset_table,
+    "docs/results/presets.json, summary": preset_summary,
     "docs/results/ablation.json": ablation_table,
     "docs/results/residual-trials.jsonl": residual_table,
     "docs/results/evaluation-cost.json": evaluation_cost,

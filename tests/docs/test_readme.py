@@ -30,7 +30,7 @@ def test_tables_of_the_pages_match_the_committed_results(monkeypatch):
     assert not list(update_docs.outdated()), "run tools/update_docs.py"
 
 
-def test_readme_explains_every_logged_number(make_gan, tiny_images):
-    readme = (ROOT / "README.md").read_text()
+def test_page_of_logs_explains_every_number_of_fit(make_gan, tiny_images):
+    page = (ROOT / "docs/logs.md").read_text()
     for name in make_gan().fit(tiny_images, verbose=0).history:
-        assert f"`{name}`" in readme
+        assert f"`{name}`" in page
