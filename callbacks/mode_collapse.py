@@ -34,7 +34,7 @@ __all__ = ["ModeCollapseMonitor"]
 _STATES = 10  # epochs that a resumption may go back
 _ACTIONS = {name: name for name in ("warn", "stop", "restore")}
 _LEAST = {"check_freq": 1, "patience": 1, "window": 4, "num_samples": 2, "num_real": 100}
-_LEAST |= {"seed": 0, "max_restores": 0}
+_LEAST |= {"seed": 0, "max_restores": 0, "warmup_steps": 0}
 
 
 class ModeCollapseMonitor(keras.callbacks.Callback):
@@ -61,6 +61,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             state without any issue and goes on with other latents, and stops where there is none.
         check_freq: epochs from one evaluation to the next.
         patience: evaluations in a row that have to agree.
+        warmup_steps: Number of train steps before which nothing is reported, since every generator
+            draws alike at first. The numbers are logged all the same. Defaults to 1,000.
         window: epochs over which the losses are judged.
         num_samples: samples in an evaluation; the thresholds were fitted for 1,000.
         num_real: real images to compare with.
@@ -90,6 +92,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         action: str = "warn",
         check_freq: int = 1,
         patience: int = 2,
+        warmup_steps: int = 1_000,
         window: int = 10,
         num_samples: int = 1_000,
         num_real: int = 5_000,
@@ -102,6 +105,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         self.action = lookup(_ACTIONS, action, "action")
         self.check_freq, self.patience, self.window = check_freq, patience, window
         self.num_samples, self.num_real, self.seed = num_samples, num_real, seed
+        self.warmup_steps = warmup_steps
         self.max_restores = max_restores
         for name, least in _LEAST.items():
             value = getattr(self, name)
@@ -185,7 +189,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             self._measured(), logs, self.num_samples, self.window
         )
         thresholds = self.thresholds or (UNLABELED if self.class_names is None else LABELED)
-        found = diagnose(self.signals, thresholds)
+        has_begun = getattr(self.model, "steps", self.warmup_steps) >= self.warmup_steps
+        found = diagnose(self.signals, thresholds) if has_begun else ()
         news = self._state.new_issues(found, self.patience)
         self.issues = self._state.active(found)
         for name, value in self._numbers(found).items():

@@ -32,9 +32,8 @@ def classifier(images):
 
 
 def labeled(**arguments):
-    return ModeCollapseMonitor(
-        draw(EVEN, 400, seed=9), classifier, NAMES, num_samples=200, **arguments
-    )
+    arguments = {"warmup_steps": 0, "num_samples": 200} | arguments
+    return ModeCollapseMonitor(draw(EVEN, 400, seed=9), classifier, NAMES, **arguments)
 
 
 @pytest.fixture
@@ -139,8 +138,15 @@ def test_monitor_keeps_numbers_of_the_logs(make_gan):
     assert logs["share_trouser"] == 0.25
 
 
+def test_monitor_is_silent_until_training_has_begun_to_learn(make_gan):
+    history, texts = train(script(make_gan(), [LOST]), labeled(warmup_steps=4), 6)
+    assert epochs_of(texts)[0] == 5  # patience begins with the fourth step
+    assert history["num_issues"][:4] == [0, 0, 0, 0]
+    assert history["largest_class_share"][0] > 0.25
+
+
 def test_monitor_names_clusters_without_labels(make_gan):
-    monitor = ModeCollapseMonitor(draw(EVEN, 400, seed=9), num_samples=200)
+    monitor = ModeCollapseMonitor(draw(EVEN, 400, seed=9), num_samples=200, warmup_steps=0)
     history, texts = train(script(make_gan(), [EVEN, LOST]), monitor, 3)
     assert epochs_of(texts)[0] == 3
     assert "missing or nearly so: cluster " in texts[0]
@@ -152,7 +158,10 @@ def test_monitor_names_clusters_without_labels(make_gan):
 
 def test_monitor_clusters_features_without_labels(make_gan):
     monitor = ModeCollapseMonitor(
-        draw(EVEN, 400, seed=9), lambda images: classifier(images)[0][:, :8], num_samples=200
+        draw(EVEN, 400, seed=9),
+        lambda images: classifier(images)[0][:, :8],
+        num_samples=200,
+        warmup_steps=0,
     )
     _, texts = train(script(make_gan(), [EVEN, LOST]), monitor, 3)
     assert "cluster" in texts[0]

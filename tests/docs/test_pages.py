@@ -72,7 +72,9 @@ def test_links_of_pages_exist_and_every_picture_is_shown():
 # Run before the first cell of the notebook: fewer images, and fewer samples to measure.
 FEWER = """
 import dataclasses
-from fashion_gan import data, evaluation
+import functools
+from fashion_gan import callbacks, data, evaluation
+callbacks.ModeCollapseMonitor = functools.partial(callbacks.ModeCollapseMonitor, warmup_steps=0)
 evaluation.QUICK = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
 whole = data.load_fashion_mnist()
 few = {"train_images": whole.train_images[:1000], "train_labels": whole.train_labels[:1000]}
