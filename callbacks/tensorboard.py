@@ -31,7 +31,7 @@ _PAGE = {
     "Fréchet distance in pixels": ["epoch_pixel_frechet_distance"],
     "precision, recall and coverage": ["epoch_(precision|recall|coverage)"],
     "shares of the classes": ["epoch_share_.*"],
-    "what the monitor finds": ["epoch_findings", "epoch_missing_classes"],
+    "what the monitor finds": ["epoch_num_issues", "epoch_missing_classes"],
     "gradients and updates": ["epoch_[dg]_(gradient_norm|update_ratio)"],
 }
 """Title of a chart to patterns of its scalars, under TensorBoard's *Custom Scalars*."""

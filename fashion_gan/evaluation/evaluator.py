@@ -104,7 +104,8 @@ class Evaluator:
 
     Raises:
         ValueError: if there are fewer real images than the protocol needs, or if it counts no more
-            images than there are features: 128 of the classifier, 64 of the pixels.
+            images than there are features of which the Fréchet distance is computed, such as the
+            128 of the classifier.
     """
 
     def __init__(
