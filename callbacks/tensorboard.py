@@ -17,12 +17,12 @@ from fashion_gan.files import atomic_write
 from fashion_gan.keras_compat import set_tensorboard_batch, tensorboard_train_writer
 from fashion_gan.training.distribute import is_chief
 
-__all__ = ["TensorBoard"]
+__all__ = ["CHARTS", "TensorBoard"]
 
 _COUNTED_IN_STEPS = ("batch_", "evaluation_")  # so Keras names them; all others count epochs
 
 
-_PAGE = {
+CHARTS = {
     "losses": ["epoch_[dg]_loss"],
     "accuracies of the discriminator": ["epoch_d_accuracy_(real|fake)"],
     "mean logits": ["epoch_d_logit_(real|fake)"],
@@ -31,7 +31,7 @@ _PAGE = {
     "Fréchet distance in pixels": ["epoch_pixel_frechet_distance"],
     "precision, recall and coverage": ["epoch_(precision|recall|coverage)"],
     "shares of the classes": ["epoch_share_.*"],
-    "what the monitor finds": ["epoch_num_issues", "epoch_missing_classes"],
+    "issues of the monitor": ["epoch_num_issues", "epoch_missing_classes"],
     "gradients and updates": ["epoch_[dg]_(gradient_norm|update_ratio)"],
 }
 """Title of a chart to patterns of its scalars, under TensorBoard's *Custom Scalars*."""
@@ -115,7 +115,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def _lay_out(self) -> None:
         charts = [
             layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=patterns))
-            for title, patterns in _PAGE.items()
+            for title, patterns in CHARTS.items()
         ]
         page = layout_pb2.Category(title="GAN at a glance", chart=charts)
         layout = custom_scalars.pb(layout_pb2.Layout(category=[page]))

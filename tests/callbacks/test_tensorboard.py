@@ -1,11 +1,14 @@
 """TensorBoard: the steps of its scalars, also after interruptions."""
 
+import re
+
 import pytest
-from helpers import tiny_networks
+from helpers import ROOT, tiny_networks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fashion_gan import GAN
 from fashion_gan.callbacks import ImageGrid, TensorBoard
+from fashion_gan.callbacks.tensorboard import CHARTS
 
 
 def steps(folder):
@@ -64,3 +67,10 @@ def test_tensorboard_drops_a_torn_event_and_keeps_those_before_it(gan, tiny_imag
     file.write_bytes(file.read_bytes()[:-5])
     train(gan, tiny_images, tmp_path, initial_epoch=2, epochs=3)
     assert steps(tmp_path / "train")["epoch_d_loss"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("pattern", [p for patterns in CHARTS.values() for p in patterns])
+def test_charts_show_numbers_that_are_logged(pattern):
+    logged = re.findall(r"`(\w+)…?`", (ROOT / "docs/logs.md").read_text())
+    tags = [f"epoch_{prefix}{name}" for name in logged for prefix in ("", "pixel_")]
+    assert any(re.fullmatch(pattern, tag) for tag in tags)
