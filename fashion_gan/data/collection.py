@@ -360,11 +360,17 @@ def _as_labels(
 
 
 def _first_size(listing: Listing, options: ImageOptions) -> tuple[tuple[int, int], bool]:
-    """Returns the size of the first image that has a readable header, and whether it is gray."""
+    """Returns the size of the first image that has a readable header, and whether it is gray.
+
+    Images of more than `_MAX_SIDE` pixels a side are not turned upright: that may decode them.
+    """
     for index in range(len(listing.names)):
         try:
             with decoding.read_header(_stream(listing.read(index))) as image:
-                return decoding.oriented_size(image), image.mode in ("1", "L", "I;16")
+                size, gray = image.size[::-1], image.mode in ("1", "L", "I;16")
+                if max(size) <= _MAX_SIDE:  # the orientation of a PNG may follow its pixels
+                    size = decoding.oriented_size(image)
+                return size, gray
         except (OSError, ValueError):
             if options.size is not None:
                 break

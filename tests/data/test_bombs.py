@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from fashion_gan import data
 from fashion_gan.cli.main import main
@@ -403,3 +404,15 @@ def test_animate_raises_when_no_scale_is_small_enough(tmp_path):
         (tmp_path / f"epoch_{epoch:04d}.png").write_bytes(png(16_000, 16_000))
     with pytest.raises(ValueError, match="which makes 512,000,000. Remove some images"):
         animate(tmp_path, tmp_path / "film.gif", scale=1)
+
+
+def test_load_images_names_a_large_photo_by_its_header_alone(tmp_path, monkeypatch):
+    Image.new("L", (600, 520)).save(tmp_path / "a.png")
+    decoded = []
+    load = PngImageFile.load
+    monkeypatch.setattr(PngImageFile, "load", lambda image: decoded.append(1) or load(image))
+    with pytest.raises(ValueError, match="at most 512 pixels a side.* a.png of 600x520"):
+        data.load_images(tmp_path)
+    assert not decoded
+    assert data.load_images(tmp_path, data.ImageOptions(image_size="16")).images.shape[0] == 1
+    assert decoded
