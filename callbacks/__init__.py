@@ -1,4 +1,4 @@
-"""Callbacks that watch a GAN train; each has a file of its own, and `default` returns them all."""
+"""Provides Keras callbacks for GANs, one per file. `default` returns the usual set in order."""
 
 from .adaptive_augmentation import AdaptiveAugmentation
 from .backup_and_restore import BackupAndRestore

@@ -1,4 +1,4 @@
-"""Adapts the probability of the augmentations while the discriminator overfits."""
+"""Provides a callback that adapts the probability of the augmentations to the overfitting."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ __all__ = ["AdaptiveAugmentation"]
 
 
 class AdaptiveAugmentation(keras.callbacks.Callback):
-    """Measures on held-out images how far the discriminator overfits, and adapts `augment_p`.
+    """Measures how far the discriminator overfits, and adapts `augment_p`.
 
-    For a GAN compiled with `augment_p="adaptive"`. Every `interval` steps, at the end of an
-    execution, the discriminator scores a few training, held-out and generated images, augmented as
-    in training. `augment_p` then rises or falls, see `augmentations.AdaptiveProbability`. The last
-    measurement of an epoch is logged as `d_overfit`.
+    The GAN must be compiled with `augment_p="adaptive"`. Every `interval` steps, at the end of an
+    execution, the discriminator scores a few training, held-out and generated images. These images
+    are augmented as in training. `augment_p` then rises or falls, see
+    `augmentations.AdaptiveProbability`. The last measurement of an epoch is logged as `d_overfit`.
 
-    All that a resumed training needs is saved with the GAN. Put it before the callbacks that write
-    logs or back up.
+    The state of this callback is saved with the GAN, so a resumed training continues with it. Put
+    this callback before the callbacks that write logs or backups.
 
     Args:
         train_images: Training images `(n, height, width[, channels])`, uint8 or floats in the
@@ -34,12 +34,12 @@ class AdaptiveAugmentation(keras.callbacks.Callback):
             None.
         held_out_labels: Labels of the held-out images, for conditional networks. Defaults to None.
         interval: Number of train steps between two measurements. Defaults to 20.
-        num_images: Number of images of each kind, or as many as there are. They are drawn at
-            random, once. Defaults to 128.
-        seed: Seed of that draw. Defaults to 0.
+        num_images: Largest number of images of each kind. They are chosen at random, once. Defaults
+            to 128.
+        seed: Seed for choosing the images. Defaults to 0.
 
     Raises:
-        ValueError: for a number below 1; when training begins, if the GAN was compiled without
+        ValueError: If a number is below 1. When training begins, if the GAN was compiled without
             `augment_p="adaptive"`, or if conditional networks get no labels.
 
     References:
@@ -105,7 +105,7 @@ class AdaptiveAugmentation(keras.callbacks.Callback):
         return LabeledImages(pixels, tf.constant(np.reshape(labels, -1), "int32"))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures and adapts, if it is time."""
+        """Measures the overfitting and adapts `augment_p`, every `interval` steps."""
         if self.model.is_skipping:
             return  # the state is that of a later batch
         probability, steps = self.model.augment_probability, self.model.steps
@@ -116,7 +116,7 @@ class AdaptiveAugmentation(keras.callbacks.Callback):
         probability.adapt(overfitting, steps, self.batch_size)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Logs the overfitting measured last."""
+        """Logs the last measurement of the overfitting."""
         if logs is not None:
             logs["d_overfit"] = float(self.model.augment_probability.overfitting.numpy())
 

@@ -1,4 +1,4 @@
-"""Backups of a training, from which it goes on exactly."""
+"""Provides a callback that backs up a training and resumes it bit-for-bit."""
 
 import io
 import json
@@ -28,32 +28,32 @@ __all__ = ["BackupAndRestore"]
 
 
 class BackupAndRestore(keras.callbacks.Callback):
-    """Saves the whole state of training after each epoch and within long ones.
+    """Saves the whole state of training after each epoch and within long epochs.
 
-    When `fit()` begins and the folder holds a backup, training goes on from there and ends in the
-    state that it would have reached without the interruption, bit for bit, provided that the
-    dataset gives the same batches again: one of `data.make_dataset` does.
+    If the folder holds a backup, `fit()` resumes from it. The final state is bit-for-bit the state
+    of an uninterrupted training. The dataset must yield the same batches again, as a dataset of
+    `data.make_dataset` does.
 
-    A backup is a folder such as `epoch_000003_batch_00000200`, written under a temporary name,
-    flushed to the disk and renamed; the one before it is kept. A backup that does not match its
-    checksum is passed over with a warning. Ctrl-C, SIGTERM and SIGHUP take effect at the end of
-    the execution under way, after a backup; a second Ctrl-C takes effect at once.
+    A backup is a folder such as `epoch_000003_batch_00000200`. It is written under a temporary
+    name, flushed to disk and renamed. The previous backup is kept. A backup that does not match its
+    checksum is skipped with a warning. On Ctrl-C, SIGTERM or SIGHUP, training stops at the end of
+    the current execution, after a backup. A second Ctrl-C stops it immediately.
 
-    Of several workers, the chief saves and all restore: give them one folder on a shared disk. One
-    that is not the chief obeys a signal an execution later, so that signals to all let the chief
-    save first.
+    With several workers, the chief saves and all workers restore, so they need one folder on a
+    shared disk. The other workers react to a signal one execution later. If all workers get the
+    signal, the chief can therefore save first.
 
-    Put it last in the list of callbacks: what the others write about an epoch is then on the disk
-    before the backup says that the epoch is done.
+    Put this callback last in the list. The other callbacks have then written their files for an
+    epoch before the backup marks the epoch as finished.
 
     Args:
         backup_dir: Folder of the backups. It is created if it does not exist.
-        save_interval: Seconds between two backups within an epoch. Defaults to 60.
+        save_interval: Number of seconds between two backups within an epoch. Defaults to 60.
 
     Raises:
-        OSError: when a backup cannot be written; the ones before it are intact.
-        ValueError: when there are backups, and none of them can be read; when the workers do not
-            see the same one.
+        OSError: If a backup cannot be written. Earlier backups are intact.
+        ValueError: If there are backups and none of them can be read, or if the workers do not see
+            the same backup.
     """
 
     def __init__(self, backup_dir: str | os.PathLike[str], save_interval: float = 60.0) -> None:
@@ -69,7 +69,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         self._handlers: dict[int, Any] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Restore the newest sound backup, if there is one, and listen for signals."""
+        """Restores the newest valid backup, if there is one, and installs the signal handlers."""
         self._chief = is_chief(self.model.distribute_strategy)
         self._restore()
         self._saved_at = time.monotonic()
@@ -82,11 +82,11 @@ class BackupAndRestore(keras.callbacks.Callback):
                     self._handlers[number] = signal.signal(number, self._on_signal)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note the epoch."""
+        """Stores the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save if it is time, or if a signal came; then act on the signal."""
+        """Saves a backup after `save_interval` seconds or a signal, and stops after a signal."""
         steps = self.params.get("steps")
         if steps is not None and batch + 1 >= steps:
             return  # the epoch ends here
@@ -97,12 +97,12 @@ class BackupAndRestore(keras.callbacks.Callback):
             self._obey()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save, and act on a signal."""
+        """Saves a backup, and stops the training after a signal."""
         self._save(epoch + 1, 0)
         self._obey()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leave the signals to whom they belonged."""
+        """Restores the previous signal handlers."""
         self._stop_listening()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

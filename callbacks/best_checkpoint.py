@@ -1,4 +1,4 @@
-"""The best model so far, kept beside the last one."""
+"""Provides a callback that saves the GAN with the best score."""
 
 import math
 import os
@@ -16,26 +16,27 @@ __all__ = ["BestCheckpoint"]
 class BestCheckpoint(keras.callbacks.Callback):
     """Saves the GAN to a `.keras` file whenever a score improves.
 
-    The file is written whole or not at all, and its score is in the file itself. So a resumed
-    training compares with the score of the model that is there, whenever it was interrupted.
-    `keras.callbacks.ModelCheckpoint` does neither. Of several workers, the chief writes.
+    The file is written atomically and contains its own score. A resumed training therefore compares
+    with the score of the saved model, whenever it was interrupted.
+    `keras.callbacks.ModelCheckpoint` does neither. With several workers, the chief writes.
 
-    Put it right after the callback that measures, before any callback that changes the weights.
+    Put this callback right after the callback that computes the score, and before any callback that
+    changes the weights.
 
     Args:
         filepath: File to write.
         monitor: Name of the score in the logs. Epochs without it save nothing. Defaults to
             `"frechet_distance"`.
         mode: `"min"` if a lower score is better, or `"max"`. Defaults to `"min"`.
-        reference: Identifier of the images that the score is measured against. A file of another
-            identifier does not count: the next score replaces it. Defaults to none.
+        reference: Identifier of the images that the score is measured against. If an existing file
+            has another identifier, the next score overwrites it. Defaults to an empty string.
 
     Attributes:
         best: Best score so far, or None.
 
     Raises:
-        OSError: If the file cannot be written; an older one is intact.
-        ValueError: If `mode` is neither.
+        OSError: If the file cannot be written. An older file is intact.
+        ValueError: If `mode` is neither `"min"` nor `"max"`.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         self.best: float | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Reads the score of the file."""
+        """Reads the score of an existing file."""
         info, expected = read_model_info(self.filepath), self._info(0, math.nan)
         same = all(info.get(name) == expected[name] for name in ("monitor", "mode", "reference"))
         score = info.get("score") if same else None

@@ -1,4 +1,4 @@
-"""The callbacks of a whole training, in the order that they need."""
+"""Provides the default callbacks of a training, in the required order."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -41,11 +41,12 @@ def default(
     settings: Mapping[str, Any] | None = None,
     extra: Sequence[keras.callbacks.Callback] = (),
 ) -> list[keras.callbacks.Callback]:
-    """Returns callbacks that log, sample, evaluate, watch and back up a training, in order.
+    """Returns callbacks that log, sample, evaluate, monitor and back up a training, in order.
 
-    The order matters. `RestoreOnNaN` comes first, so that nobody sees or saves a NaN. What measures
-    comes before what logs. The best GAN is saved before `ModeCollapseMonitor` may restore another
-    state. `BackupAndRestore` comes last, so that a backup holds the whole epoch.
+    The order matters. `RestoreOnNaN` comes first, so that no other callback sees or saves a NaN.
+    Callbacks that compute scores come before callbacks that log. The best GAN is saved before
+    `ModeCollapseMonitor` may restore another state. `BackupAndRestore` comes last, so that a backup
+    contains the whole epoch.
 
     Args:
         run_dir: Folder for events, image grids, metrics, the state of the monitor and backups.
@@ -53,19 +54,20 @@ def default(
             of the generator.
         features: Feature extractor for `ModeCollapseMonitor`, such as
             `evaluation.load_classifier()`. Defaults to None.
-        class_names: Names of the classes that `features` tells apart. Defaults to None.
+        class_names: Names of the classes whose labels `features` returns. Defaults to None.
         evaluator: Evaluator that scores samples between epochs. Defaults to None.
         eval_freq: Number of epochs between two evaluations. Defaults to 1.
-        final_evaluator: Evaluator that writes `scores.json` at the end. Needs `evaluator`. Defaults
-            to None.
-        best_checkpoint: Callback that saves the best GAN. Needs `evaluator`. Defaults to None.
-        on_collapse: `"warn"`, `"stop"`, `"restore"` or `"off"`: what `ModeCollapseMonitor` does
-            about an issue. Defaults to `"warn"`.
+        final_evaluator: Evaluator whose scores are written to `scores.json` at the end. Requires
+            `evaluator`. Defaults to None.
+        best_checkpoint: Callback that saves the best GAN. Requires `evaluator`. Defaults to None.
+        on_collapse: Action of `ModeCollapseMonitor` on an issue: `"warn"`, `"stop"`, `"restore"` or
+            `"off"`. Defaults to `"warn"`.
         image_freq: Number of epochs between two image grids. Defaults to 1.
         seed: Seed of the latents of the image grids. Defaults to 0.
-        backup_interval: Seconds between two backups within an epoch. Defaults to 60.
+        backup_interval: Number of seconds between two backups within an epoch. Defaults to 60.
         settings: Settings to show in TensorBoard. Defaults to None.
-        extra: Callbacks that see what is measured, and whose logs are written. Defaults to none.
+        extra: Further callbacks. They run after the evaluation and before the callbacks that log.
+            Defaults to none.
     """
     run_dir = Path(run_dir)
     measuring: list[keras.callbacks.Callback] = []

@@ -1,4 +1,4 @@
-"""Distances and coverage, measured between epochs, for whoever reads the logs."""
+"""Provides a callback that evaluates the GAN between epochs and logs the scores."""
 
 import os
 import time
@@ -15,25 +15,26 @@ __all__ = ["EvaluateGAN", "slug"]
 
 
 class EvaluateGAN(keras.callbacks.Callback):
-    """Samples, measures, and puts the numbers into the logs of every `eval_freq`-th epoch.
+    """Evaluates samples and adds the scores to the logs of every `eval_freq`-th epoch.
 
-    Callbacks that come later in the list see them there: `ModelCheckpoint(
-    monitor="frechet_distance", mode="min")`, `EarlyStopping`, `TensorBoard`, `JSONLogger`. In
-    other epochs the numbers are absent. Lists and dictionaries become numbers: `missing_classes`
-    is how many there are, `share_sneaker` the share of a class.
+    Callbacks that come later in the list can use the scores, such as `ModelCheckpoint(
+    monitor="frechet_distance", mode="min")`, `EarlyStopping`, `TensorBoard` and `JSONLogger`. In
+    other epochs the scores are absent. Lists and dictionaries become numbers: `missing_classes` is
+    the number of missing classes, and `share_sneaker` is the fraction of samples in a class.
 
     Args:
-        evaluator: an `evaluation.Evaluator`, in a quick protocol for every epoch; or anything whose
+        evaluator: `evaluation.Evaluator` with a quick protocol, or any object whose
             `evaluate(gan)` returns a dictionary.
         eval_freq: Number of epochs between two evaluations. Defaults to 1.
-        prefix: put before each name, to tell two evaluators apart.
+        prefix: Prefix of each name in the logs, which distinguishes two evaluators. Defaults to an
+            empty string.
         final_evaluator: `evaluation.Evaluator` with the full protocol, for the end of training.
-            `final_record` then holds the scores of `samples` and, if the GAN has an averaged
-            generator, those of the trained generator as `no_ema`. Defaults to None.
-        filename: JSON file to write that record to.
+            `final_record` then holds the scores of `samples`. If the GAN has an averaged generator,
+            it also holds the scores of the trained generator as `no_ema`. Defaults to None.
+        filename: JSON file for `final_record`. Defaults to None, which writes no file.
 
     Raises:
-        ValueError: if `eval_freq` is not positive.
+        ValueError: If `eval_freq` is not positive.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class EvaluateGAN(keras.callbacks.Callback):
         self.seconds = 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measure, if it is time; `seconds` says how long it took."""
+        """Evaluates the GAN every `eval_freq` epochs, and stores the duration in `seconds`."""
         if (epoch + 1) % self.eval_freq or logs is None:
             return
         started = time.perf_counter()
@@ -68,7 +69,7 @@ class EvaluateGAN(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - started
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Measure by the full protocol, and write the record on the chief worker."""
+        """Evaluates with the full protocol and writes the record, on the chief worker."""
         if self.final_evaluator is None or not is_chief(self.model.distribute_strategy):
             return
         if self.params.get("verbose"):
@@ -94,5 +95,5 @@ def _numbers(name: str, value: Any) -> dict[str, float]:
 
 
 def slug(label: str) -> str:
-    """The name of a class as part of a name in the logs: `ankle_boot`."""
+    """Returns the name of a class as used in names of the logs, such as `ankle_boot`."""
     return "".join(c if c.isalnum() else "_" for c in label.lower())

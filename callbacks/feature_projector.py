@@ -1,4 +1,4 @@
-"""Real and generated images as points in feature space, for TensorBoard's projector."""
+"""Provides a callback that writes images and their features for TensorBoard's projector."""
 
 import os
 from collections.abc import Sequence
@@ -28,22 +28,24 @@ _CONFIG = """embeddings {
 
 
 class FeatureProjector(keras.callbacks.Callback):
-    """Writes features and thumbnails when training ends; missing classes are empty islands.
+    """Writes features and thumbnails of real and generated images when training ends.
 
-    TensorBoard shows them under *Projector*; color the points by `set` or by `class`. The
-    same files are written for a model at hand by `write(model)`. Thumbnails of RGBA images lie on
-    white.
+    TensorBoard shows them as points under *Projector*. Color the points by `set` or by `class`. A
+    cluster without generated images is a missing class. `write(model)` writes the same files for
+    any GAN. Thumbnails of RGBA images have a white background.
 
     Args:
-        log_dir: folder of the run; the files go to `log_dir/projector`.
-        real_images: uint8 `(n, height, width[, channels])`, of which the first `count` are shown.
-        features: from uint8 images to features `(n, d)`, or to a pair of those and labels `(n,)`.
-        class_names: of the labels, if there are any.
-        count: real images, and as many generated ones; at most 2,000, which browsers still move.
-        seed: of the latents.
+        log_dir: Folder of the run. The files are written to `log_dir/projector`.
+        real_images: uint8 images `(n, height, width[, channels])`. The first `count` are shown.
+        features: Function that maps uint8 images to features `(n, d)`, or to a pair of features and
+            labels `(n,)`.
+        class_names: Names of the classes, in the order of their labels. Defaults to None.
+        count: Number of real images, and of generated images. At most 2,000, since browsers become
+            slow with more. Defaults to 500.
+        seed: Seed of the latents. Defaults to 0.
 
     Raises:
-        ValueError: for a `count` out of range, or above the number of real images.
+        ValueError: If `count` is out of range, or above the number of real images.
     """
 
     def __init__(
@@ -70,12 +72,16 @@ class FeatureProjector(keras.callbacks.Callback):
         self.seed = seed
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Write the files, on the chief worker."""
+        """Writes the files, on the chief worker."""
         if is_chief(self.model.distribute_strategy):
             self.write(self.model)
 
     def write(self, model: Any) -> None:
-        """Sample a GAN, and write `projector_config.pbtxt` and what it names."""
+        """Samples a GAN and writes `projector_config.pbtxt` and the files that it references.
+
+        Args:
+            model: GAN to sample.
+        """
         count, height, width, _ = self.real.shape
         samples = to_uint8(model.sample(count, seed=self.seed), model.value_range)
         images = np.concatenate([self.real, with_channels(samples)])
@@ -89,7 +95,7 @@ class FeatureProjector(keras.callbacks.Callback):
             # TensorBoard looks for projectors only in folders with events.
             tf.summary.create_file_writer(str(self.folder)).close()
         np.savetxt(self.folder / "features.tsv", features, fmt="%.5g", delimiter="\t")
-        # A single column goes without a heading, says the projector.
+        # The projector expects no heading above a single column.
         heading = ["\t".join(columns)] if len(columns) > 1 else []
         rows = ["\t".join(row) for row in zip(*columns.values(), strict=True)]
         (self.folder / "labels.tsv").write_text("\n".join([*heading, *rows]) + "\n")

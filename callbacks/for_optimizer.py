@@ -1,4 +1,4 @@
-"""A Keras callback that acts on both optimizers, made to act on one."""
+"""Provides a wrapper that applies a Keras callback to one of the two optimizers."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ _OPTIMIZERS = ("g_optimizer", "d_optimizer")
 
 
 class ForOptimizer(keras.callbacks.Callback):
-    """Lets another callback, such as `ReduceLROnPlateau`, see one network's optimizer only.
+    """Applies another callback, such as `ReduceLROnPlateau`, to one optimizer only.
 
-    Everything else of the model is there for it as usual.
+    The other attributes of the model remain available to the callback.
 
     Args:
         optimizer: `"g_optimizer"` or `"d_optimizer"`.
@@ -34,18 +34,18 @@ class ForOptimizer(keras.callbacks.Callback):
                 setattr(self, hook, getattr(callback, hook))
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Pass on what is known of the run."""
+        """Passes the parameters of the training to the callback."""
         super().set_params(params)
         self.callback.set_params(params)
 
     def set_model(self, model: Any) -> None:
-        """Show the callback the model with one optimizer."""
+        """Passes the callback a proxy of the model that has one optimizer."""
         super().set_model(model)
         self.callback.set_model(_ModelProxy(model, getattr(model, self.optimizer)))
 
 
 class _ModelProxy:
-    """Stands for the model, with another `optimizer`."""
+    """Forwards attributes to the model, except for `optimizer`."""
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self.__dict__.update(

@@ -1,4 +1,4 @@
-"""What the generator draws, epoch by epoch, for TensorBoard and as PNG files."""
+"""Provides a callback that writes grids of samples for TensorBoard and as PNG files."""
 
 import os
 import warnings
@@ -37,33 +37,38 @@ _DESCRIPTIONS = {
 
 
 class ImageGrid(keras.callbacks.Callback):
-    """Grids of samples, before training and after every `image_freq`-th epoch, for TensorBoard.
+    """Writes grids of samples before training and after every `image_freq`-th epoch.
 
-    TensorBoard shows them under *Images*, in the run `images`: `samples/fixed_latents`,
+    TensorBoard shows the grids under *Images*, in the run `images`: `samples/fixed_latents`,
     `samples/fresh_latents` and, once, `real`. The step is the number of finished epochs, also in a
-    run that is resumed. TensorBoard keeps 10 steps of each, spread over the run, unless it is
-    started with `--samples_per_plugin images=1000`.
+    resumed run. TensorBoard keeps 10 steps of each grid, spread over the run, unless it is started
+    with `--samples_per_plugin images=1000`.
 
-    Of conditional networks, each column is a class; the real images are left as they come.
+    For conditional networks, each column of samples shows one class. The real images keep their
+    order.
 
-    Sampling leaves training as it was: a run with this callback and one without end in the same
-    weights. If samples hold NaN or infinity, a warning says so in place of the grids.
+    Sampling does not affect training: the final weights are the same with and without this
+    callback. If samples hold NaN or infinity, a warning replaces the grids.
 
     Args:
-        log_dir: folder of the run; the events go to `log_dir/images`.
-        num_images: number of images in a grid; of conditional networks, as many whole rows.
-        columns: the most images in a row; of conditional networks, the number of classes.
+        log_dir: Folder of the run. The events are written to `log_dir/images`.
+        num_images: Number of images in a grid. For conditional networks, it is rounded down to
+            whole rows, at least one. Defaults to 32.
+        columns: Largest number of images in a row. For conditional networks, the number of classes
+            replaces it. Defaults to 8.
         image_freq: Number of epochs between two pairs of grids. Defaults to 1.
-        seed: of the latents: `seed` itself for the fixed ones, `seed + 1 + step` for the fresh.
-        invert: show gray images as dark on white.
-        real_images: `(n, height, width[, channels])`, uint8 or floats in the generator's range;
-            the first `num_images` are shown.
-        png_dir: folder for the grid of fixed latents as `epoch_0000.png`, …, and for `real.png`.
+        seed: Seed of the latents. Fixed latents use `seed`, fresh latents `seed + 1 + step`.
+            Defaults to 0.
+        invert: Whether to show gray images dark on white. Defaults to False.
+        real_images: Real images `(n, height, width[, channels])`, uint8 or floats in the
+            generator's range. The first `num_images` are shown. Defaults to None.
+        png_dir: Folder for the grids of fixed latents as `epoch_0000.png`, …, and for `real.png`.
+            Defaults to None, which writes no PNG files.
 
     Raises:
-        TypeError: when training begins, if the model has no `sample` or `value_range`.
-        ValueError: for an argument out of range; when training begins, if `real_images` are out of
-            the generator's range.
+        TypeError: When training begins, if the model has no `sample` or `value_range`.
+        ValueError: If an argument is out of range. When training begins, if `real_images` are out
+            of the generator's range.
     """
 
     def __init__(
@@ -97,12 +102,12 @@ class ImageGrid(keras.callbacks.Callback):
         self.invert = invert
         self.png_dir = None if png_dir is None else Path(png_dir)
         if real_images is not None and hasattr(real_images, "shape"):
-            real_images = real_images[:num_images]  # of an `ImageView`, no others are read
+            real_images = real_images[:num_images]  # an `ImageView` then reads no other images
         self._real = None if real_images is None else with_channels(real_images)[:num_images].copy()
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Open the event file, on the chief worker."""
+        """Opens the event file, on the chief worker."""
         if not hasattr(self.model, "sample") or not hasattr(self.model, "value_range"):
             raise TypeError(
                 "ImageGrid needs a model with `sample(count, seed=...)` and `value_range`, such as "
@@ -116,7 +121,7 @@ class ImageGrid(keras.callbacks.Callback):
                 self.png_dir.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the real images and the untrained generator's, unless training is resumed."""
+        """Writes the real images and the first samples, unless training is resumed."""
         if epoch == 0 and self._writer is not None:
             if self._real is not None:
                 self._check_range(self._real)
@@ -124,18 +129,18 @@ class ImageGrid(keras.callbacks.Callback):
             self._write_samples(step=0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the two grids of samples, if it is their turn."""
+        """Writes the two grids of samples every `image_freq` epochs."""
         if (epoch + 1) % self.image_freq == 0 and self._writer is not None:
             self._write_samples(step=epoch + 1)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the event file."""
+        """Closes the event file."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     def _samples(self, step: int) -> dict[str, np.ndarray]:
-        """The grids after `step` epochs: name to images."""
+        """Returns the images of each grid after `step` epochs, by the name of the grid."""
         return {
             "samples/fixed_latents": self.model.sample(self.num_images, seed=self.seed),
             "samples/fresh_latents": self.model.sample(self.num_images, seed=self.seed + 1 + step),
@@ -161,7 +166,7 @@ class ImageGrid(keras.callbacks.Callback):
     def _write(self, name: str, images: np.ndarray, step: int, png: str | None = None) -> None:
         images = to_uint8(images, self.model.value_range)
         grid = tile(images, self.columns, invert=self.invert)
-        # Another callback may have paused recording: TensorBoard(update_freq=100) does, but for
+        # Another callback may have paused recording. TensorBoard(update_freq=100) records only
         # every hundredth batch. Leaving the writer's context flushes it.
         with self._writer.as_default(), tf.summary.record_if(True):
             tf.summary.image(name, grid[np.newaxis], step, description=_DESCRIPTIONS[name])

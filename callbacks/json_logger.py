@@ -1,4 +1,4 @@
-"""The logged numbers of each epoch as one line of JSON."""
+"""Provides a callback that writes the logs of each epoch as one line of JSON."""
 
 import json
 import os
@@ -17,11 +17,10 @@ __all__ = ["JSONLogger"]
 class JSONLogger(keras.callbacks.Callback):
     """Appends `{"epoch": 1, "steps": …, "d_loss": …, …}` to a file after each epoch.
 
-    `epoch` is the number of finished epochs, `steps` that of train steps. Numbers that are not
-    finite become `null`. When a run is resumed, lines of epochs that will be done again are
-    dropped first: no epoch has two lines. A damaged line is named in a warning and replaced by one
-    with the number of its epoch alone. Of several workers, the chief
-    writes.
+    `epoch` is the number of finished epochs, and `steps` is the number of train steps. Numbers that
+    are not finite become `null`. A resumed run first drops the lines of epochs that it repeats, so
+    no epoch has two lines. A damaged line causes a warning. A line that holds only the number of
+    its epoch replaces it. With several workers, the chief writes.
 
     Args:
         filename: File to write.
@@ -33,17 +32,17 @@ class JSONLogger(keras.callbacks.Callback):
         self._begun = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget what an earlier `fit()` did."""
+        """Resets the state of an earlier `fit()`."""
         self._begun = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keep the lines of the epochs before the first one of this run."""
+        """Drops the lines of the epochs that this `fit()` runs, before the first epoch."""
         if not self._begun and is_chief(self.model.distribute_strategy):
             write_bytes(self.filename, "".join(self._kept_lines(epoch)).encode())
             self._begun = True
 
     def _kept_lines(self, epochs: int) -> list[str]:
-        """Returns the lines of finished epochs; of a damaged one, only its number is known."""
+        """Returns the lines of finished epochs, and replaces damaged lines by their number."""
         if not self.filename.exists():
             return []
         content = read_bytes(self.filename)
@@ -61,7 +60,7 @@ class JSONLogger(keras.callbacks.Callback):
         return [f"{line}\n" for line in lines]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Append a line."""
+        """Appends a line with the logs of the epoch."""
         if not is_chief(self.model.distribute_strategy):
             return
         numbers = {name: _finite(value) for name, value in (logs or {}).items()}

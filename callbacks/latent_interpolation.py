@@ -1,4 +1,4 @@
-"""The ways from latent to latent, epoch by epoch."""
+"""Provides a callback that writes grids of interpolations between latents."""
 
 import os
 from typing import Any
@@ -13,24 +13,25 @@ __all__ = ["LatentInterpolation"]
 
 
 class LatentInterpolation(ImageGrid):
-    """Rows of samples between two latents, before training and after every `image_freq`-th epoch.
+    """Writes interpolations between latents before training and after every `image_freq`-th epoch.
 
-    TensorBoard shows them under *Images* as `samples/interpolation`, in the run `images`. The arcs
-    are those of `latents.interpolate`, always between the same latents; of conditional networks,
-    each row is of one class.
+    TensorBoard shows the grids under *Images* as `samples/interpolation`, in the run `images`. Each
+    row follows an arc of `latents.interpolate`, always between the same two latents. For
+    conditional networks, each row shows one class.
 
     Args:
-        log_dir: folder of the run; the events go to `log_dir/images`.
-        rows: arcs.
-        steps: samples on an arc, both ends included.
+        log_dir: Folder of the run. The events are written to `log_dir/images`.
+        rows: Number of arcs. Defaults to 6.
+        steps: Number of samples on an arc, including both ends. Defaults to 10.
         image_freq: Number of epochs between two grids. Defaults to 1.
-        seed: of the latents.
-        invert: show gray images as dark on white.
-        png_dir: folder for the grids as `epoch_0000.png`, …; not that of an `ImageGrid`.
+        seed: Seed of the latents. Defaults to 0.
+        invert: Whether to show gray images dark on white. Defaults to False.
+        png_dir: Folder for the grids as `epoch_0000.png`, …. It must differ from the folder of an
+            `ImageGrid`. Defaults to None, which writes no PNG files.
 
     Raises:
-        TypeError: when training begins, if the model has no `sample` or `value_range`.
-        ValueError: for an argument out of range.
+        TypeError: When training begins, if the model has no `sample` or `value_range`.
+        ValueError: If an argument is out of range.
     """
 
     def __init__(
@@ -60,9 +61,9 @@ class LatentInterpolation(ImageGrid):
         self.rows, self.steps = rows, steps
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Open the event file, on the chief worker."""
+        """Opens the event file, on the chief worker."""
         super().on_train_begin(logs)
-        self.columns = self.steps  # also where a column of ImageGrid would be a class
+        self.columns = self.steps  # ImageGrid uses the number of classes
 
     def _samples(self, step: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(self.seed)

@@ -1,4 +1,4 @@
-"""Monitors mode collapse and losses out of balance, and warns, stops or restores."""
+"""Provides a callback that monitors training for mode collapse and unbalanced losses."""
 
 import dataclasses
 import json
@@ -31,56 +31,62 @@ from .evaluate_gan import slug
 
 __all__ = ["ModeCollapseMonitor"]
 
-_STATES = 10  # epochs that a resumption may go back
+_STATES = 10  # number of epochs that a resumed run may go back
 _ACTIONS = {name: name for name in ("warn", "stop", "restore")}
 _LEAST = {"check_freq": 1, "patience": 1, "window": 4, "num_samples": 2, "num_real": 100}
 _LEAST |= {"seed": 0, "max_restores": 0, "warmup_steps": 0}
 
 
 class ModeCollapseMonitor(keras.callbacks.Callback):
-    """Warns of what goes wrong with a GAN, in words, and stops it or puts it back on request.
+    """Warns of mode collapse and other issues of a GAN, and optionally stops or restores it.
 
-    It compares samples with real images after every `check_freq`-th epoch, and watches the losses
-    of all epochs. It reports an issue once `patience` evaluations in a row have found it, and does
-    so once, unless the issue disappears and returns or concerns a further class. The numbers go
-    to the logs, for callbacks later in the list; those of a `EvaluateGAN` before it in the
-    list stay as they are. docs/monitor.md explains them, and says how often the monitor is right.
+    It compares samples with real images after every `check_freq`-th epoch, and monitors the losses
+    of all epochs. It warns of an issue when `patience` evaluations in a row have found it. It warns
+    again only if the issue disappears and returns, or concerns a further class. The signals are
+    added to the logs, for callbacks later in the list. They do not overwrite the scores of an
+    `EvaluateGAN` before it in the list. docs/monitor.md explains the signals, and how often the
+    monitor is right.
 
-    With the classifier of the package, classes are named:
+    With the classifier of the package, warnings name the classes:
     `ModeCollapseMonitor(fashion.train_images, evaluation.load_classifier(), data.CLASS_NAMES)`.
-    Without labels, `ModeCollapseMonitor(images)`, clusters of the real images stand in for classes;
-    that misses the loss of a class whose images look like those of another.
+    Without labels, as in `ModeCollapseMonitor(images)`, clusters of the real images replace the
+    classes. The monitor then misses the loss of a class whose images resemble another class.
 
     Args:
-        real_images: `(n, height, width[, channels])`, n >= 100, uint8 or floats in the generator's
-            range; `num_real` of them are taken at random.
-        features: from uint8 images to features `(n, d)`, or to a pair of them and labels `(n,)`, as
-            `evaluation.load_classifier()` does; by default the principal components of the pixels.
-        class_names: of the labels, in order.
-        action: `"warn"`; `"stop"` also ends training; `"restore"` puts the model back to its last
-            state without any issue and goes on with other latents, and stops where there is none.
-        check_freq: epochs from one evaluation to the next.
-        patience: evaluations in a row that have to agree.
-        warmup_steps: Number of train steps before which nothing is reported, since every generator
-            draws alike at first. The numbers are logged all the same. Defaults to 1,000.
-        window: epochs over which the losses are judged.
-        num_samples: samples in an evaluation; the thresholds were fitted for 1,000.
-        num_real: real images to compare with.
-        seed: of the latents, the choice of real images and the clusters.
-        max_restores: of `"restore"`, after which it stops.
-        thresholds: by default `metrics.LABELED` or `metrics.UNLABELED`.
-        state_path: JSON file for what the monitor remembers, without which a resumed run begins to
-            watch anew. Beside it, as `.npz`, lies the state that `"restore"` goes back to.
+        real_images: Real images `(n, height, width[, channels])`, n >= 100, uint8 or floats in the
+            generator's range. `num_real` images are chosen at random.
+        features: Function that maps uint8 images to features `(n, d)`, or to a pair of features and
+            labels `(n,)`, such as `evaluation.load_classifier()`. Defaults to None, which uses the
+            principal components of the pixels.
+        class_names: Names of the classes, in the order of their labels. Defaults to None.
+        action: `"warn"`, `"stop"` or `"restore"`. `"stop"` also ends training. `"restore"` restores
+            the last state without any issue and continues with other latents. It stops if there is
+            no such state. Defaults to `"warn"`.
+        check_freq: Number of epochs between two evaluations. Defaults to 1.
+        patience: Number of evaluations in a row that must find an issue. Defaults to 2.
+        warmup_steps: Number of train steps before the first warning, since the samples of any
+            generator are alike at first. The signals are logged from the start. Defaults to 1,000.
+        window: Number of epochs over which the losses are compared. Defaults to 10.
+        num_samples: Number of samples in an evaluation. The thresholds were fitted for 1,000.
+            Defaults to 1,000.
+        num_real: Number of real images to compare with. Defaults to 5,000.
+        seed: Seed of the latents, of the choice of real images and of the clusters. Defaults to 0.
+        max_restores: Number of restores after which `"restore"` stops. Defaults to 3.
+        thresholds: Thresholds of the signals. Defaults to `monitor.LABELED` with class names, and
+            to `monitor.UNLABELED` without.
+        state_path: JSON file for the state of the monitor. Without it, a resumed run starts
+            monitoring from scratch. A `.npz` file of the same name holds the state that `"restore"`
+            restores. Defaults to None.
 
     Attributes:
-        signals: the numbers of the last evaluation.
-        issues: what was wrong at the last evaluation, of all that was spoken of.
-        warned: all that was spoken of, each with the number of finished epochs.
+        signals: Signals of the last evaluation.
+        issues: Issues of the last evaluation, among those that the monitor has warned of.
+        warned: All issues that the monitor has warned of, each with the number of finished epochs.
 
     Raises:
-        TypeError: when training begins, if the model has no `sample` or `value_range`.
-        ValueError: for an argument out of range; when training begins, for labels without class
-            names or the reverse, and for real images that are too few or out of range.
+        TypeError: When training begins, if the model has no `sample` or `value_range`.
+        ValueError: If an argument is out of range. When training begins, if there are labels
+            without class names or the reverse, or if the real images are too few or out of range.
     """
 
     def __init__(
@@ -129,7 +135,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         self._begun = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Measure the real images; which epoch comes first is not known yet."""
+        """Computes the reference statistics of the real images."""
         if not hasattr(self.model, "sample") or not hasattr(self.model, "value_range"):
             raise TypeError(
                 "ModeCollapseMonitor needs a model with `sample(count, seed=...)` and "
@@ -155,7 +161,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             self._reference = ReferenceSet(real, features, labels, self.class_names, seed=self.seed)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remember what was known before the first epoch of this run."""
+        """Loads the state of the monitor before the first epoch of this run."""
         if self._begun:
             return
         self._begun = True
@@ -172,7 +178,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         self._state = MonitorState.from_dict(self._states_by_epoch.get(str(epoch), {}))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look, speak and act, if it is time; remember."""
+        """Evaluates samples every `check_freq` epochs, warns or acts, and saves the state."""
         logs = {} if logs is None else logs
         self._state.record(logs, self.window)
         if (epoch + 1) % self.check_freq == 0:
@@ -238,7 +244,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
                 np.savez(partial, *self._healthy)
 
     def _restore(self) -> None:
-        """Go back and on with other latents; stop where that is impossible or was done enough."""
+        """Restores the last healthy state with other latents, or stops if that is not possible."""
         tries = self._state.restores
         if not self._healthy or tries >= self.max_restores:
             why = f"after {tries} restores" if self._healthy else "no state was without issue"
@@ -248,7 +254,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         for variable, value in zip(self._variables(), self._healthy, strict=True):
             variable.assign(value)
         self._state = MonitorState(restores=tries + 1)
-        for _ in range(tries + 1):  # each try from one state with latents of its own
+        for _ in range(tries + 1):  # each try from the same state uses different latents
             self.model.reseed()
         warnings.warn(
             f"Restored the state after step {self.model.steps}; going on with other latents (try "
@@ -262,7 +268,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
 
 
 def _read_states(path: Path) -> dict[str, dict[str, Any]]:
-    """Returns the states by epoch that a file holds, or none, with a warning, if it is damaged."""
+    """Returns the states in a file by epoch; warns and returns none if the file is damaged."""
     try:
         states = read_json(path)
         for epoch, state in states.items():

@@ -1,4 +1,4 @@
-"""Keras' progress bar, with the numbers that fit on a line, and the time that training takes."""
+"""Provides a progress bar that shows some of the logs and estimates the remaining time."""
 
 import time
 from collections.abc import Sequence
@@ -8,18 +8,20 @@ import keras
 
 __all__ = ["ProgbarLogger"]
 
-_SECONDS = 5.0  # of training after which the rest of it is estimated
+_SECONDS = 5.0  # seconds of training before the remaining time is estimated
 
 
 class ProgbarLogger(keras.callbacks.ProgbarLogger):
-    """Shows some of the logged numbers while training; Keras' own, which it replaces, shows all.
+    """Shows selected logs in a progress bar, in place of Keras' bar, which shows all.
 
-    Some seconds after the first steps, which are compiled, it prints once how long the rest takes.
+    A few seconds after the first steps, it prints an estimate of the remaining time once. The first
+    steps do not count, since they include compilation.
 
-    Put it after callbacks that add numbers to the logs, such as `EvaluateGAN`.
+    Put this callback after callbacks that add numbers to the logs, such as `EvaluateGAN`.
 
     Args:
-        metrics: Names of the numbers to show. Those that are not logged are left out.
+        metrics: Names of the logs to show. Names that are not logged are omitted. Defaults to the
+            losses, accuracies, distances and missing classes.
     """
 
     def __init__(
@@ -42,20 +44,20 @@ class ProgbarLogger(keras.callbacks.ProgbarLogger):
         self._estimated = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget an earlier training."""
+        """Resets the state of an earlier training."""
         super().on_train_begin(logs)
         self._calls, self._estimated = 0, False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Begin a line."""
+        """Starts the progress bar of the epoch."""
         super().on_epoch_begin(epoch, logs)
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Show the numbers so far, and no more steps than the epoch has.
+        """Updates the bar, with at most as many steps as the epoch has.
 
-        Keras counts the last call of the compiled graph as a whole one, though fewer than
-        `steps_per_execution` batches may be left for it.
+        Keras counts the last call of the compiled graph as `steps_per_execution` steps, although
+        fewer batches may be left.
         """
         last = batch if self.target is None else min(batch, self.target - 1)
         super().on_train_batch_end(last, self._chosen(logs))
@@ -64,7 +66,7 @@ class ProgbarLogger(keras.callbacks.ProgbarLogger):
             self._estimate(self._epoch * self.target + last + 1, self.epochs * self.target)
 
     def _estimate(self, done: int, total: int) -> None:
-        """Prints the time for the steps that are left, once the steps done have taken seconds."""
+        """Prints the estimated time for the remaining steps, after `_SECONDS` of training."""
         self._calls += 1
         now = time.monotonic()
         if self._calls <= 2:  # the first call compiles; after a resumption, the second does
@@ -75,7 +77,7 @@ class ProgbarLogger(keras.callbacks.ProgbarLogger):
             self._estimated = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Show the epoch's numbers, and end the line."""
+        """Shows the logs of the epoch and ends the line."""
         super().on_epoch_end(epoch, self._chosen(logs))
 
     def _chosen(self, logs: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A guard against NaN: names what went bad, goes back, and gives up in time."""
+"""Provides a callback that restores the last finite state after a NaN."""
 
 import warnings
 from typing import Any, NoReturn
@@ -10,33 +10,33 @@ __all__ = ["RestoreOnNaN"]
 
 
 class RestoreOnNaN(keras.callbacks.Callback):
-    """Restores the last good state when a loss or a weight is NaN or infinite.
+    """Restores the last finite state when a loss or a weight is NaN or infinite.
 
-    After each execution the losses are checked, and every `check_freq` executions the weights; if
-    all are finite, the state is kept as good. If not, a warning names the losses and the first
-    weight of each network that are not finite and the steps between which it happened, and training
-    goes on from the good state with other latents: with the same ones it would end in the same
-    place.
-    Learning rates and all other settings stay as they are. The good state is a copy in memory, of
-    weights, optimizer slots and random states.
+    The losses are checked after each execution, and the weights every `check_freq` executions. If
+    all are finite, a copy of the state is stored in memory: weights, optimizer slots and random
+    states. If not, a warning names the losses and the first weight of each network that are not
+    finite, and the steps between which it happened. Training then continues from the stored state
+    with other latents, since the same latents would lead to the same result. Learning rates and all
+    other settings stay the same.
 
-    It also gives up at the end of an epoch of which no step is left, since that epoch cannot be
-    made again and its means are of nothing. Fewer `steps_per_execution` than an epoch has steps
-    leave it something to go back to.
+    It also raises at the end of an epoch whose steps were all undone. Such an epoch cannot be
+    repeated, and its means are empty. To avoid this, choose `steps_per_execution` below the number
+    of steps in an epoch.
 
-    Put it first in the list of callbacks: the others then see neither such an epoch nor a state
+    Put this callback first in the list. Other callbacks then see neither such an epoch nor a state
     that is not finite.
 
     Keras' `TerminateOnNaN` only reads `logs["loss"]`, which a GAN does not have.
 
     Args:
-        max_restores: Number of restores before it gives up. Defaults to 3; 0 gives up at once.
-        check_freq: Number of executions between two good states, each of which costs a copy.
+        max_restores: Number of restores before it raises. 0 raises immediately. Defaults to 3.
+        check_freq: Number of executions between two stored states, each of which costs a copy.
             Defaults to 10.
 
     Raises:
-        FloatingPointError: from `fit()`, when it gives up. The model is in its last good state.
-        ValueError: for an argument out of range.
+        FloatingPointError: From `fit()`, after `max_restores` restores or an epoch without any
+            step. The model is in its last finite state.
+        ValueError: If an argument is out of range.
     """
 
     def __init__(self, max_restores: int = 3, check_freq: int = 10) -> None:
@@ -55,16 +55,16 @@ class RestoreOnNaN(keras.callbacks.Callback):
         self._executions = 0
         self._good: list[np.ndarray] = []
         self._good_steps = 0
-        self._begun_at: int | None = None  # the steps before this epoch, if it begins with none
-        self._undone = ""  # what was last undone in this epoch
+        self._begun_at: int | None = None  # steps before this epoch; None if resumed within it
+        self._undone = ""  # description of the last restore in this epoch
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Begin to count."""
+        """Resets the counters and the stored state."""
         self.restores = self._executions = 0
         self._good = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keep the state; by now a backup has been restored, and the metrics are reset."""
+        """Stores the state, after a backup was restored and the metrics were reset."""
         if bad := self._bad_weights():
             raise FloatingPointError(
                 f"Not finite: {' and '.join(bad)}, before training begins. Load other weights, or "
@@ -76,12 +76,12 @@ class RestoreOnNaN(keras.callbacks.Callback):
         self._undone = ""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Give up, if all steps of the epoch had to be undone."""
+        """Raises if all steps of the epoch were undone."""
         if self._undone and self.model.steps == self._begun_at:
             self._give_up(f"{self._undone}; no step is left of epoch {epoch + 1}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the losses, and sometimes at the weights."""
+        """Checks the losses, and the weights every `check_freq` executions."""
         self._executions += 1
         logs = logs or {}
         bad_losses = [name for name in ("d_loss", "g_loss") if not np.isfinite(logs.get(name, 0))]
@@ -122,7 +122,7 @@ class RestoreOnNaN(keras.callbacks.Callback):
         return [*self.model.variables, *optimizers, *self.model.metrics_variables]
 
     def _bad_weights(self) -> list[str]:
-        """The first weight of each network that is not finite."""
+        """Returns the path of the first weight of each network that is not finite."""
         bad = []
         for network in (self.model.discriminator, self.model.generator):
             for weight in network.weights:

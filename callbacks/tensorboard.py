@@ -1,4 +1,4 @@
-"""TensorBoard's scalars, counted in finished epochs, with no step twice after a resumption."""
+"""Provides a `TensorBoard` callback that counts finished epochs and supports resumed runs."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from fashion_gan.training.distribute import is_chief
 
 __all__ = ["CHARTS", "TensorBoard"]
 
-_COUNTED_IN_STEPS = ("batch_", "evaluation_")  # so Keras names them; all others count epochs
+_COUNTED_IN_STEPS = ("batch_", "evaluation_")  # prefixes of Keras; all other scalars count epochs
 
 
 CHARTS = {
@@ -34,25 +34,26 @@ CHARTS = {
     "issues of the monitor": ["epoch_num_issues", "epoch_missing_classes"],
     "gradients and updates": ["epoch_[dg]_(gradient_norm|update_ratio)"],
 }
-"""Title of a chart to patterns of its scalars, under TensorBoard's *Custom Scalars*."""
+"""Patterns of the scalars of each chart under TensorBoard's *Custom Scalars*, by its title."""
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
-    """Keras' `TensorBoard`, in step with `ImageGrid` and made for runs that are resumed.
+    """Writes logs for TensorBoard, with the same steps as `ImageGrid` and support for resuming.
 
-    The step of an epoch's numbers is the number of finished epochs, that of a batch's numbers the
-    number of train steps. When training begins, events in `log_dir` and below it that the training
-    will write again are dropped. Of several workers, the chief writes.
+    This is Keras' `TensorBoard` with other steps.
+    The step of an epoch's logs is the number of finished epochs. The step of a batch's logs is the
+    number of train steps. When training begins, events in `log_dir` and its subfolders that the
+    training will write again are dropped. With several workers, the chief writes.
 
-    Under *Custom Scalars*, one page shows what belongs together: both losses, both accuracies,
-    distances, shares of the classes.
+    Under *Custom Scalars*, one page shows related scalars in common charts: both losses, both
+    accuracies, distances, fractions of the classes.
 
     Args:
-        log_dir: folder of the run.
-        write_graph: whether to write the graph of the model.
-        settings: of the run, by name, as numbers, strings and bools: *HParams* then has a row for
-            it, beside those of other runs.
-        arguments: the others of `keras.callbacks.TensorBoard`.
+        log_dir: Folder of the run.
+        write_graph: Whether to write the graph of the model. Defaults to False.
+        settings: Settings of the run by name, as numbers, strings and bools. *HParams* shows them
+            as a row of its table of runs. Defaults to None, which adds no row.
+        arguments: Further arguments of `keras.callbacks.TensorBoard`.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._begun = False
 
     def set_model(self, model: keras.Model) -> None:
-        """Watch the model; on a worker that is not the chief, do nothing from here on."""
+        """Sets the model; disables this callback on workers other than the chief."""
         if is_chief(model.distribute_strategy):
             super().set_model(model)
             return
@@ -77,12 +78,12 @@ class TensorBoard(keras.callbacks.TensorBoard):
                 setattr(self, hook, lambda *args, **kwargs: None)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Begin; which epoch comes first is not known yet."""
+        """Starts to log and resets the state of an earlier `fit()`."""
         super().on_train_begin(logs)
         self._begun = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Drop what lies ahead of the first epoch."""
+        """Drops later events of an earlier run, before the first epoch."""
         if not self._begun:
             for path in Path(self.log_dir).rglob("events.out.tfevents.*"):
                 _rewind(path, epoch, self.model.steps)
@@ -92,23 +93,23 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count the batch; with `update_freq=n`, by the model's steps, which a resumption keeps."""
+        """Counts the batch; `update_freq=n` uses the model's steps, which a backup restores."""
         if self.update_freq != "epoch":
             set_tensorboard_batch(self, self.model.steps)
         super().on_train_batch_begin(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the epoch's numbers."""
+        """Writes the logs of the epoch."""
         super().on_epoch_end(epoch + 1, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the row of the run."""
+        """Marks the run as finished in *HParams*."""
         if self.settings is not None:
             self._write_row(hparams.session_end_pb(api_pb2.STATUS_SUCCESS))
         super().on_train_end(logs)
 
     def _write_row(self, content: Any) -> None:
-        """Write to the folder itself, where *HParams* looks for what its sub-folders log."""
+        """Writes to `log_dir` itself, where *HParams* looks for the runs in its subfolders."""
         with tf.summary.create_file_writer(self.log_dir).as_default(step=0):
             tf.summary.experimental.write_raw_pb(content.SerializeToString())
 
@@ -127,7 +128,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
 
 def _rewind(path: Path, epoch: int, steps: int) -> None:
-    """Drop the events after `epoch` epochs or `steps` train steps; all if the epoch is 0."""
+    """Drops the events after `epoch` epochs or `steps` train steps; all if the epoch is 0."""
     kept, dropped = [], 0
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
