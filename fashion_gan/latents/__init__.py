@@ -1,4 +1,4 @@
-"""Latent vectors: ways from one to another, and the one that draws a given image."""
+"""Provides functions on latent vectors: paths between them, and projection of images."""
 
 from fashion_gan.latents.paths import directions, interpolate, loop, traverse, truncate
 from fashion_gan.latents.projection import Projection, project

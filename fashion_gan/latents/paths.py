@@ -1,4 +1,4 @@
-"""Ways through the latent space: between points, along an axis or what matters, to the middle."""
+"""Provides paths, directions and truncated samples in the latent space."""
 
 from collections.abc import Callable
 
@@ -11,23 +11,23 @@ Floats = NDArray[np.float32]
 
 
 def interpolate(start: ArrayLike, end: ArrayLike, steps: int) -> Floats:
-    """Points on the arc from one latent to another, in equal angles.
+    """Returns latents on the arc from one latent to another, at equal angles.
 
-    Normal latents lie near a sphere; the straight line between two of them leads through its
-    inside, where the generator was never trained. The radius goes from the one's to the other's on
-    a line. Where the two point the same way, or one is 0, the arc is a line; where they point
-    opposite ways, which leaves the arc open, it turns through the axis that is farthest from them.
+    Normal latents lie near a sphere. A straight line between two latents passes through its
+    interior, where the generator was not trained. The radius is interpolated linearly. If both
+    latents have the same direction, or one is 0, the arc is a straight line. If they have opposite
+    directions, no arc is unique, and it passes through the axis that is farthest from them.
 
     Args:
-        start: `(latent_dim,)`, or `(n, latent_dim)` for n arcs.
-        end: likewise.
-        steps: points on an arc, both ends included; at least 2.
+        start: Latent `(latent_dim,)`, or latents `(n, latent_dim)` for n arcs.
+        end: Latent or latents of the shape of `start`.
+        steps: Number of points on an arc, including both ends. At least 2.
 
     Returns:
-        float32 `(steps, latent_dim)` or `(n, steps, latent_dim)`.
+        float32 latents `(steps, latent_dim)` or `(n, steps, latent_dim)`.
 
     Raises:
-        ValueError: for shapes that differ or are others, or for fewer than 2 steps.
+        ValueError: If the shapes differ or have another rank, or if there are fewer than 2 steps.
 
     References:
         Shoemake 1985, Animating rotation with quaternion curves, section 3.3; White 2016,
@@ -59,7 +59,7 @@ def _arc(a: NDArray[np.float64], b: NDArray[np.float64], steps: int) -> NDArray[
         aside = np.eye(len(u))[np.argmin(np.abs(u))]
         aside = aside - (u @ aside) * u
     elif sine < 1e-7:
-        return a + share * (b - a)  # on a line there is no way around
+        return a + share * (b - a)  # one dimension has no other axis to pass through
     angle = np.arctan2(sine, cosine) * share
     direction = np.cos(angle) * u + np.sin(angle) * aside / np.linalg.norm(aside)
     points = ((1 - share) * radii[0] + share * radii[1]) * direction
@@ -68,20 +68,21 @@ def _arc(a: NDArray[np.float64], b: NDArray[np.float64], steps: int) -> NDArray[
 
 
 def loop(points: ArrayLike, frames: int) -> Floats:
-    """Returns latents along arcs from point to point, and from the last one back to the first.
+    """Returns latents on a closed path of arcs through all points.
 
-    The frames are divided among the arcs as equally as possible. A film of them has no seam: the
-    last frame is one step before the first.
+    The frames are divided among the arcs as equally as possible. An animation of these latents
+    loops seamlessly, since the last frame is one step before the first.
 
     Args:
         points: Latents `(n, latent_dim)`, at least 2.
-        frames: Number of latents, at least `n`.
+        frames: Number of latents to return, at least `n`.
 
     Returns:
-        float32 `(frames, latent_dim)`. Each of the points is among them, the first one first.
+        float32 latents `(frames, latent_dim)`. They start with the first point and contain all
+        points.
 
     Raises:
-        ValueError: If the shape is another, or there are fewer points or frames.
+        ValueError: If `points` has another rank, or if there are too few points or frames.
     """
     array = np.asarray(points, np.float32)
     if array.ndim != 2 or len(array) < 2:
@@ -101,18 +102,20 @@ def loop(points: ArrayLike, frames: int) -> Floats:
 
 
 def traverse(latent: ArrayLike, axis: int, values: ArrayLike) -> Floats:
-    """One latent with other values along one axis: what that axis means to the generator.
+    """Returns copies of a latent with other values along one axis.
+
+    Their images show the effect of the axis on the generator.
 
     Args:
-        latent: `(latent_dim,)`.
-        axis: index into it.
-        values: `(n,)`, in standard deviations.
+        latent: Latent `(latent_dim,)`.
+        axis: Index of the axis in the latent.
+        values: Values `(n,)` along the axis, in standard deviations.
 
     Returns:
-        float32 `(n, latent_dim)`.
+        float32 latents `(n, latent_dim)`.
 
     Raises:
-        ValueError: for another shape, or an axis that it does not have.
+        ValueError: If a shape has another rank, or if the latent does not have the axis.
     """
     latent, values = np.asarray(latent, np.float32), np.asarray(values, np.float32)
     if latent.ndim != 1 or values.ndim != 1 or not 0 <= axis < len(latent):
@@ -126,21 +129,22 @@ def traverse(latent: ArrayLike, axis: int, values: ArrayLike) -> Floats:
 
 
 def truncate(count: int, latent_dim: int, threshold: float, seed: int | None = None) -> Floats:
-    """Normal latents without the rare ones: numbers beyond the threshold are drawn again.
+    """Returns latents from a truncated normal distribution.
 
-    Samples become better and more alike; scores are to be measured without it.
+    Values beyond the threshold are drawn again. Truncation improves the samples and reduces their
+    variety. Compute scores without it.
 
     Args:
-        count: number of latents.
-        latent_dim: size of one.
-        threshold: the largest absolute value, in standard deviations; `GAN.sample` knows none.
-        seed: the same seed gives the same latents.
+        count: Number of latents.
+        latent_dim: Size of a latent vector.
+        threshold: Largest absolute value, in standard deviations. `GAN.sample` does not truncate.
+        seed: Seed of the latents. Defaults to None, which draws new latents in each call.
 
     Returns:
-        float32 `(count, latent_dim)`.
+        float32 latents `(count, latent_dim)`.
 
     Raises:
-        ValueError: unless the threshold is positive.
+        ValueError: If the threshold is not positive.
 
     References:
         Brock et al. 2019, https://arxiv.org/abs/1809.11096, section 3.1.
@@ -150,7 +154,7 @@ def truncate(count: int, latent_dim: int, threshold: float, seed: int | None = N
     rng = np.random.default_rng(seed)
     points = rng.standard_normal((count, latent_dim))
     while (beyond := np.abs(points) > threshold).any():
-        # Below 0.1 most would be drawn again and again; there the density is flat.
+        # Below 0.1, most values would be drawn again many times, and the density is nearly flat.
         drawn = (
             rng.standard_normal(beyond.sum())
             if threshold > 0.1
@@ -163,21 +167,22 @@ def truncate(count: int, latent_dim: int, threshold: float, seed: int | None = N
 def directions(
     draw: Callable[[Floats], ArrayLike], latent_dim: int, *, points: int = 16, seed: int = 0
 ) -> Floats:
-    """Unit vectors of the latent space, at right angles, in the order of what they do to images.
+    """Computes orthogonal directions of the latent space, sorted by their effect on images.
 
-    They are the eigenvectors of the mean of JᵀJ, with J the derivative of the image by the latent,
-    here by central differences. A step along the first changes the image most.
+    They are the eigenvectors of the mean of JᵀJ, where J is the Jacobian of the image with respect
+    to the latent, estimated by central differences. A step along the first direction changes the
+    image most.
 
     Args:
-        draw: from latents `(n, latent_dim)` to n images of any shape; it is called `points` times
-            with `2 * latent_dim` of them.
-        latent_dim: size of a latent vector.
-        points: normal latents to take the mean over.
-        seed: of those.
+        draw: Function that maps latents `(n, latent_dim)` to n images of any shape. It is called
+            `points` times with `2 * latent_dim` latents.
+        latent_dim: Size of a latent vector.
+        points: Number of normal latents in the mean. Defaults to 16.
+        seed: Seed of these latents. Defaults to 0.
 
     Returns:
-        float32 `(latent_dim, latent_dim)`, a direction a row; in each the largest number is
-        positive.
+        float32 unit vectors `(latent_dim, latent_dim)`, one direction in each row. The largest
+        component of each is positive.
 
     References:
         Wang and Ponce 2021, https://arxiv.org/abs/2101.06006, section 2: the averaged metric.

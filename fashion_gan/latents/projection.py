@@ -1,4 +1,4 @@
-"""The latents that draw given images most nearly: many starts, Adam, then Gauss-Newton steps."""
+"""Projects images into the latent space by random starts, Adam and Gauss-Newton steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,26 +21,26 @@ __all__ = ["Projection", "project"]
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
-_GROUP = 16  # images that are searched for together
-_RENDERED = 512  # images that the generator draws at once, as in `GAN.sample`
+_GROUP = 16  # number of images that are projected together
+_RENDERED = 512  # number of images in a batch of the generator, as in `GAN.sample`
 _LEARNING_RATE, _BETA_1, _BETA_2, _EPSILON = 0.1, 0.9, 0.99, 1e-8
-_SURVIVORS = 2  # starts of an image that the Gauss-Newton steps go on with
-_STEP = 0.01  # standard deviations, of the differences that stand for derivatives
-_FOUND = 1e-3  # error at which an image counts as found again, and the search for it ends
-_HOPELESS = 1e6  # damping at which no step of any length lowers the error
-_BEYOND = 3.0  # how much longer than the mean a latent gets; one normal latent in 100,000 does
+_SURVIVORS = 2  # number of starts of an image that the Gauss-Newton steps refine
+_STEP = 0.01  # step of the finite differences, in standard deviations
+_FOUND = 1e-3  # error below which the search for an image ends
+_HOPELESS = 1e6  # damping above which no step lowers the error
+_BEYOND = 3.0  # largest excess over the mean norm; one normal latent in 100,000 exceeds it
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Images as a generator draws them most nearly.
+    """Holds the images of a generator that are closest to given images.
 
     Attributes:
-        latents: Latents float32 `(n, latent_dim)`.
-        images: Images float32 `(n, height, width, channels)` in the generator's value range.
-        errors: Root mean square of the differences of the pixels in [0, 1], float32 `(n,)`. Colors
-            of RGBA images are multiplied by their alpha.
-        labels: Classes int32 `(n,)` of a conditional GAN, else None.
+        latents: float32 latents `(n, latent_dim)`.
+        images: float32 images `(n, height, width, channels)` in the generator's value range.
+        errors: Root mean square differences of the pixels in [0, 1], float32 `(n,)`. The colors of
+            RGBA images are multiplied by their alpha.
+        labels: int32 classes `(n,)` of a conditional GAN, else None.
     """
 
     latents: Floats
@@ -64,39 +64,40 @@ def project(
     use_ema: bool = True,
     progress: Progress | None = None,
 ) -> Projection:
-    """Finds the latents from which a generator draws images most nearly.
+    """Finds the latents whose generated images are closest to given images.
 
-    Random latents are drawn and rendered. From those nearest to an image, Adam descends through the
-    generator, with a learning rate that falls along a cosine. The two best go on by damped
-    Gauss-Newton steps, since the error of a GAN is steep in some directions of its latents and flat
-    in others. No latent gets longer than `sqrt(latent_dim) + 3`, which hardly any normal one is.
+    The generator renders random latents. Adam starts from the latents whose images are closest to
+    the target, with a cosine learning rate schedule. Damped Gauss-Newton steps refine the two best
+    results, since the error of a GAN is steep in some directions of its latents and flat in others.
+    The norm of a latent is at most `sqrt(latent_dim) + 3`, which very few normal latents exceed.
 
     Args:
         model: GAN, or a generator of latents alone.
         images: Images `(n, height, width[, channels])` of the generator's size, uint8 or floats in
             its value range.
-        labels: Classes of the images for a conditional GAN, an integer or `(n,)`. Defaults to None,
-            which tries all classes.
-        features: Network of images `(batch, height, width, channels)` in [0, 1], in whose outputs
-            the images shall be near as well. Defaults to None, for pixels alone.
-        feature_weight: Weight of the mean squared difference of the features beside that of the
-            pixels. Defaults to 1.
+        labels: Classes of the images for a conditional GAN, an integer or integers `(n,)`. Defaults
+            to None, which tries all classes.
+        features: Network of images `(batch, height, width, channels)` in [0, 1]. The loss then
+            includes the distance of its outputs. Defaults to None, which compares pixels only.
+        feature_weight: Weight of the mean squared difference of the features. The pixels have
+            weight 1. Defaults to 1.
         candidates: Number of random latents. Defaults to 1024.
-        starts: Number of them from which Adam starts for each image. Defaults to 8.
-        steps: Number of Adam's steps. Defaults to 60.
-        refinements: Number of Gauss-Newton steps. Each draws `latent_dim + 2` images for each
+        starts: Number of random latents from which Adam starts for each image. Defaults to 8.
+        steps: Number of steps of Adam. Defaults to 60.
+        refinements: Number of Gauss-Newton steps. Each renders `latent_dim + 2` images for each
             latent. Defaults to 40.
         seed: Seed of the random latents. Defaults to 0.
-        use_ema: Whether the averaged generator draws, if there is one. Defaults to True.
-        progress: Function that is called with the numbers of finished steps and of all steps.
+        use_ema: Whether to use the averaged generator, if there is one. Defaults to True.
+        progress: Function that is called with the number of finished steps and the number of all
+            steps. Defaults to None.
 
     Returns:
-        A `Projection`. It depends on nothing but the arguments. The result for an image may differ
-        in the last digits when others are projected with it.
+        A `Projection`. It depends only on the arguments. The result for an image may differ in the
+        last digits if other images are projected with it.
 
     Raises:
-        ValueError: If the images or labels do not fit the generator, if a number is out of bounds,
-            or if the generator takes labels and is given without its GAN.
+        ValueError: If the images or labels do not fit the generator, if a number is out of range,
+            or if a conditional generator is passed without its GAN.
 
     References:
         Zhu et al. 2016, https://arxiv.org/abs/1609.03552: projection by gradients.
@@ -129,7 +130,7 @@ def project(
 
 
 class _Counter:
-    """Counts finished steps, and reports their number."""
+    """Counts finished steps and reports their number."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._done = 0
@@ -141,7 +142,7 @@ class _Counter:
         self.reach(self._done + 1)
 
     def reach(self, done: int) -> None:
-        """Sets the number of finished steps, some of which were not needed."""
+        """Sets the number of finished steps, including skipped steps."""
         if self._progress is not None and done != self._done:
             self._progress(done, self._total)
         self._done = done
@@ -149,13 +150,13 @@ class _Counter:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Latents on their ways to the images of a group.
+    """Holds the current latents of a group of images.
 
     Attributes:
-        latents: Latents float32 `(rows, latent_dim)`.
-        labels: Classes int32 `(rows,)`, 0 without classes.
-        owners: Index of the image that each row belongs to, ascending `(rows,)`.
-        losses: Squared distances float32 `(rows,)` from what the latents draw to the images.
+        latents: float32 latents `(rows, latent_dim)`.
+        labels: int32 classes `(rows,)`, 0 without classes.
+        owners: Index of the target image of each row, ascending, `(rows,)`.
+        losses: Squared distances of the rendered latents to their targets, float32 `(rows,)`.
     """
 
     latents: Floats
@@ -178,10 +179,10 @@ class _Rows:
 
 
 class _Search:
-    """Moves latents so that what they draw comes near to images.
+    """Optimizes latents so that their images approach the targets.
 
-    Images are compared as vectors whose squared distance is the mean squared difference of the
-    pixels and, with a weight, that of the features.
+    Images are compared as vectors. Their squared distance is the mean squared difference of the
+    pixels, plus the weighted mean squared difference of the features.
     """
 
     def __init__(
@@ -197,7 +198,7 @@ class _Search:
         row = tf.TensorSpec((None,), "float32")
         scalar = tf.TensorSpec((), "float32")
         images = tf.TensorSpec((None, *gan.image_shape), "float32")
-        # Without XLA, which compiles convolutions badly on a CPU.
+        # These run without XLA, whose convolutions are slow on a CPU.
         self._describe = tf.function(self._vectors, input_signature=[images])
         self._render = tf.function(self._draw, input_signature=[latents, labels])
         self._adam_step = tf.function(
@@ -212,11 +213,11 @@ class _Search:
         return _in_batches(self._describe, _RENDERED, images)[0]
 
     def render(self, latents: Floats, labels: np.ndarray) -> Floats:
-        """Returns the vectors `(n, size)` of what latents draw."""
+        """Returns the vectors `(n, size)` of the images of latents."""
         return _in_batches(self._render, _RENDERED, latents, labels)[0]
 
     def descend(self, rows: _Rows, wanted: Floats, steps: int, finished: _Counter) -> _Rows:
-        """Moves rows by Adam."""
+        """Optimizes rows by Adam."""
         if not steps:
             return rows
         latents = tf.constant(rows.latents)
@@ -233,9 +234,9 @@ class _Search:
         return _Rows(latents.numpy(), rows.labels, rows.owners, losses)
 
     def refine(self, rows: _Rows, wanted: Floats, steps: int, finished: _Counter) -> _Rows:
-        """Moves rows by Gauss-Newton steps, whose damping grows where the loss does not fall.
+        """Refines rows by Gauss-Newton steps, with more damping where the loss does not decrease.
 
-        Rows of images that are found are left alone, and so are rows that no step improves.
+        Rows of images that are already found are skipped, and so are rows that no step improves.
         """
         latents, losses = rows.latents.copy(), rows.losses.copy()
         damping = np.full(len(losses), 0.01, "float32")
@@ -328,7 +329,7 @@ class _Search:
 
 
 def _in_batches(function: Callable[..., Any], size: int, *arrays: np.ndarray) -> list[np.ndarray]:
-    """Returns the results of a function on batches of rows, each in one array."""
+    """Applies a function to batches of rows, and returns each of its results as one array."""
     parts = []
     for start in range(0, len(arrays[0]), size):
         outputs = function(*(array[start : start + size] for array in arrays))
@@ -344,7 +345,7 @@ def _starting_points(
     starts: int,
     seed: int,
 ) -> tuple[Floats, np.ndarray, np.ndarray]:
-    """Returns the random latents that draw each image most nearly, their classes and losses.
+    """Returns the random latents whose images are closest to each target, with classes and losses.
 
     Returns:
         Arrays `(images, starts, latent_dim)`, `(images, starts)` and `(images, starts)`.
@@ -369,7 +370,7 @@ def _starting_points(
 
 
 def _as_gan(generator: keras.Model) -> GAN:
-    """Returns a GAN of a generator of latents alone, for its checks and its sampling."""
+    """Returns a GAN of an unconditional generator, for its checks and its sampling."""
     shape = introspection.build_network(
         generator, keras.Input((introspection.infer_latent_dim(generator, None),))
     )[1:]
@@ -384,7 +385,7 @@ def _unit_images(images: ArrayLike, gan: GAN) -> Floats:
     """Returns images as float32 `(n, *image_shape)` in [0, 1].
 
     Raises:
-        ValueError: If they have another shape, or lie outside of the value range.
+        ValueError: If the images have another shape, or values outside of the value range.
     """
     pixels = np.asarray(images)
     if pixels.shape[1:] == gan.image_shape[:-1] and gan.image_shape[-1:] == (1,):
@@ -406,7 +407,7 @@ def _unit_images(images: ArrayLike, gan: GAN) -> Floats:
 
 
 def _to_unit(images: np.ndarray, gan: GAN) -> Floats:
-    """Returns images of the generator's value range as float32 in [0, 1]."""
+    """Converts images from the generator's value range to float32 in [0, 1]."""
     low, high = gan.value_range
     unit = ((images - low) / (high - low)).astype("float32")
     return unit.reshape(len(unit), *gan.image_shape)
@@ -415,7 +416,7 @@ def _to_unit(images: np.ndarray, gan: GAN) -> Floats:
 def _check_labels(
     labels: Labels | None, count: int, num_classes: int | None
 ) -> NDArray[np.int32] | None:
-    """Returns the classes int32 `(count,)`, or None where none are given."""
+    """Returns int32 classes `(count,)`, or None if `labels` is None."""
     if labels is None:
         return None
     return validation.sample_labels(labels, count, num_classes)
@@ -434,6 +435,6 @@ def _check_counts(candidates: int, starts: int, steps: int, refinements: int) ->
 
 
 def _distances(images: Floats, others: Floats) -> Floats:
-    """Returns the root mean squares of differences of images in [0, 1], float32 `(n,)`."""
+    """Computes the root mean square differences of images in [0, 1], float32 `(n,)`."""
     apart = np.square(premultiply(images) - premultiply(others))
     return np.sqrt(apart.reshape(len(apart), -1).mean(axis=1)).astype("float32")
