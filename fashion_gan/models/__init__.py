@@ -1,4 +1,4 @@
-"""Pairs of networks: a generator and the discriminator it is trained against."""
+"""Provides pairs of networks: a generator and its discriminator."""
 
 import inspect
 from collections.abc import Callable
@@ -40,15 +40,19 @@ MODELS: dict[str, Callable[..., Networks]] = {
 
 
 def build_networks(name: str, *, num_classes: int | None = None, **arguments: Any) -> Networks:
-    """`(generator, discriminator)` of a named pair, built and with fresh weights.
+    """Builds the generator and the discriminator of a named pair, with fresh weights.
 
     Args:
-        name: one of `MODELS`.
-        num_classes: for a pair that takes labels, see `conditional`.
-        arguments: passed on to the pair's own function, e.g. `latent_dim`.
+        name: Name of a pair in `MODELS`.
+        num_classes: Number of classes of a conditional pair, see `conditional`. Defaults to None,
+            which builds an unconditional pair.
+        arguments: Arguments of the pair's own function, such as `latent_dim`.
+
+    Returns:
+        The pair `(generator, discriminator)`.
 
     Raises:
-        ValueError: for an unknown name or argument; the message lists the names.
+        ValueError: If the name or an argument is unknown. The message lists the names.
     """
     make = lookup(MODELS, name, "name")
     known = inspect.signature(make).parameters

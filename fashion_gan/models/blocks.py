@@ -1,4 +1,4 @@
-"""What the convolutional pairs without normalization are built of."""
+"""Provides the building blocks of the convolutional pairs without normalization."""
 
 import math
 from typing import Any
@@ -25,12 +25,14 @@ Stage = tuple[int, int, int]
 
 
 def leaky_relu(x: Any) -> Any:
-    """The nonlinearity of both networks."""
+    """Applies the activation of both networks."""
     return layers.LeakyReLU(0.2)(x)
 
 
 def mapping_network(latents: Latents, depth: int) -> Any:
-    """The outcome of so many dense layers of 256 units, which need not be normally distributed.
+    """Applies `depth` dense layers of 256 units to latents.
+
+    Their outputs need not be normally distributed.
 
     References:
         Karras et al. 2018, https://arxiv.org/abs/1812.04948, section 2: the mapping network.
@@ -41,10 +43,11 @@ def mapping_network(latents: Latents, depth: int) -> Any:
 
 
 def residual_block(x: Any) -> Any:
-    """Two convolutions beside the identity; the second one is 0 at first.
+    """Adds the output of two convolutions to `x`. The second kernel is initialized to 0.
 
     References:
-        Zhang et al. 2019, https://arxiv.org/abs/1901.09321: why this takes the place of a norm.
+        Zhang et al. 2019, https://arxiv.org/abs/1901.09321: zero initialization in place of
+        normalization.
     """
     width = x.shape[-1]
     y = layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal")(leaky_relu(x))
@@ -53,34 +56,34 @@ def residual_block(x: Any) -> Any:
 
 
 def widen(x: Any, channels: int) -> Any:
-    """Changes the number of channels by a 1 x 1 convolution, if it is another."""
+    """Projects `x` to a number of channels by a 1 x 1 convolution, if needed."""
     if x.shape[-1] == channels:
         return x
     return layers.Conv2D(channels, 1, use_bias=False)(x)
 
 
 def cropping(shape: tuple[int, ...], stage: Stage) -> list[keras.Layer]:
-    """Returns the layer that crops features to a stage, or no layer if they have its size.
+    """Returns a list of the layer that crops features to the size of a stage, empty if not needed.
 
-    Doubling a size that was rounded up makes a row or column more than the larger stage has.
+    Upsampling a size that was rounded up yields one row or column more than the larger stage has.
 
     Args:
         shape: Shape of the features, `(batch, height, width, channels)`.
-        stage: Stage of `image_stages`.
+        stage: Target stage of `image_stages`.
     """
     excess = [(0, size - wanted) for size, wanted in zip(shape[1:3], stage[:2], strict=True)]
     return [layers.Cropping2D(excess)] if any(rows for _, rows in excess) else []
 
 
 def project_channels(stage: Stage, channels: int, width: int) -> int:
-    """Returns the number of channels that a dense layer makes at the smallest size.
+    """Returns the number of channels of the dense layer's output at the smallest size.
 
-    It is halved until the layer has at most `7 * 7 * 2 * width` units, as many as `convnet` has for
-    images of 28 x 28.
+    It is halved until the layer has at most `7 * 7 * 2 * width` units, the number of units in
+    `convnet` for images of 28 x 28.
 
     Args:
         stage: Smallest stage of `image_stages`.
-        channels: Number of channels without that limit.
+        channels: Number of channels without the limit.
         width: Width of the networks.
     """
     while channels > 1 and stage[0] * stage[1] * channels > 7 * 7 * 2 * width:
@@ -95,9 +98,9 @@ def project(latents: Latents, stage: Stage, channels: int, width: int) -> Any:
     the features.
 
     Args:
-        latents: Latent vectors, or what `mapping_network` makes of them.
+        latents: Latent vectors, or the outputs of `mapping_network`.
         stage: Smallest stage of `image_stages`.
-        channels: Number of channels that the dense layer makes at most.
+        channels: Largest number of channels of the dense layer's output.
         width: Width of the networks.
 
     Returns:
@@ -109,12 +112,13 @@ def project(latents: Latents, stage: Stage, channels: int, width: int) -> Any:
 
 
 def image_stages(image_shape: tuple[int, int, int], width: int) -> list[Stage]:
-    """Returns the sizes that the networks work at, the largest first.
+    """Returns the sizes of the features in the networks, the largest first.
 
-    The first stage has half the height and width of the images. Each further one has half of those
-    of the one before, rounded up. There are at least two, and the last one is the first whose
-    smaller side is less than 8. Channels begin with `width`, or half as many for images whose
-    smaller side is above 64. They double from stage to stage, up to `4 * width`.
+    The first stage has half the height and width of the images. Each further stage has half the
+    height and width of the previous stage, rounded up. There are at least two stages, and the last
+    is the first whose smaller side is less than 8. The first stage has `width` channels, or half as
+    many for images whose smaller side is above 64. The number of channels doubles from stage to
+    stage, up to `4 * width`.
 
     | images    | stages for `width=32`                                                    |
     | --------- | ------------------------------------------------------------------------ |
@@ -126,10 +130,10 @@ def image_stages(image_shape: tuple[int, int, int], width: int) -> list[Stage]:
 
     Args:
         image_shape: Shape of the images, `(height, width, channels)`.
-        width: Number of channels at half the size.
+        width: Number of channels at half the size of the images.
 
     Raises:
-        ValueError: If height or width is no multiple of 4.
+        ValueError: If the height or width is not a multiple of 4.
     """
     check_size(image_shape)
     height, breadth, _ = image_shape
@@ -146,7 +150,7 @@ def check_size(image_shape: tuple[int, int, int]) -> None:
     """Checks that the height and width of images are multiples of 4.
 
     Raises:
-        ValueError: If one of them is none. The message names the nearest sizes.
+        ValueError: If one of them is not. The message names the nearest sizes.
     """
     height, breadth, _ = image_shape
     if not (height % 4 or breadth % 4):

@@ -1,4 +1,4 @@
-"""Conditional pairs: the generator is told a class, and the discriminator judges as that class."""
+"""Provides class-conditional pairs of networks."""
 
 from typing import Any
 
@@ -12,10 +12,14 @@ __all__ = ["OneHot", "conditional"]
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class OneHot(layers.Layer):
-    """Labels `(batch,)` to rows `(batch, num_classes)` of zeros with a one.
+    """Encodes labels `(batch,)` as one-hot vectors `(batch, num_classes)`.
 
-    With a dense layer behind it, it is an embedding whose gradient is dense. That of an `Embedding`
-    is sparse, and of repeated rows an adaptive optimizer squares each by itself, not their sum.
+    A dense layer after it makes an embedding whose gradient is dense. The gradient of an
+    `Embedding` layer is sparse: for repeated rows, an adaptive optimizer squares each row by
+    itself instead of their sum.
+
+    Args:
+        num_classes: Number of classes.
     """
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
@@ -23,35 +27,38 @@ class OneHot(layers.Layer):
         self.num_classes = num_classes
 
     def call(self, labels: Labels) -> Any:
-        """The rows."""
+        """Returns the one-hot vectors."""
         return ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """An axis more."""
+        """Returns the shape with an axis of size `num_classes` appended."""
         return (*shape, self.num_classes)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "num_classes": self.num_classes}
 
 
 def conditional(
     generator: keras.Model, discriminator: keras.Model, num_classes: int
 ) -> tuple[keras.Model, keras.Model]:
-    """A pair that also takes labels, int32 `(batch,)`, made of one that does not.
+    """Converts an unconditional pair to a pair that also takes labels, int32 `(batch,)`.
 
-    The new generator takes `[latents, labels]`: the label, as zeros with a one, takes the place of
-    the last `num_classes` of the old latents. The new discriminator takes `[images, labels]` and
-    gives logits `(batch, 1)`: to what a dense layer makes of the old one's last features, it adds
-    their product with an embedding of the label.
+    The new generator takes `[latents, labels]`. The one-hot label replaces the last `num_classes`
+    components of the old latents. The new discriminator takes `[images, labels]` and returns logits
+    `(batch, 1)`. A logit is the output of a dense layer on the old discriminator's last features,
+    plus the inner product of these features with an embedding of the label.
 
     Args:
-        generator: of latents `(batch, latent_dim)`, more than `num_classes`.
-        discriminator: that ends in a dense layer of one unit.
-        num_classes: labels are from 0 to `num_classes - 1`.
+        generator: Network of latents `(batch, latent_dim)`, with `latent_dim > num_classes`.
+        discriminator: Network that ends in a dense layer of one unit.
+        num_classes: Number of classes. Labels range from 0 to `num_classes - 1`.
+
+    Returns:
+        The conditional pair `(generator, discriminator)`.
 
     Raises:
-        ValueError: if the latents are too few, or the last layer is another.
+        ValueError: If the latents are too few, or if the last layer is not such a dense layer.
 
     References:
         Mirza and Osindero 2014, https://arxiv.org/abs/1411.1784; Miyato and Koyama 2018,

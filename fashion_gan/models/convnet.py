@@ -1,4 +1,4 @@
-"""The plain convolutional pair: no normalization, and quick on a CPU."""
+"""Provides the convolutional pair without normalization, which is fast on a CPU."""
 
 import keras
 from keras import layers
@@ -24,40 +24,48 @@ def convnet(
     d_blocks: int = 2,
     mapping: int = 2,
 ) -> tuple[keras.Model, keras.Model]:
-    """A pair of DCGAN's outline, for training with gradient penalties.
+    """Builds a pair with the architecture of DCGAN, for training with gradient penalties.
 
-    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1], the
-    discriminator maps those to logits `(batch, 1)`. What DCGAN needs to stay stable, batch norm
-    and dropout, is left out, for penalties do it; weights begin at He's scale, so that signals
-    keep their size without a norm; kernels are multiples of their strides, which makes no
-    checkerboards; and the discriminator sees how far a batch varies. Kinds of images are
-    set apart before there are any: by dense layers, the mapping. The output is cut off at the
-    limits, for many pixels of real images are at one, which a tanh only comes near to. Both end in
-    float32 under the mixed precision policies.
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1]. The
+    discriminator maps images to logits `(batch, 1)`. Both outputs are float32 under the mixed
+    precision policies. The differences to DCGAN are:
 
-    Strided convolutions lead from each stage of `image_stages` to the next: 14 x 14 x 32 and
-    7 x 7 x 64 for images of 28 x 28, and 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128 and 4 x 4 x 128
-    for images of 64 x 64. Residual blocks lie where they are cheap: at the two smallest stages in
-    the generator, at the smallest one alone in the discriminator, through which a step with
-    penalties runs most often.
+    - There is no batch normalization and no dropout, since the penalties stabilize training.
+    - Weights have He initialization, which preserves the scale of signals without normalization.
+    - Kernel sizes are multiples of their strides, which avoids checkerboard artifacts.
+    - The discriminator sees the standard deviation over groups of its batch.
+    - A mapping network of dense layers separates kinds of images before the convolutions.
+    - The generator ends in a hard tanh. Many pixels of real images are exactly at a limit of the
+      range, which a tanh never reaches.
+
+    Strided convolutions connect the stages of `image_stages`: 14 x 14 x 32 and 7 x 7 x 64 for
+    images of 28 x 28, and 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128 and 4 x 4 x 128 for images of
+    64 x 64. Residual blocks are where they are cheap. The generator has them at its two smallest
+    stages. The discriminator has them at the smallest stage only, since a step with penalties runs
+    the discriminator most often.
 
     Args:
-        latent_dim: size of a latent vector.
-        image_shape: `(height, width, channels)`; height and width are multiples of 4.
-        width: Number of channels at half the size. They double with each halving, to 4 times as
-            many. Images above 64 pixels begin with half as many.
+        latent_dim: Size of a latent vector. Defaults to 64.
+        image_shape: Shape of the images, `(height, width, channels)`. Height and width must be
+            multiples of 4. Defaults to (28, 28, 1).
+        width: Number of channels at half the size of the images. It doubles with each stage, up to
+            `4 * width`. Images above 64 pixels start with half as many. Defaults to 32.
         g_blocks: Number of residual blocks of the generator at each of its two smallest stages.
-        d_blocks: Number of residual blocks of the discriminator.
-        mapping: dense layers that a latent vector goes through first.
+            Defaults to 2.
+        d_blocks: Number of residual blocks of the discriminator. Defaults to 2.
+        mapping: Number of dense layers in the mapping network. Defaults to 2.
+
+    Returns:
+        The pair `(generator, discriminator)`.
 
     Raises:
-        ValueError: If height or width of the images is no multiple of 4.
+        ValueError: If the height or width of the images is not a multiple of 4.
 
     References:
-        Radford et al. 2015, https://arxiv.org/abs/1511.06434: the outline. Odena et al. 2016,
-        https://distill.pub/2016/deconv-checkerboard: the kernels. He et al. 2015,
-        https://arxiv.org/abs/1502.01852: the scale. Karras et al. 2018,
-        https://arxiv.org/abs/1812.04948: the mapping.
+        Radford et al. 2015, https://arxiv.org/abs/1511.06434: architecture. Odena et al. 2016,
+        https://distill.pub/2016/deconv-checkerboard: kernel sizes. He et al. 2015,
+        https://arxiv.org/abs/1502.01852: initialization. Karras et al. 2018,
+        https://arxiv.org/abs/1812.04948: mapping network.
     """
     stages = image_stages(image_shape, width)
     he = {"padding": "same", "kernel_initializer": "he_normal"}

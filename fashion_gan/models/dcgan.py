@@ -1,4 +1,4 @@
-"""The convolutional pair: strides in place of pooling, batch norm in the generator."""
+"""Provides the DCGAN pair: strided convolutions, with batch normalization in the generator."""
 
 import math
 
@@ -16,22 +16,27 @@ def dcgan(
     width: int = 64,
     dropout: float = 0.4,
 ) -> tuple[keras.Model, keras.Model]:
-    """The DCGAN of Hands-On Machine Learning, chapter 17.
+    """Builds the DCGAN of Hands-On Machine Learning, chapter 17.
 
-    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1], the
-    discriminator maps those to `(batch, 1)` probabilities of being real. Both end in
-    float32 under the mixed precision policies. Images of another size than 28 x 28 have the stages
-    of `image_stages`, with one convolution to each.
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1]. The
+    discriminator maps images to probabilities of being real, `(batch, 1)`. Both outputs are float32
+    under the mixed precision policies. Networks for other sizes than 28 x 28 have one convolution
+    for each stage of `image_stages`.
 
     Args:
-        latent_dim: size of a latent vector.
-        image_shape: `(height, width, channels)`; height and width are multiples of 4.
-        width: Number of channels at half the size. They double with each halving, to 4 times as
-            many. Images above 64 pixels begin with half as many.
-        dropout: in the discriminator; with gradient penalties it is better left out.
+        latent_dim: Size of a latent vector. Defaults to 100.
+        image_shape: Shape of the images, `(height, width, channels)`. Height and width must be
+            multiples of 4. Defaults to (28, 28, 1).
+        width: Number of channels at half the size of the images. It doubles with each stage, up to
+            `4 * width`. Images above 64 pixels start with half as many. Defaults to 64.
+        dropout: Dropout rate of the discriminator. Choose 0 with gradient penalties. Defaults to
+            0.4.
+
+    Returns:
+        The pair `(generator, discriminator)`.
 
     Raises:
-        ValueError: If height or width of the images is no multiple of 4.
+        ValueError: If the height or width of the images is not a multiple of 4.
 
     References:
         Radford et al. 2015, https://arxiv.org/abs/1511.06434.

@@ -1,4 +1,4 @@
-"""The dense pair: three layers against three layers."""
+"""Provides the dense pair, with three dense layers in each network."""
 
 import math
 
@@ -11,11 +11,18 @@ __all__ = ["dense"]
 def dense(
     latent_dim: int = 30, image_shape: tuple[int, ...] = (28, 28, 1)
 ) -> tuple[keras.Model, keras.Model]:
-    """The dense GAN of Hands-On Machine Learning, chapter 17.
+    """Builds the dense GAN of Hands-On Machine Learning, chapter 17.
 
-    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [0, 1], the
-    discriminator maps those to `(batch, 1)` probabilities of being real. Both end in
-    float32 under the mixed precision policies.
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [0, 1]. The
+    discriminator maps images to probabilities of being real, `(batch, 1)`. Both outputs are float32
+    under the mixed precision policies.
+
+    Args:
+        latent_dim: Size of a latent vector. Defaults to 30.
+        image_shape: Shape of the images, `(height, width[, channels])`. Defaults to (28, 28, 1).
+
+    Returns:
+        The pair `(generator, discriminator)`.
 
     References:
         Géron 2019, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 2nd ed.

@@ -1,4 +1,4 @@
-"""The pair of the large comparison of GANs, which others have published numbers for."""
+"""Provides the pair of Lucic et al.'s comparison of GANs, which has published results."""
 
 import keras
 from keras import layers
@@ -11,14 +11,22 @@ __all__ = ["infogan"]
 def infogan(
     latent_dim: int = 64, image_shape: tuple[int, int, int] = (28, 28, 1)
 ) -> tuple[keras.Model, keras.Model]:
-    """The networks of InfoGAN's size that Lucic et al. compared losses with.
+    """Builds the networks of InfoGAN's size with which Lucic et al. compared losses.
 
-    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [0, 1], the
-    discriminator maps those to logits `(batch, 1)`. Both end in float32 under the mixed
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [0, 1]. The
+    discriminator maps images to logits `(batch, 1)`. Both outputs are float32 under the mixed
     precision policies.
 
+    Args:
+        latent_dim: Size of a latent vector. Defaults to 64.
+        image_shape: Shape of the images, `(height, width, channels)`. Height and width must be
+            multiples of 4. Defaults to (28, 28, 1).
+
+    Returns:
+        The pair `(generator, discriminator)`.
+
     Raises:
-        ValueError: If height or width of the images is no multiple of 4.
+        ValueError: If the height or width of the images is not a multiple of 4.
 
     References:
         Chen et al. 2016, https://arxiv.org/abs/1606.03657, appendix C; Lucic et al. 2018,

@@ -1,7 +1,7 @@
-"""What a network is made for, read off the operations that it performs.
+"""Infers the properties of a network from the operations that it performs.
 
-A layer's attributes say what a layer was told; the traced graph says what it computes. So a sigmoid
-is found whether it is an activation, a function, a lambda or a line of a subclass.
+The attributes of a layer hold its settings, and the traced graph shows what it computes. A sigmoid
+is therefore found in an activation, a function, a lambda or the `call` of a subclass.
 """
 
 import warnings
@@ -34,13 +34,13 @@ _SHAPE_OPS = {"Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "EnsureSha
 _CALL_OPS = {"PartitionedCall", "StatefulPartitionedCall", "PyFunc", "EagerPyFunc"}
 _PROBE_SCALES = (1e3, 3e4)  # both finite in float16
 _VOLATILE = {"_called", "trainable", "_losses", "_loss_ids", "_metrics"}
-"""Attributes that change without a change of what a layer computes."""
+"""Attributes whose changes do not affect what a layer computes."""
 
 
 def input_shapes(network: keras.Layer) -> list[tuple[int | None, ...]] | None:
-    """Returns the shapes that a built network declares for its inputs, or None if it does not.
+    """Returns the input shapes that a built network declares, or None if it declares none.
 
-    A subclass of `keras.Model` declares none, even after it was called.
+    A subclass of `keras.Model` declares no shapes, even after a call.
     """
     try:
         declared = network.inputs if isinstance(network, keras.Model) else None
@@ -59,10 +59,10 @@ def build_network(network: keras.Layer, inputs: Any) -> tuple[int | None, ...]:
 
     Args:
         network: Functional, sequential or subclassed model.
-        inputs: `keras.Input` or list of these.
+        inputs: `keras.Input` or list of `keras.Input`.
 
     Raises:
-        ValueError: if the network cannot be called on such inputs, or does not return a tensor.
+        ValueError: If the network cannot be called on such inputs, or does not return a tensor.
     """
     try:
         output = network(inputs)
@@ -86,7 +86,7 @@ def infer_latent_dim(generator: keras.Model, latent_dim: int | None) -> int:
     """Returns the size of a latent vector, from the argument or from a built generator.
 
     Raises:
-        ValueError: if neither tells it, or if both differ.
+        ValueError: If neither provides it, or if both differ.
     """
     shapes = input_shapes(generator)
     shape = shapes[0] if shapes else None
@@ -108,15 +108,15 @@ def infer_latent_dim(generator: keras.Model, latent_dim: int | None) -> int:
 def infer_num_classes(
     generator: keras.Model, discriminator: keras.Model, num_classes: int | None
 ) -> int | None:
-    """Returns the number of classes that both networks take labels of; None without labels.
+    """Returns the number of classes of conditional networks, or None for unconditional networks.
 
     Args:
         generator: Network of latents, or of `[latents, labels]`.
         discriminator: Network of images, or of `[images, labels]`.
-        num_classes: Number of classes; by default read off an `Embedding` or `OneHot` layer.
+        num_classes: Number of classes, or None to read it from an `Embedding` or `OneHot` layer.
 
     Raises:
-        ValueError: if only one network takes labels, or if the number cannot be told.
+        ValueError: If only one network takes labels, or if the number cannot be inferred.
     """
     expected = 1 if num_classes is None else 2
     inputs = [len(input_shapes(n) or [None] * expected) for n in (generator, discriminator)]
@@ -167,11 +167,11 @@ def infer_value_range(
 
     Args:
         generator: Built network.
-        inputs: `keras.Input` or list of these.
-        value_range: `(low, high)`; by default the bounds of the outputs, if they have any.
+        inputs: `keras.Input` or list of `keras.Input`.
+        value_range: Range `(low, high)`. Defaults to None, which infers the bounds of the outputs.
 
     Raises:
-        ValueError: if the outputs have no bounds and none are given, or unless `low < high`.
+        ValueError: If no range is given and the outputs have no bounds, or unless `low < high`.
     """
     limits = value_range
     if limits is None:
@@ -199,16 +199,16 @@ def infer_value_range(
 def logits_function(discriminator: keras.Model, inputs: Any) -> Callable[..., Any]:
     """Returns the discriminator as a function `(inputs, training)` to logits.
 
-    A cross-entropy computed from a saturated sigmoid loses its gradient; computed from the logits
-    it does not. If the discriminator's last operation is a sigmoid, the function returns that
-    operation's input. It always calls the live network.
+    A cross-entropy of a saturated sigmoid has no gradient, and a cross-entropy of logits has one.
+    If the discriminator's last operation is a sigmoid, the function returns the input of the
+    sigmoid. It always calls the network itself, so that later changes of the network take effect.
 
     Args:
         discriminator: Built network with outputs `(batch, 1)`.
-        inputs: `keras.Input` or list of these.
+        inputs: `keras.Input` or list of `keras.Input`.
 
     Raises:
-        ValueError: if the outputs are bounded by 0 and 1, but not by a sigmoid at the end.
+        ValueError: If the outputs are bounded by 0 and 1, but not by a sigmoid at the end.
     """
     if not ends_in_sigmoid(discriminator, inputs):
         return discriminator
@@ -231,11 +231,11 @@ def logits_function(discriminator: keras.Model, inputs: Any) -> Callable[..., An
 def ends_in_sigmoid(discriminator: keras.Model, inputs: Any) -> bool:
     """Returns whether a discriminator outputs probabilities, as opposed to logits.
 
-    Warns where an opaque operation makes the outputs, and their first values could be
-    probabilities.
+    Warns if an operation that cannot be inspected computes the outputs, and their first values
+    could be probabilities.
 
     Raises:
-        ValueError: if the outputs are bounded by 0 and 1, but not by a sigmoid at the end.
+        ValueError: If the outputs are bounded by 0 and 1, but not by a sigmoid at the end.
     """
     remedy = (
         "End the network in logits, without an activation, or in a sigmoid as its last operation."
@@ -294,10 +294,10 @@ def _check_first_outputs(discriminator: keras.Model, inputs: Any, remedy: str) -
 
 
 def output_bounds(graph: Any) -> tuple[float, float] | None:
-    """Returns the least and the largest output that any weights can cause, or None without bounds.
+    """Returns the lower and upper bound of the outputs for any weights, or None without bounds.
 
-    The operations after the last one that uses weights are evaluated for extreme values. If values
-    between cause larger outputs, the bounds cannot be told.
+    The operations after the last operation with weights are evaluated for extreme values. If
+    moderate values cause outputs beyond them, there are no known bounds.
 
     Args:
         graph: Traced network, see `_trace`.
@@ -315,7 +315,7 @@ def has_losses(network: keras.Layer, inputs: Any) -> bool:
 
     Args:
         network: Built network.
-        inputs: `keras.Input` or list of these.
+        inputs: `keras.Input` or list of `keras.Input`.
     """
     layers = list(iter_layers(network))
     if network.losses or any(layer.activity_regularizer is not None for layer in layers):
@@ -332,7 +332,7 @@ def computes_in_float16(network: keras.Model) -> bool:
 
 
 def first_conv_layer(networks: Iterable[keras.Model]) -> keras.layers.Layer | None:
-    """Returns the first layer of the networks that convolves, or None."""
+    """Returns the first convolutional layer of the networks, or None."""
     layers = (layer for n in networks for layer in iter_layers(n) if layer is not n)
     return next((layer for layer in layers if "Conv" in type(layer).__name__), None)
 
@@ -340,8 +340,8 @@ def first_conv_layer(networks: Iterable[keras.Model]) -> keras.layers.Layer | No
 def fingerprint(network: keras.Layer) -> tuple[Any, ...]:
     """Returns a value that changes with the structure of a network, but not with its weights.
 
-    It covers the identity of each variable and the convnet settings and functions of each layer, so
-    that it changes after LoRA, quantization, a new layer or another activation.
+    It covers the identity of each layer and variable, and the settings and functions of each layer.
+    It therefore changes after LoRA, quantization, a new layer or another activation.
     """
     layers = tuple(iter_layers(network))
     settings = tuple(
@@ -354,7 +354,7 @@ def fingerprint(network: keras.Layer) -> tuple[Any, ...]:
 
 
 def _setting(value: Any) -> Any:
-    """Returns what tells a value of a layer's attribute from another one."""
+    """Returns a comparable representation of the value of a layer's attribute."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return value
     if isinstance(value, dict):
@@ -372,7 +372,7 @@ def _setting(value: Any) -> Any:
 def _trace(network: keras.Layer, inputs: Any, training: bool) -> Any:
     """Returns the graph of a call, or None if the network only runs eagerly.
 
-    Nothing is run, so that no state moves.
+    Nothing is executed, so no state changes.
     """
     specs = [
         tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
@@ -386,22 +386,21 @@ def _trace(network: keras.Layer, inputs: Any, training: bool) -> Any:
 
     try:
         return tf.compat.v1.wrap_function(call, specs)
-    except Exception:  # whatever a layer raises that reads the values of a tensor
+    except Exception:  # a layer that reads the values of a tensor may raise any error
         return None
 
 
 def _through_shape_ops(tensor: Any) -> Any:
-    """Returns the tensor whose values a tensor repeats in another shape or precision."""
+    """Returns the source of a tensor before operations that change only its shape or dtype."""
     while tensor.op.type in _SHAPE_OPS:
         tensor = tensor.op.inputs[0]
     return tensor
 
 
 def _sigmoid_input(tensor: Any) -> Any:
-    """Returns the logits of a tensor if a sigmoid made it, else None.
+    """Returns the logits of a tensor if it is the output of a sigmoid, else None.
 
-    An eager tensor does not tell which operation made it, but Keras' sigmoid leaves the logits on
-    it.
+    An eager tensor does not record its operation, but Keras' sigmoid stores the logits on it.
     """
     if is_eager(tensor):
         return sigmoid_logits(tensor)
@@ -414,10 +413,10 @@ def _is_opaque(tensor: Any) -> bool:
 
 
 def _probed_outputs(function: Any) -> list[tuple[float, float]]:
-    """Returns the least and largest outputs of the last operations for three kinds of inputs.
+    """Returns the smallest and largest outputs of the last operations for three kinds of inputs.
 
-    The first two are extreme, on two scales; the third are moderate. Without a finite answer, the
-    bounds are infinite.
+    The first two are extreme inputs on two scales, and the third are moderate inputs. The bounds
+    are infinite if an output is not finite.
     """
     output = function.outputs[0]
     tensors = _frontier(function)
@@ -449,15 +448,15 @@ def _probed_outputs(function: Any) -> list[tuple[float, float]]:
 
 
 def _frontier(function: Any) -> list[Any]:
-    """Returns the tensors from which operations without weights make the output.
+    """Returns the tensors from which operations without weights compute the output.
 
-    It is empty if one of them is no float, or of unknown rank.
+    The list is empty if one of these tensors is not floating or has an unknown rank.
     """
     graph = function.graph
     captured = {id(tensor) for tensor in graph.internal_captures}
     arguments = {tensor.op for tensor in graph.inputs if id(tensor) not in captured}
     from_data, from_weights = set(arguments), set()
-    for op in graph.get_operations():  # in an order in which inputs come first
+    for op in graph.get_operations():  # in topological order
         sources = {tensor.op for tensor in op.inputs}
         if op not in arguments and any(tensor.dtype == tf.resource for tensor in op.inputs):
             from_weights.add(op)

@@ -1,4 +1,4 @@
-"""A statistic over the batch, by which the discriminator sees that fakes are all alike."""
+"""Provides a batch statistic that shows the discriminator whether all fakes are alike."""
 
 from typing import Any
 
@@ -10,17 +10,19 @@ __all__ = ["MinibatchStdDev"]
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class MinibatchStdDev(keras.layers.Layer):
-    """Appends a channel: how much the images of a group differ, one number for each group.
+    """Appends a channel with the mean standard deviation over each group of images.
 
-    Of each feature the standard deviation over the group is taken, and of these the mean. Groups
-    are consecutive images: fakes and reals, which follow each other in a GAN's batch, do not mix,
-    since the GAN refuses batches that do not divide into groups.
+    The standard deviation of each feature over a group is averaged over all features, which gives
+    one number for each group. Groups consist of consecutive images. A GAN's batch has all fakes
+    before all reals. They do not mix within a group, since the GAN raises if a batch does not
+    divide into groups.
 
     Args:
-        group_size: Number of images in a group; all of a batch that is smaller.
+        group_size: Number of images in a group. A smaller batch is one group. Defaults to 4.
 
     Raises:
-        ValueError: for a group below 2; in training, if the batch does not divide into groups.
+        ValueError: If the group size is below 2. In training, if the batch does not divide into
+            groups.
 
     References:
         Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3, a simpler form of Salimans
@@ -34,7 +36,7 @@ class MinibatchStdDev(keras.layers.Layer):
         self.group_size = group_size
 
     def call(self, x: Any) -> Any:
-        """`(batch, …, c)` to `(batch, …, c + 1)`."""
+        """Maps features `(batch, …, c)` to `(batch, …, c + 1)`."""
         batch, *shape = x.shape
         group = self.group_size if batch is None else min(self.group_size, batch)
         if batch is not None and batch % group:
@@ -42,7 +44,7 @@ class MinibatchStdDev(keras.layers.Layer):
                 f"Groups of {group} images make no batch of {batch}. Choose a batch size that "
                 f"is a multiple of {group}, with drop_remainder=True."
             )
-        # In float32: half precision has no number to keep the root off 0, where it has no slope.
+        # Half precision cannot represent 1e-8, which keeps the gradient of the root finite at 0.
         groups = ops.reshape(ops.cast(x, "float32"), (-1, group, *shape))
         variance = ops.var(groups, axis=1)
         deviation = ops.mean(ops.sqrt(variance + 1e-8), axis=tuple(range(1, len(shape) + 1)))
@@ -51,9 +53,9 @@ class MinibatchStdDev(keras.layers.Layer):
         return ops.concatenate([x, channel], axis=-1)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """One channel more."""
+        """Returns the shape with one more channel."""
         return (*shape[:-1], shape[-1] + 1)  # type: ignore[operator]
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "group_size": self.group_size}

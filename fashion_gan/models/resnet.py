@@ -1,4 +1,4 @@
-"""The residual pair: no normalization, and a network that begins as a plain one."""
+"""Provides the residual pair without normalization."""
 
 from typing import Any
 
@@ -27,35 +27,45 @@ def resnet(
     d_blocks: int = 2,
     mapping: int = 2,
 ) -> tuple[keras.Model, keras.Model]:
-    """A small pair after R3GAN.
+    """Builds a small pair after R3GAN.
 
-    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1], the
-    discriminator maps those to logits `(batch, 1)`. All blocks work at half the size of the image
-    and below, which one strided convolution leads to and one transposed leads from: blocks at the
-    full size would cost several times as much as all the others. Both have blocks at each stage of
-    `image_stages`: 14 x 14 x 32 and 7 x 7 x 64 for images of 28 x 28, and 32 x 32 x 32,
-    16 x 16 x 64, 8 x 8 x 128 and 4 x 4 x 128 for images of 64 x 64. Residual branches end
-    in zeros at first, which takes the place of normalization; sizes change by bilinear
-    interpolation and by means of 2 x 2. The mapping and the output that is cut off at the limits
-    are those of `convnet`; what is mapped becomes `width` channels of the smallest size, and these
-    as many as there are at that size. Both end in float32 under the mixed precision policies.
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1]. The
+    discriminator maps images to logits `(batch, 1)`. Both outputs are float32 under the mixed
+    precision policies.
+
+    Both networks have residual blocks at each stage of `image_stages`: 14 x 14 x 32 and 7 x 7 x 64
+    for images of 28 x 28, and 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128 and 4 x 4 x 128 for images of
+    64 x 64. The largest stage has half the size of the images, since blocks at the full size would
+    cost several times as much as all others. One strided convolution leads from the images to it,
+    and one transposed convolution leads from it to the images.
+
+    The last kernel of each residual branch is initialized to 0, which replaces normalization. The
+    generator upsamples by bilinear interpolation, and the discriminator averages squares of 2 x 2.
+    The mapping network and the hard tanh at the end are those of `convnet`. A dense layer projects
+    the mapped latents to `width` channels at the smallest size, and a convolution to the channels
+    of that stage.
 
     Args:
-        latent_dim: size of a latent vector.
-        image_shape: `(height, width, channels)`; height and width are multiples of 4.
-        width: Number of channels at half the size. They double with each halving, to 4 times as
-            many. Images above 64 pixels begin with half as many.
-        g_blocks: Number of residual blocks of the generator at each stage. They cost less than the
-            discriminator's, which a step with penalties runs through several times as often.
-        d_blocks: Number of residual blocks of the discriminator at each stage.
-        mapping: dense layers that a latent vector goes through first.
+        latent_dim: Size of a latent vector. Defaults to 64.
+        image_shape: Shape of the images, `(height, width, channels)`. Height and width must be
+            multiples of 4. Defaults to (28, 28, 1).
+        width: Number of channels at half the size of the images. It doubles with each stage, up to
+            `4 * width`. Images above 64 pixels start with half as many. Defaults to 32.
+        g_blocks: Number of residual blocks of the generator at each stage. They cost less than
+            blocks of the discriminator, which a step with penalties runs several times as often.
+            Defaults to 4.
+        d_blocks: Number of residual blocks of the discriminator at each stage. Defaults to 2.
+        mapping: Number of dense layers in the mapping network. Defaults to 2.
+
+    Returns:
+        The pair `(generator, discriminator)`.
 
     Raises:
-        ValueError: If height or width of the images is no multiple of 4.
+        ValueError: If the height or width of the images is not a multiple of 4.
 
     References:
         Huang et al. 2024, https://arxiv.org/abs/2501.05441, section 3; Zhang et al. 2019,
-        https://arxiv.org/abs/1901.09321: the initialization.
+        https://arxiv.org/abs/1901.09321: initialization.
     """
     stages = image_stages(image_shape, width)
     head_dtype = keras.config.dtype_policy().variable_dtype
@@ -88,6 +98,6 @@ def resnet(
 
 
 def _halve(x: Any) -> Any:
-    """Averages squares of 2 x 2, and what there is of them at odd edges."""
+    """Averages squares of 2 x 2 pixels, and incomplete squares at odd edges."""
     is_odd = x.shape[1] % 2 or x.shape[2] % 2
     return layers.AveragePooling2D(2, padding="same" if is_odd else "valid")(x)
