@@ -1,4 +1,4 @@
-"""The GAN: two networks, two optimizers, and a train step that runs both phases in one graph."""
+"""Provides the GAN: a Keras model that trains two networks in one compiled step."""
 
 import io
 import random
@@ -56,30 +56,31 @@ class GAN(keras.Model):
 
     One train step updates the discriminator on a batch of fakes and reals (targets 0 for fake, 1
     for real) and then the generator through the frozen discriminator (all targets 1), with fresh
-    latents in each phase. Frozen means that no weight moves: neither batch-norm statistics nor
-    kernels that a layer normalizes. Regularizers and added losses of a network are part of its own
-    loss, as in Keras.
+    latents in each phase. No weight of a frozen network changes, including batch-norm statistics
+    and kernels that a layer normalizes. Regularizers and added losses of a network are part of its
+    own loss, as in Keras.
 
     Args:
         generator: Network of latents `(batch, latent_dim)` that returns images
-            `(batch, height, width, channels)`, or without the channels axis. Any Keras model:
-            sequential, functional, or a subclass, built or not.
-        discriminator: Network of such images that returns `(batch, 1)`: logits, or probabilities if
-            its last operation is a sigmoid. The losses see the logits in both cases.
-        latent_dim: Size of a latent vector; by default read off a built generator.
-        value_range: `(low, high)` of the images; by default the bounds of the generator's last
-            operation, such as (0, 1) for a sigmoid and (-1, 1) for a tanh.
+            `(batch, height, width[, channels])`. Any Keras model: sequential, functional, or a
+            subclass, built or not.
+        discriminator: Network of images that returns outputs `(batch, 1)`. They are logits, or
+            probabilities if the last operation is a sigmoid. The losses use the logits in both
+            cases.
+        latent_dim: Size of a latent vector. Defaults to the input size of a built generator.
+        value_range: Range `(low, high)` of the images. Defaults to the bounds of the generator's
+            last operation, such as (0, 1) for a sigmoid and (-1, 1) for a tanh.
         num_classes: Number of classes, if both networks take labels `(batch,)` from 0 to
-            `num_classes - 1` as their second input; by default read off a `models.OneHot` or
+            `num_classes - 1` as their second input. Defaults to the size of a `models.OneHot` or
             `Embedding` layer.
-        seed: Seed of the latents; by default drawn from Python's `random`, which
+        seed: Seed of the latents. Defaults to a number from Python's `random`, which
             `keras.utils.set_random_seed` seeds.
-        **kwargs: `name`, `dtype` and `trainable` of a Keras model.
+        **kwargs: Arguments `name`, `dtype` and `trainable` of a Keras model.
 
     Raises:
-        ValueError: if the networks do not fit together, if `latent_dim`, `num_classes` or
-            `value_range` cannot be told, or if the discriminator confines its outputs to [0, 1]
-            by anything but a sigmoid.
+        ValueError: If the networks do not fit together, if `latent_dim`, `num_classes` or
+            `value_range` cannot be inferred, or if the discriminator bounds its outputs by [0, 1]
+            without a sigmoid as its last operation.
 
     References:
         Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1.
@@ -155,7 +156,7 @@ class GAN(keras.Model):
         super().__setattr__(name, value)
 
     def _with_label_input(self, x: Any) -> Any:
-        """Returns `x`, or a list of it and a symbolic input for the labels of a conditional GAN."""
+        """Returns `x`, or for a conditional GAN a list of `x` and a symbolic input for labels."""
         if self.num_classes is None:
             return x
         return [x, keras.Input((), dtype="int32", name="labels")]
@@ -179,42 +180,51 @@ class GAN(keras.Model):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
     ) -> None:
-        """Sets optimizers, loss, and what stabilizes the training.
+        """Configures the optimizers, the loss and the regularization of the training.
 
         Args:
             g_optimizer: Optimizer of the generator: a name, a config or an optimizer that no other
-                model uses.
-            d_optimizer: Optimizer of the discriminator, given in the same way.
-            loss: Name of `losses.LOSSES`, config or `AdversarialLoss`.
+                model uses. Defaults to `"rmsprop"`.
+            d_optimizer: Optimizer of the discriminator: a name, a config or another optimizer.
+                Defaults to `"rmsprop"`.
+            loss: Name of `losses.LOSSES`, config or `AdversarialLoss`. Defaults to
+                `"binary_crossentropy"`.
             penalties: Gradient penalties of the discriminator, such as `[penalties.R1(0.1)]`. They
-                are logged as `d_penalty`, apart from `d_loss`.
-            augmentations: Changes of all images that the discriminator sees, in their order, such
-                as `[augmentations.Translation(0.125)]`.
-            augment_p: Factor of the probability of each augmentation: a number from 0 to 1; a
-                schedule of Keras, as a function of the number of train steps; `"adaptive"` or
-                `AdaptiveProbability`, which `callbacks.AdaptiveAugmentation` moves from 0.
-                By default 1. It is logged as `augment_p` unless it is constant.
-            replay: `ReplayBuffer` of past fakes, or its capacity.
+                are logged as `d_penalty`, separately from `d_loss`. Defaults to none.
+            augmentations: Augmentations of all images that the discriminator sees, in order, such
+                as `[augmentations.Translation(0.125)]`. Defaults to none.
+            augment_p: Factor of the probability of each augmentation: a number from 0 to 1, a
+                schedule of Keras as a function of the number of train steps, `"adaptive"` or
+                `AdaptiveProbability`. `callbacks.AdaptiveAugmentation` adapts the last two,
+                starting at 0. The factor is logged as `augment_p` unless it is constant. Defaults
+                to 1.
+            replay: `ReplayBuffer` of past fakes, or its capacity. Defaults to no buffer.
             lecam: `LeCam` regularization of the discriminator, or its weight. It is logged as
-                `d_lecam`.
-            ema_decay: Fraction that a step keeps of a moving average of the generator's weights.
-                With it, `gan.ema_generator` draws the samples; without it there is no average.
-                Train steps alone move it: after `generator.set_weights()`, call its `reset()`.
-                `training.ema.decay_from_half_life` converts a half-life in images.
-            d_steps: Number of discriminator updates in a step, each on its part of the batch,
-                before one generator update, which makes as many fakes as such a part has images.
-            log_gradients: Whether to log the norm of each network's gradient and, as
-                `…_update_ratio`, the norm of its update divided by that of its weights.
-            jit_compile: `True`, `False` or `"auto"`, which falls back where XLA cannot compile.
-                `gan.jit_decision` tells what was chosen and why.
-            run_eagerly: Whether to run the step without compiling it, for debugging.
+                `d_lecam`. Defaults to no regularization.
+            ema_decay: Decay per step of an exponential moving average of the generator's weights.
+                `gan.ema_generator` then generates the samples. Only train steps update it: after
+                `generator.set_weights()`, call `gan.ema_generator.reset()`.
+                `training.ema.decay_from_half_life` converts a half-life in images. Defaults to no
+                average.
+            d_steps: Number of discriminator updates in a step, each on its own part of the batch.
+                One generator update follows, with as many fakes as one part has images. Defaults
+                to 1.
+            log_gradients: Whether to log the norm of each network's gradient, and as
+                `…_update_ratio` the norm of its update divided by the norm of its weights. Defaults
+                to False.
+            jit_compile: `True`, `False` or `"auto"`, which falls back to TensorFlow's kernels if
+                XLA cannot compile. `gan.jit_decision` holds the decision and its reason. Defaults
+                to `"auto"`.
+            run_eagerly: Whether to run the step without compiling it, for debugging. Defaults to
+                False.
             steps_per_execution: Number of train steps in one call of the compiled graph. Callbacks
-                then see every `steps_per_execution`-th batch. With XLA, it pays most to give
-                `fit()` a dataset of `data.make_dataset` as it is.
+                then see every `steps_per_execution`-th batch. With XLA, the speedup is largest if
+                `fit()` gets a dataset of `data.make_dataset` without further transformations.
+                Defaults to 1.
 
         Raises:
-            ValueError: for an unknown name, a number out of range, one optimizer for both networks,
-                or a network without trainable weights.
+            ValueError: If a name is unknown, if a number is out of range, if both networks get one
+                optimizer, or if a network has no trainable weights.
         """
         validation.check_optimizers(g_optimizer, d_optimizer)
         validation.check_hyperparameters(ema_decay, d_steps, steps_per_execution)
@@ -272,7 +282,7 @@ class GAN(keras.Model):
         self._compiled_variables = self._trainable_ids()
 
     def _record_compile_arguments(self, **arguments: Any) -> None:
-        """Keeps the arguments of `compile` in a form that can be saved."""
+        """Stores the arguments of `compile` in serialized form."""
         plain = (bool, int, float, str, type(None))
         serialize = keras.saving.serialize_keras_object
 
@@ -305,7 +315,7 @@ class GAN(keras.Model):
         )
 
     def _compile_average(self, ema_decay: float | None) -> None:
-        """Keeps, makes or drops the average: there is one if and only if `ema_decay` is given."""
+        """Keeps, creates or drops the average. It exists if and only if `ema_decay` is given."""
         average = self.ema_generator
         if average is not None and (ema_decay is None or not average.follows(self.generator)):
             untrack(self, average)
@@ -315,7 +325,7 @@ class GAN(keras.Model):
         self.ema_decay = ema_decay
 
     def _compile_part(self, name: str, part: Any) -> None:
-        """Keeps, exchanges or drops a part of the step whose variables are saved with the GAN."""
+        """Keeps, replaces or drops a part of the step whose variables are saved with the GAN."""
         before = getattr(self, name)
         if isinstance(before, keras.Layer) and before is not part:
             untrack(self, before)
@@ -325,22 +335,22 @@ class GAN(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Running means that `fit()` logs and resets each epoch."""
+        """Returns the running means that `fit()` logs and resets each epoch."""
         return [self._mean_tracker]
 
     @property
     def steps(self) -> int:
-        """Number of train steps so far, over all calls of `fit()`."""
+        """Returns the number of train steps so far, over all calls of `fit()`."""
         return int(self.step_count)
 
     @property
     def step_count(self) -> Any:
-        """Number of train steps so far, an int64 scalar tensor."""
+        """Returns the number of train steps so far as an int64 scalar tensor."""
         return self._random_state[1]
 
     @property
     def augment_p(self) -> Any:
-        """Present factor of the augmentations' probabilities: a number, or a scalar tensor."""
+        """Returns the current factor of the augmentations' probabilities, a float or a tensor."""
         probability = self.augment_probability
         return probability if isinstance(probability, float) else probability(self.step_count)
 
@@ -366,32 +376,36 @@ class GAN(keras.Model):
         """Trains on real images, as `keras.Model.fit` does.
 
         Args:
-            x: Floats `(batch, *image_shape)` in `value_range`, with or without a channels axis of
-                1: a `tf.data.Dataset` of batches or of pairs of batches and labels, an array, or
-                anything else that Keras takes.
-            y: Labels of arrays: integers `(n,)` or `(n, 1)` from 0 to `num_classes - 1`. They are
-                needed, here or in the dataset, if the networks are conditional, and else ignored.
-            batch_size: Number of images in a step of arrays, all `d_steps` together.
-            epochs: Number of the last epoch.
-            verbose: 0, 1 or 2.
-            callbacks: Callbacks of Keras and of this library.
-            validation_split: Fraction of arrays that is held out for validation.
-            validation_data: Held-out images in one of the forms of `x`, or `(images, labels)`.
-            shuffle: Whether to shuffle arrays.
+            x: Images `(batch, *image_shape)`, floats in `value_range`. A channels axis of 1 is
+                optional. A `tf.data.Dataset` of batches or of pairs `(batch, labels)`, an array, or
+                any other type that Keras supports.
+            y: Labels of an array, integers `(n,)` or `(n, 1)` from 0 to `num_classes - 1`.
+                Conditional networks require labels, here or in the dataset. Other networks ignore
+                them. Defaults to None.
+            batch_size: Number of images in a step of arrays, for all `d_steps` together. Defaults
+                to 32.
+            epochs: Number of the last epoch. Defaults to 1.
+            verbose: Verbosity of the progress bar, 0, 1 or 2. Defaults to `"auto"`.
+            callbacks: Callbacks of Keras and of this library. Defaults to none.
+            validation_split: Fraction of an array to hold out for validation. Defaults to 0.
+            validation_data: Held-out images in one of the forms of `x`, or a pair
+                `(images, labels)`. Defaults to None.
+            shuffle: Whether to shuffle arrays. Defaults to True.
             class_weight: Not supported.
             sample_weight: Not supported.
-            initial_epoch: Number of the epoch before the first. By default 0. A dataset of
-                `data.make_dataset` then continues with the order that follows the steps so far.
-            steps_per_epoch: Number of steps in an epoch, for endless data.
-            validation_steps: Number of validation batches, for endless data.
-            validation_batch_size: Number of images in a validation batch of arrays.
-            validation_freq: Number of epochs between validations.
+            initial_epoch: Index of the first epoch. With 0, a dataset of `data.make_dataset`
+                continues with the order of the epoch that follows the steps so far. Defaults to 0.
+            steps_per_epoch: Number of steps in an epoch of infinite data. Defaults to None.
+            validation_steps: Number of validation batches of infinite data. Defaults to None.
+            validation_batch_size: Number of images in a validation batch of arrays. Defaults to
+                `batch_size`.
+            validation_freq: Number of epochs between two validations. Defaults to 1.
 
         Returns:
-            History with the logs of each epoch.
+            A `History` with the logs of each epoch.
 
         Raises:
-            ValueError: if the images or labels do not fit the networks, if there is no batch, or if
+            ValueError: If the images or labels do not fit the networks, if there is no batch, or if
                 several replicas cannot share the batches equally.
         """
         self._check_compiled()
@@ -425,7 +439,7 @@ class GAN(keras.Model):
                 validation_checks.raising(),
                 self._executor.feed(images) as fed,
             ):
-                # By name, as those who wrap Keras' fit() look for them.
+                # Libraries that wrap Keras' fit() look for keyword arguments.
                 return super().fit(
                     x=fed,
                     y=y,
@@ -461,18 +475,21 @@ class GAN(keras.Model):
         """Computes losses and accuracies on held-out images, as `keras.Model.evaluate` does.
 
         Args:
-            x: Images in one of the forms that `fit` takes. Batches may have any size.
-            y: Labels of arrays.
-            batch_size: Number of images in a batch of arrays.
-            verbose: 0, 1 or 2.
+            x: Images in one of the forms that `fit` supports. Batches may have any size.
+            y: Labels of an array. Defaults to None.
+            batch_size: Number of images in a batch of arrays. Defaults to 32.
+            verbose: Verbosity of the progress bar, 0, 1 or 2. Defaults to `"auto"`.
             sample_weight: Not supported.
-            steps: Number of batches, for endless data.
-            callbacks: Callbacks of Keras.
-            return_dict: Whether to return a dict in place of a list.
-            **kwargs: Arguments by which Keras' `fit` calls this method.
+            steps: Number of batches of infinite data. Defaults to None.
+            callbacks: Callbacks of Keras. Defaults to none.
+            return_dict: Whether to return a dict instead of a list. Defaults to False.
+            **kwargs: Private arguments with which Keras' `fit` calls this method.
+
+        Returns:
+            The losses and scores, as a dict or a list.
 
         Raises:
-            ValueError: as `fit` does.
+            ValueError: Under the same conditions as `fit`.
         """
         arguments = {
             "batch_size": batch_size,
@@ -520,29 +537,30 @@ class GAN(keras.Model):
         )
 
     def _dataset_epoch(self, epoch: int, num_batches: int) -> int:
-        """Returns which epoch of its dataset an epoch of `fit()` takes the order of.
+        """Returns the epoch of the dataset whose order an epoch of `fit()` uses.
 
-        A later call of `fit()` continues where the steps so far have ended.
+        A later call of `fit()` continues after the steps so far.
         """
         if epoch > 0 or self._executor.resume.epoch is not None:
             return epoch
         return -(-self.steps // num_batches)
 
     def _finalize(self) -> None:
-        """Ends a training as Keras does; optimizers with `use_ema` set the weights to averages."""
+        """Finalizes the weights as Keras does: optimizers with `use_ema` set them to averages."""
         self.g_optimizer.finalize_variable_values(self.generator.trainable_variables)
         self.d_optimizer.finalize_variable_values(self.discriminator.trainable_variables)
 
     def resume_at(self, epoch: int, batch: int = 0, metrics: list[Any] | None = None) -> None:
-        """Lets the next `fit()` resume within a run whose weights have been loaded.
+        """Makes the next `fit()` resume within a run whose weights have been loaded.
 
         Args:
             epoch: Number of finished epochs.
-            batch: Number of batches of the next epoch that are done, which are drawn and dropped.
-            metrics: Values of `metrics_variables` at that point, as arrays or nested lists.
+            batch: Number of finished batches of the next epoch. They are skipped. Defaults to 0.
+            metrics: Values of `metrics_variables` after these batches, as arrays or nested lists.
+                Defaults to None.
 
         Raises:
-            ValueError: if `batch` is no multiple of `steps_per_execution`.
+            ValueError: If `batch` is not a multiple of `steps_per_execution`.
         """
         resume = ResumeState(epoch, batch, metrics)
         resume.check_divisible(self.steps_per_execution)
@@ -551,15 +569,15 @@ class GAN(keras.Model):
 
     @property
     def is_skipping(self) -> bool:
-        """Whether `fit()` drops batches that were done before it resumed."""
+        """Returns whether `fit()` is skipping batches that were finished before it resumed."""
         return self._executor.resume.num_batches > 0
 
     def reseed(self) -> None:
-        """Draws other latents from now on, under a seed that is a function of the present one."""
+        """Replaces the seed of the latents by a new seed, which is a function of the old one."""
         self._random_state.assign([(int(self._random_state[0]) + 0x9E3779B9) % 2**31, self.steps])
 
     def make_train_function(self, force: bool = False) -> Any:
-        """Makes the function that executes train steps in `fit()`."""
+        """Creates the function that executes train steps in `fit()`."""
         if self.train_function is None or force:
             if self.distribute_strategy.num_replicas_in_sync == 1:
                 super().make_train_function(force=True)
@@ -571,7 +589,7 @@ class GAN(keras.Model):
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
-        """Makes the function that executes test steps in `evaluate()`."""
+        """Creates the function that executes test steps in `evaluate()`."""
         if self.test_function is None or force:
             if self.distribute_strategy.num_replicas_in_sync == 1:
                 super().make_test_function(force=True)
@@ -583,7 +601,7 @@ class GAN(keras.Model):
         return self.test_function
 
     def _turn_jit_off(self, error: Exception) -> None:
-        """Falls back from `jit_compile="auto"` to TensorFlow's own kernels."""
+        """Turns XLA off, after `jit_compile="auto"` has failed, and rebuilds the functions."""
         self.jit_decision = xla.JitDecision(
             False, f"XLA cannot compile a step here ({xla.reason_of(error)})"
         )
@@ -593,16 +611,16 @@ class GAN(keras.Model):
         self.make_test_function(force=True)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Runs one train step; returns the running means."""
+        """Runs one train step and returns the running means."""
         real = self._real_images(data)
-        with tf.control_dependencies([real.images]):  # where the data ends, nothing moves any more
+        with tf.control_dependencies([real.images]):  # at the end of the data, no state changes
             logs = train_step.train_step(self, real, self._step_random())
             self._random_state.assign_add([0, 1])
             self._mean_tracker.update_state(logs)
             return self.get_metrics_result()
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Computes losses and scores on held-out images; updates only the running means."""
+        """Computes losses and scores on held-out images, and updates only the running means."""
         real = self._real_images(data)
         rng = self._step_random().at(-1 - self._mean_tracker.batches)
         fake = self.generate(real, rng, training=False)
@@ -622,7 +640,7 @@ class GAN(keras.Model):
 
         Args:
             train: Training images and labels.
-            held_out: Images and labels on which nothing is trained.
+            held_out: Images and labels that are not used for training.
         """
         random = self._step_random().at(self.step_count * (self.d_steps + 1))
         return train_step.measure_overfitting(self, train, held_out, random)
@@ -643,12 +661,12 @@ class GAN(keras.Model):
         return StepRandom(self._random_state, self._float)
 
     def generate(self, real: LabeledImages, random: Any, training: bool = True) -> LabeledImages:
-        """Generates as many images as there are reals, of the same classes.
+        """Generates one image for each real image, with the same labels.
 
         Args:
             real: Real images and their labels.
-            random: Random numbers from which to draw the latents.
-            training: Whether the generator runs in training mode.
+            random: `StepRandom` whose index selects the latents.
+            training: Whether the generator runs in training mode. Defaults to True.
         """
         latents = self.draw_latents(ops.shape(real.images)[0], random.index)
         inputs = real.with_images(latents).network_inputs()
@@ -660,7 +678,7 @@ class GAN(keras.Model):
         return ops.cast(logits, self._float)
 
     def draw_latents(self, batch_size: Any, index: Any) -> Any:
-        """Draws standard normals `(batch_size, latent_dim)`, a function of seed and `index`."""
+        """Draws normal latents `(batch_size, latent_dim)` as a function of seed and `index`."""
         return self._step_random().at(index).normal(batch_size, (self.latent_dim,))
 
     def call(self, latents: Latents, training: bool = False) -> Any:
@@ -676,25 +694,25 @@ class GAN(keras.Model):
         seed: int | None = None,
         use_ema: bool = True,
     ) -> np.ndarray:
-        """Generates images without touching the random state of training.
+        """Generates images without changing the random state of training.
 
-        The averaged generator draws them if `compile` was given an `ema_decay`.
+        The averaged generator generates them if `compile` was called with `ema_decay`.
 
         Args:
             count: Number of images, for random latents.
             latents: Latents `(count, latent_dim)`, in place of `count` and `seed`.
-            labels: Labels for conditional networks: an integer for all images, or `(count,)`
-                integers; by default 0, 1, … repeated.
-            seed: Seed of the latents; by default they are new in each call.
-            use_ema: Whether the averaged generator draws the images, if there is one.
+            labels: Labels for conditional networks: an integer for all images, or integers
+                `(count,)`. Defaults to 0, 1, …, repeated.
+            seed: Seed of the latents. Defaults to None, which draws new latents in each call.
+            use_ema: Whether to use the averaged generator, if there is one. Defaults to True.
 
         Returns:
             float32 images `(count, *image_shape)` in `value_range`.
 
         Raises:
-            ValueError: unless exactly one of `count` and `latents` is given, and fits; for labels
-                that do not fit; if the generator's structure has changed since its average was
-                made.
+            ValueError: Unless exactly one of `count` and `latents` is given and valid, if labels
+                do not fit, or if the structure of the generator has changed since `compile`
+                created its average.
         """
         if latents is None:
             if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
@@ -722,10 +740,14 @@ class GAN(keras.Model):
         return np.concatenate(images).astype("float32")
 
     def sampling_network(self, use_ema: bool = True) -> keras.Model:
-        """Returns the network that draws samples: the averaged generator, if there is one.
+        """Returns the network that generates samples: the averaged generator, if there is one.
+
+        Args:
+            use_ema: Whether to use the averaged generator. Defaults to True.
 
         Raises:
-            ValueError: if the generator's structure has changed since its average was made.
+            ValueError: If the structure of the generator has changed since `compile` created its
+                average.
         """
         if not use_ema or self.ema_generator is None:
             return self.generator
@@ -738,7 +760,7 @@ class GAN(keras.Model):
         return self.ema_generator
 
     def _sampler(self, network: keras.Model) -> Any:
-        """Returns the network in inference, compiled for batches of any size."""
+        """Returns the network in inference mode, compiled for batches of any size."""
         key = (introspection.fingerprint(self.generator), network is self.generator)
         known, sampler = self._samplers.get(network.name, (None, None))
         if known != key:
@@ -760,15 +782,16 @@ class GAN(keras.Model):
         input_signature: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Exports the generator that draws the samples, as `keras.Model.export` does.
+        """Exports the generator that generates the samples, as `keras.Model.export` does.
 
         `fashion_gan.export.export` also writes the sizes and the range of the images.
 
         Args:
             filepath: Path of the folder or file.
-            format: Format of Keras: `"tf_saved_model"`, `"onnx"`, `"litert"`, ….
-            verbose: Whether to print the endpoints.
-            input_signature: Signature of the inputs; by default latents and, for a conditional
+            format: Format of Keras: `"tf_saved_model"`, `"onnx"`, `"litert"`, …. Defaults to
+                `"tf_saved_model"`.
+            verbose: Whether to print the endpoints. Defaults to None, which is Keras' default.
+            input_signature: Signature of the inputs. Defaults to latents and, for a conditional
                 GAN, labels, for batches of any size.
             **kwargs: Options of the format.
         """
@@ -781,7 +804,7 @@ class GAN(keras.Model):
         )
 
     def export_signature(self) -> list[Any]:
-        """Returns the signature of the generator: latents and labels, for batches of any size."""
+        """Returns the input signature of the generator, for batches of any size."""
         latents = keras.InputSpec(shape=(None, self.latent_dim), dtype="float32", name="latents")
         if self.num_classes is None:
             return [latents]
@@ -806,11 +829,11 @@ class GAN(keras.Model):
         return cls(**{**config, **built})
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Returns the arguments of `compile`, serialized; empty before it was called."""
+        """Returns the serialized arguments of `compile`; empty before its first call."""
         return dict(self._compile_arguments)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as `get_compile_config()` says."""
+        """Compiles the model with the arguments of `get_compile_config()`."""
         self.compile(**config)
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
@@ -818,11 +841,11 @@ class GAN(keras.Model):
 
         Args:
             filepath: Path that ends in `.keras`, or an `io.BytesIO`.
-            overwrite: Whether to replace an older file without asking. Defaults to True.
+            overwrite: Whether to overwrite an existing file without asking. Defaults to True.
             kwargs: Further arguments of `keras.Model.save`.
 
         Raises:
-            ValueError: for a legacy HDF5 file, which cannot hold all of these.
+            ValueError: If the path is a legacy HDF5 file, which cannot hold all of this.
         """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
@@ -841,7 +864,7 @@ class GAN(keras.Model):
 
         Args:
             filepath: Path that ends in `.weights.h5`, or an `io.BytesIO`.
-            overwrite: Whether to replace an older file without asking. Defaults to True.
+            overwrite: Whether to overwrite an existing file without asking. Defaults to True.
             kwargs: Further arguments of `keras.Model.save_weights`.
         """
         self.sampling_network()
@@ -851,7 +874,7 @@ class GAN(keras.Model):
             super().save_weights(filepath, overwrite=overwrite, **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
-        """Saves the random states, and whether there is an average."""
+        """Saves the random states and whether there is an average."""
         for index, variable in enumerate(self._random_states()):
             store[str(index)] = variable.numpy()
         store["has_average"] = np.array(self.ema_generator is not None)
@@ -860,8 +883,8 @@ class GAN(keras.Model):
         """Loads the random states.
 
         Raises:
-            ValueError: if they are those of other networks, or if the file holds an average of the
-                generator that a compiled GAN has no place for.
+            ValueError: If the file was saved from other networks, or if it holds an average of the
+                generator and this GAN was compiled without `ema_decay`.
         """
         variables = self._random_states()
         count = len(store.keys()) - ("has_average" in store)
@@ -887,12 +910,13 @@ class GAN(keras.Model):
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Loads weights, optimizer slots and random states, as `keras.Model.load_weights` does.
 
-        The average starts at the loaded generator if the file holds none.
+        The average starts at the loaded generator if the file holds no average.
 
         Args:
             filepath: Path that ends in `.weights.h5` or `.keras`, or an `io.BytesIO` that
                 `save_weights` wrote.
-            skip_mismatch: Whether to skip layers whose shapes differ. Of a path alone.
+            skip_mismatch: Whether to skip layers whose shapes differ. An `io.BytesIO` ignores it.
+                Defaults to False.
             kwargs: Further arguments of `keras.Model.load_weights`.
         """
         self._file_has_average = True
@@ -905,7 +929,7 @@ class GAN(keras.Model):
         except ValueError:
             if self._load_error is None:
                 raise
-            raise self._load_error from None  # in place of the summary that Keras makes of it
+            raise self._load_error from None  # Keras would raise a summary instead
         if self.ema_generator is not None and not self._file_has_average:
             self.ema_generator.reset()
 
@@ -915,7 +939,7 @@ class GAN(keras.Model):
 
 
 def _not_empty(logs: Any) -> Any:
-    """Returns the logs of an evaluation; raises ValueError if there was no batch."""
+    """Returns the logs of an evaluation, and raises ValueError if there was no batch."""
     if isinstance(logs, dict | list) and not logs:
         raise ValueError(NO_BATCH)
     return logs
