@@ -1,4 +1,4 @@
-"""Adversarial losses: what each network minimizes, per example, on the discriminator's logits."""
+"""Provides adversarial losses of both networks, per example, on the discriminator's logits."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -25,20 +25,20 @@ __all__ = [
 class AdversarialLoss(ABC):
     """Computes two losses on logits: `discriminator(real, fake)` and `generator(real, fake)`.
 
-    Logits have shape `(batch, 1)` and any floating dtype; both methods return one loss per example,
-    of the same shape and dtype. The model reduces them to a mean and scales for replicas.
+    Logits have shape `(batch, 1)` and any floating dtype. Both methods return one loss per example,
+    of the same shape and dtype. The model reduces them to a mean and scales the mean for replicas.
 
     Args:
-        label_flip_rate: Fraction of the pairs of a real and a fake whose labels are exchanged in
-            the discriminator's loss, at random in each step. It keeps the discriminator from
-            saturating.
+        label_flip_rate: Fraction of pairs of a real and a fake image whose labels are exchanged in
+            the discriminator's loss, at random in each step. Label flipping keeps the discriminator
+            from saturating. Defaults to 0.
 
     Attributes:
         uses_real_logits: Whether the generator's loss uses the real logits. If not, they are not
             computed for it, and `real` is None.
 
     Raises:
-        ValueError: unless `0 <= label_flip_rate < 0.5`.
+        ValueError: Unless `0 <= label_flip_rate < 0.5`.
 
     References:
         Chintala et al. 2016, https://github.com/soumith/ganhacks, number 6: flipped labels.
@@ -62,19 +62,22 @@ class AdversarialLoss(ABC):
         """Returns the generator's loss for each fake logit, or for each pair of logits."""
 
     def flip_labels(self, real: Logits, fake: Logits, uniform: Tensor) -> tuple[Logits, Logits]:
-        """Returns the logits with those of some pairs exchanged.
+        """Exchanges the real and fake logits of some pairs.
 
         Args:
-            real: Logits of the reals.
-            fake: Logits of the fakes.
-            uniform: Random numbers in [0, 1) of the same shape. A pair is exchanged where they are
-                below `label_flip_rate`.
+            real: Logits of the real images.
+            fake: Logits of the fake images.
+            uniform: Random numbers in [0, 1) of the shape of the logits. A pair is exchanged where
+                its number is below `label_flip_rate`.
+
+        Returns:
+            The pair `(real, fake)` of logits.
         """
         flipped = uniform < self.label_flip_rate
         return ops.where(flipped, fake, real), ops.where(flipped, real, fake)
 
     def decision_threshold(self, real: Logits, fake: Logits) -> Tensor:
-        """Returns the logit above which an image counts as classified as real; by default 0."""
+        """Returns the logit above which an image is classified as real. Defaults to 0."""
         return 0.0
 
     def get_config(self) -> dict[str, Any]:
@@ -97,11 +100,13 @@ class BinaryCrossentropy(AdversarialLoss):
 
     Args:
         label_smoothing: Amount by which the discriminator's target for reals is below 1. The
-            target for fakes stays 0, since smoothing it would reward the generator where it stands.
-        label_flip_rate: See `AdversarialLoss`.
+            target for fakes stays 0, since smoothing it would reinforce the present fakes. Defaults
+            to 0.
+        label_flip_rate: Fraction of pairs whose labels are exchanged, see `AdversarialLoss`.
+            Defaults to 0.
 
     Raises:
-        ValueError: unless `0 <= label_smoothing < 0.5` and `0 <= label_flip_rate < 0.5`.
+        ValueError: Unless `0 <= label_smoothing < 0.5` and `0 <= label_flip_rate < 0.5`.
 
     References:
         Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, section 3.
@@ -164,7 +169,7 @@ class LeastSquares(AdversarialLoss):
         return ops.square(fake - 1) / 2
 
     def decision_threshold(self, real: Logits, fake: Logits) -> Tensor:
-        """Returns the midpoint of both targets."""
+        """Returns 0.5, the midpoint of both targets."""
         return 0.5
 
 
@@ -192,7 +197,7 @@ class Hinge(AdversarialLoss):
 class Wasserstein(AdversarialLoss):
     """Computes the difference of the outputs.
 
-    It needs a gradient penalty.
+    Combine it with a gradient penalty.
 
     References:
         Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875, equation 2.
@@ -207,7 +212,7 @@ class Wasserstein(AdversarialLoss):
         return -fake
 
     def decision_threshold(self, real: Logits, fake: Logits) -> Tensor:
-        """Returns the midpoint of both means of the batch, since only differences count."""
+        """Returns the midpoint of the mean real and fake logits, since only differences matter."""
         return (ops.mean(real) + ops.mean(fake)) / 2
 
 
@@ -217,7 +222,7 @@ class Relativistic(AdversarialLoss):
 
     References:
         Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734, equations 6 and 7; Huang et al.
-        2024, https://arxiv.org/abs/2501.05441, equation 2, with R1 and R2 beside it.
+        2024, https://arxiv.org/abs/2501.05441, equation 2, combined with R1 and R2.
     """
 
     uses_real_logits = True
@@ -231,7 +236,7 @@ class Relativistic(AdversarialLoss):
         return ops.softplus(real - fake)
 
     def decision_threshold(self, real: Logits, fake: Logits) -> Tensor:
-        """Returns the midpoint of both means of the batch, since only differences count."""
+        """Returns the midpoint of the mean real and fake logits, since only differences matter."""
         return (ops.mean(real) + ops.mean(fake)) / 2
 
 
@@ -249,6 +254,6 @@ def get(identifier: str | dict[str, Any] | AdversarialLoss) -> AdversarialLoss:
     """Resolves a name of `LOSSES`, a dict with a name, a config or a loss to a loss.
 
     Raises:
-        ValueError: for anything else; the message lists the names.
+        ValueError: If `identifier` is anything else. The message lists the names.
     """
     return resolve(identifier, AdversarialLoss, LOSSES, "loss")

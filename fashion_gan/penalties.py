@@ -1,4 +1,4 @@
-"""Gradient penalties: they bound the discriminator's gradient with respect to the image."""
+"""Provides penalties on the discriminator's gradient with respect to the image."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -33,17 +33,17 @@ class GradientPenalty(ABC):
 
     Args:
         weight: Weight of the penalty in the discriminator's loss, gamma in the papers. It depends
-            on the range of the images: a gradient in [0, 1] is twice that in [-1, 1], so a squared
-            norm needs a quarter of the weight.
-        interval: Number of steps from one penalty to the next, which then has `interval` times the
-            weight: lazy regularization. Defaults to 1.
+            on the range of the images. Gradients for images in [0, 1] are twice the gradients for
+            images in [-1, 1], so a squared norm needs a quarter of the weight.
+        interval: Number of steps between two penalties, each with `interval` times the weight (lazy
+            regularization). Defaults to 1.
 
     Attributes:
-        uses_fake_labels: Whether the labels of the fakes belong to the sample points, as opposed to
-            those of the reals.
+        uses_fake_labels: Whether the sample points have the labels of the fakes, as opposed to the
+            labels of the reals.
 
     Raises:
-        ValueError: unless `weight >= 0` and `interval >= 1`.
+        ValueError: Unless `weight >= 0` and `interval >= 1`.
 
     References:
         Karras et al. 2020, https://arxiv.org/abs/1912.04958, appendix B: lazy regularization.
@@ -62,9 +62,16 @@ class GradientPenalty(ABC):
 
     @abstractmethod
     def sample_points(self, real: Images, fake: Images, uniform: Uniform) -> Images:
-        """Returns the images at which the gradient is taken, of the shape of `real` and `fake`.
+        """Returns the images at which the gradient is computed.
 
-        `uniform(shape)` draws numbers in [0, 1) of shape `(batch, *shape)`.
+        Args:
+            real: Real images.
+            fake: Generated images of the same shape.
+            uniform: Function `uniform(shape)` that draws numbers in [0, 1) of shape
+                `(batch, *shape)`.
+
+        Returns:
+            Images of the shape of `real` and `fake`.
         """
 
     @abstractmethod
@@ -85,21 +92,21 @@ class GradientPenalty(ABC):
     ) -> Tensor:
         """Computes the weighted penalty of each image, `(batch,)`, regardless of `interval`.
 
-        The gradient is that of the logits in float32, whatever the networks compute in, and no loss
-        scale touches it.
+        The gradient of the logits is computed in float32 under all dtype policies, without a loss
+        scale.
 
         Args:
             logits: Function of images that returns the discriminator's logits `(batch, 1)`.
             real: Real images.
             fake: Generated images.
-            uniform: See `sample_points`.
+            uniform: Function that draws random numbers, see `sample_points`.
         """
         _, norm_squared = with_gradients(logits, self.sample_points(real, fake, uniform))
         return self.weight * self.penalty(norm_squared)
 
 
 def with_gradients(logits: Callable[[Images], Logits], images: Images) -> tuple[Logits, Tensor]:
-    """Computes logits and the squared norms `(batch,)` of their gradients at each image."""
+    """Computes logits and the squared norm of their gradient at each image, `(batch,)`."""
     with tf.GradientTape() as tape:
         tape.watch(images)
         result = logits(images)
@@ -142,7 +149,7 @@ class R2(R1):
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class WGANGP(GradientPenalty):
-    """Computes `weight * (‖∇D‖ - 1)²` at a random point between each real and its fake.
+    """Computes `weight * (‖∇D‖ - 1)²` at a random point between each real and fake image.
 
     References:
         Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, equation 3.
@@ -156,8 +163,8 @@ class WGANGP(GradientPenalty):
         return fake + uniform((1,) * (len(real.shape) - 1)) * (real - fake)
 
     def penalty(self, gradient_norm_squared: Tensor) -> Tensor:
-        """Returns the squared difference of the norm to 1, finite also where the norm is 0."""
-        # The root has an infinite gradient at 0, which times 0 would make NaN.
+        """Returns the squared difference of the norm to 1. Its gradient is finite at norm 0."""
+        # The root has an infinite gradient at 0, which times 0 would be NaN.
         return ops.square(ops.sqrt(ops.maximum(gradient_norm_squared, 1e-12)) - 1)
 
 
@@ -166,8 +173,8 @@ class DRAGAN(WGANGP):
     """Computes `weight * (‖∇D‖ - 1)²` around the real images.
 
     References:
-        Kodali et al. 2017, https://arxiv.org/abs/1705.07215, section 2.4; noise as in the authors'
-        code: uniform, half a standard deviation of the batch.
+        Kodali et al. 2017, https://arxiv.org/abs/1705.07215, section 2.4. The noise follows the
+        authors' code: it is uniform, scaled by half the standard deviation of the batch.
     """
 
     def sample_points(self, real: Images, fake: Images, uniform: Uniform) -> Images:
@@ -186,10 +193,11 @@ PENALTIES: dict[str, type[GradientPenalty]] = {
 def fused_penalties(
     penalties: list[GradientPenalty], discriminator: keras.Model
 ) -> list[GradientPenalty]:
-    """Returns the penalties that share the pass of the loss, which sees the same images anyway.
+    """Returns the penalties that can share the loss's pass through the discriminator.
 
-    This saves a pass for each. Excluded are lazy penalties, those with a `__call__` of their own,
-    and all if the discriminator has batch norm, which would mix reals and fakes.
+    Each of these penalties saves a pass, since the loss sees the same images. Lazy penalties and
+    penalties that override `__call__` are excluded. If the discriminator has batch normalization,
+    all are excluded, since a common pass mixes the statistics of reals and fakes.
     """
     if any(isinstance(la, keras.layers.BatchNormalization) for la in iter_layers(discriminator)):
         return []
@@ -207,11 +215,11 @@ def get(identifier: dict[str, Any] | GradientPenalty) -> GradientPenalty:
     """Resolves a penalty, `{"name": "r1", "weight": 0.1}` or a config to a penalty.
 
     Raises:
-        ValueError: for anything else; the message lists the names.
+        ValueError: If `identifier` is anything else. The message lists the names.
     """
     return resolve(identifier, GradientPenalty, PENALTIES, "penalty")
 
 
 def get_all(identifiers: Any) -> list[GradientPenalty]:
-    """Resolves none, one or several penalties to a list; see `get`."""
+    """Resolves None, one or several penalties to a list, see `get`."""
     return resolve_all(identifiers, GradientPenalty, PENALTIES, "penalty")

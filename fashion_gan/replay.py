@@ -1,4 +1,4 @@
-"""Experience replay: a buffer of past fakes."""
+"""Provides a replay buffer of past fakes."""
 
 from typing import Any
 
@@ -14,18 +14,18 @@ __all__ = ["ReplayBuffer", "get"]
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class ReplayBuffer(keras.layers.Layer):
-    """Shows the discriminator past fakes again, so that it does not forget them.
+    """Replaces some fakes by past fakes, so that the discriminator does not forget them.
 
-    Of each batch of fakes, some are exchanged with random images of the buffer: the discriminator
-    sees the old ones, the buffer keeps the new ones. An empty slot stores the fake and returns it
-    as well. The buffer is saved with the model.
+    In each batch, some fakes are exchanged with random images of the buffer. The discriminator sees
+    the old images, and the buffer stores the new images. An empty slot stores the fake and also
+    returns it. The buffer is saved with the model.
 
     Args:
-        capacity: Number of images in the buffer, at least a batch.
-        replace_fraction: Fraction of the fakes that are exchanged.
+        capacity: Number of images in the buffer, at least one batch. Defaults to 2,048.
+        replace_fraction: Fraction of the fakes that are exchanged. Defaults to 0.5.
 
     Raises:
-        ValueError: unless `capacity >= 1` and `0 < replace_fraction <= 1`; in training, if the
+        ValueError: Unless `capacity >= 1` and `0 < replace_fraction <= 1`. In training, if the
             batch has more images than the buffer.
 
     References:
@@ -62,17 +62,17 @@ class ReplayBuffer(keras.layers.Layer):
         self.built = True
 
     def exchange(self, fake: LabeledImages, random: Any) -> LabeledImages:
-        """Returns the fakes, some of them exchanged with images of the buffer.
+        """Returns the fakes after some are exchanged with images of the buffer.
 
         Args:
             fake: Batch of fakes.
-            random: `StepRandom` from which to draw.
+            random: `StepRandom` that selects slots and fakes.
         """
         numbers = random.uniform(ops.shape(fake.images)[0], (2,))
         if tf.distribute.in_cross_replica_context() or not tf.distribute.has_strategy():
             return self._exchange(fake, numbers)
         context: Any = tf.distribute.get_replica_context()
-        size = ops.shape(fake.images)[0]  # every replica keeps the same buffer, of all fakes
+        size = ops.shape(fake.images)[0]  # all replicas hold the same buffer of all fakes
         gathered = context.all_gather([p for p in (*fake, numbers) if p is not None], axis=0)
         labels = gathered[1] if fake.labels is not None else None
         all_ = self._exchange(LabeledImages(gathered[0], labels), gathered[-1])
@@ -80,13 +80,13 @@ class ReplayBuffer(keras.layers.Layer):
         return LabeledImages(*(None if part is None else part[first:][:size] for part in all_))
 
     def _exchange(self, fake: LabeledImages, numbers: Any) -> LabeledImages:
-        size = ops.shape(fake.images)[0]  # a tensor where batches are of several sizes
+        size = ops.shape(fake.images)[0]  # a tensor if the batch size varies
         if isinstance(size, int) and size > self.capacity:
             raise ValueError(
                 "Expected batches of at most the capacity of the replay buffer. "
                 f"Received: {size} fakes for capacity={self.capacity}."
             )
-        # The i-th fake meets a slot of the i-th part, so that no two fakes meet one slot.
+        # The i-th fake gets a slot of the i-th part, so no two fakes get the same slot.
         slots = self.capacity // size
         offset = ops.cast(numbers[:, 0] * ops.cast(slots, numbers.dtype), "int32")
         slot = ops.arange(size, dtype="int32") * slots + ops.minimum(offset, slots - 1)
@@ -98,7 +98,7 @@ class ReplayBuffer(keras.layers.Layer):
             if new is None:
                 result.append(None)
                 continue
-            new = ops.reshape(new, (-1, *buffer.shape[1:]))  # of which gathering leaves no shape
+            new = ops.reshape(new, (-1, *buffer.shape[1:]))  # all_gather loses the static shape
             old = ops.take(buffer, slot, axis=0)
             rows = (..., *(None,) * (len(new.shape) - 1))
             seen = ops.where(swapped[rows], old, ops.cast(new, buffer.dtype))
@@ -119,7 +119,7 @@ def get(identifier: Any) -> ReplayBuffer | None:
     """Resolves None, a capacity, a config or a buffer to a buffer or None.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: If `identifier` is anything else.
     """
     if identifier is None:
         return None
