@@ -1,4 +1,4 @@
-"""Arrays of images: conversion to bytes, grids, PNG files and animations."""
+"""Converts arrays of images to bytes, grids, PNG files and animations."""
 
 from fashion_gan.images.animation import animate, write_film
 from fashion_gan.images.arrays import (

@@ -1,4 +1,4 @@
-"""Films: frames in one file, such as the grids of a run, epoch by epoch."""
+"""Writes animations, such as the image grids of a run."""
 
 import math
 import os
@@ -18,9 +18,9 @@ from fashion_gan.registry import check_suffix
 __all__ = ["FILMS", "animate", "write_film"]
 
 FILMS = (".gif", ".png", ".webp")
-"""Endings of the formats of films."""
+"""Suffixes of the formats of animations."""
 
-_PIXELS = 2**28  # of all frames together, which are in memory at once, some more than once
+_PIXELS = 2**28  # largest number of pixels of all frames, which are in memory at the same time
 
 
 def animate(
@@ -30,25 +30,26 @@ def animate(
     frames_per_second: float = 5.0,
     scale: int = 2,
 ) -> int:
-    """Writes a GIF or an animated PNG or WebP of the images `epoch_0000.png`, … of a folder.
+    """Writes a GIF, animated PNG or WebP of the images `epoch_0000.png`, … of a folder.
 
-    PNG and WebP keep transparency. A GIF has no half-transparent pixels, so that its images lie on
-    white.
+    PNG and WebP keep transparency. A GIF has no partially transparent pixels, so its images get a
+    white background.
 
     Args:
-        folder: `samples` of a run: always the same latents, or what an `ImageGrid` wrote.
-        out: of the film; its ending chooses the format. It appears complete or not at all, over an
-            older one.
-        frames_per_second: epochs in a second, 0.1 to 100; the last frame stays for two.
-        scale: each pixel becomes a square of so many.
+        folder: Folder of the images, such as `samples` of a run or `png_dir` of an `ImageGrid`.
+        out: Path of the animation. Its suffix selects the format. An existing file is overwritten
+            atomically.
+        frames_per_second: Number of epochs per second, 0.1 to 100. The last frame is shown for two
+            seconds. Defaults to 5.
+        scale: Side of the square that each pixel becomes. Defaults to 2.
 
     Returns:
-        The number of images; a GIF shows equal ones that follow each other as one frame.
+        The number of images. A GIF merges equal consecutive images into one frame.
 
     Raises:
-        FileNotFoundError: if there are fewer than two such images.
-        ValueError: for another ending, numbers out of range, a file that is no PNG, or more than
-            2**28 pixels in all frames together.
+        FileNotFoundError: If there are fewer than two such images.
+        ValueError: If the suffix is unknown, if a number is out of range, if a file is not a PNG,
+            or if all frames together have more than 2**28 pixels.
     """
     out = Path(out)
     check_suffix(out, FILMS)
@@ -78,20 +79,20 @@ def write_film(
     frames_per_second: float = 20.0,
     scale: int = 1,
 ) -> None:
-    """Writes frames as an endless GIF, or animated PNG or WebP.
+    """Writes frames as a looping GIF, animated PNG or WebP.
 
-    PNG and WebP keep transparency. A GIF has no half-transparent pixels, so that its images lie on
-    white.
+    PNG and WebP keep transparency. A GIF has no partially transparent pixels, so its images get a
+    white background.
 
     Args:
-        out: Path of the film. Its ending chooses the format. An older file is replaced.
-        frames: Frames uint8 `(n, height, width, channels)` of 1, 3 or 4 channels.
-        frames_per_second: Number of frames in a second, 0.1 to 100. Defaults to 20.
+        out: Path of the animation. Its suffix selects the format. An existing file is overwritten.
+        frames: uint8 frames `(n, height, width, channels)` of 1, 3 or 4 channels.
+        frames_per_second: Number of frames per second, 0.1 to 100. Defaults to 20.
         scale: Side of the square that each pixel becomes. Defaults to 1.
 
     Raises:
-        ValueError: If the ending is another, a number is out of range, or all frames together have
-            more than 2**28 pixels.
+        ValueError: If the suffix is unknown, if a number is out of range, or if all frames together
+            have more than 2**28 pixels.
     """
     out = Path(out)
     check_suffix(out, FILMS)
@@ -116,7 +117,7 @@ def _check_speed(frames_per_second: float, scale: int) -> None:
 def _write(
     out: Path, frames: Sequence[NDArray[np.uint8]], times: Sequence[float], scale: int
 ) -> None:
-    """Writes frames, each shown for a number of milliseconds."""
+    """Writes frames with their durations in milliseconds."""
     shown = []
     for frame in frames:
         opaque = composite(frame) if out.suffix.lower() == ".gif" else frame
@@ -128,7 +129,7 @@ def _write(
 
 
 def _check_pixels(files: list[Path], scale: int) -> None:
-    """Checks the pixels of a film by the headers of its images."""
+    """Checks the number of pixels of an animation by the headers of its images."""
     pixels = 0
     for file in files:
         with _open_png(file) as image:
@@ -152,7 +153,7 @@ def _check_pixels(files: list[Path], scale: int) -> None:
 def _open_png(file: Path) -> PngImageFile:
     """Opens a PNG file and reads its header.
 
-    `Image.open` would raise an error of its own for many pixels, and read other formats.
+    `Image.open` raises its own error for large images, and also reads other formats.
     """
     try:
         return PngImageFile(file)

@@ -1,6 +1,6 @@
-"""Pictures: image arrays to bytes, many images to one grid, a grid to a PNG file.
+"""Converts arrays of images to bytes, arranges images in grids, and writes PNG files.
 
-Images of four channels are RGBA with straight alpha: the last channel is the opacity, and the
+Images of four channels are RGBA with straight alpha. The last channel is the opacity, and the
 colors are not multiplied by it.
 """
 
@@ -28,18 +28,21 @@ __all__ = [
 ]
 
 _SAMPLES = "samples.json"
-"""File by which `write_pngs` knows a folder as its own."""
+"""File that marks a folder as written by `write_pngs`."""
 
 
 def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -> NDArray[np.uint8]:
-    """Floats of any shape in `value_range` to bytes: `low` to 0, `high` to 255.
+    """Converts floats in `value_range` to bytes, from `low` at 0 to `high` at 255.
 
-    Values between two bytes go to the nearest, values outside of the range to its nearer end.
-    uint8 is returned as it is.
+    Values are rounded to the nearest byte. Values outside of the range are clipped.
+
+    Args:
+        images: Images of any shape, floats or uint8. uint8 images are returned unchanged.
+        value_range: Range `(low, high)` of floats. Defaults to (0, 1).
 
     Raises:
-        TypeError: if `images` are neither floats nor uint8.
-        ValueError: if `images` hold NaN or infinity, or if `value_range` is empty.
+        TypeError: If `images` are neither floats nor uint8.
+        ValueError: If `images` contain NaN or infinity, or if `value_range` is empty.
     """
     images = np.asarray(images)
     if images.dtype == np.uint8:
@@ -63,10 +66,10 @@ def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -
 
 
 def with_channels(images: ArrayLike) -> np.ndarray:
-    """Returns images `(n, h, w)` as `(n, h, w, 1)`, and images of 1, 3 or 4 channels as they are.
+    """Returns images `(n, h, w)` as `(n, h, w, 1)`, and images of 1, 3 or 4 channels unchanged.
 
     Raises:
-        ValueError: for any other shape.
+        ValueError: If the images have another shape.
     """
     images = np.asarray(images)
     if images.ndim == 3:
@@ -82,15 +85,15 @@ def with_channels(images: ArrayLike) -> np.ndarray:
 def premultiply(images: ArrayLike) -> np.ndarray:
     """Multiplies the colors of RGBA images by their alpha.
 
-    Colors of transparent pixels are not seen. In what this returns they are 0, so that they do not
-    count in a distance between images.
+    Colors of transparent pixels are invisible. In the result they are 0, so they do not contribute
+    to distances between images.
 
     Args:
         images: Images of any shape, uint8 or floats in [0, 1].
 
     Returns:
         Images of the same shape and dtype. Images of another shape than `(n, h, w, 4)` are returned
-        as they are.
+        unchanged.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[3] != 4:
@@ -103,14 +106,14 @@ def premultiply(images: ArrayLike) -> np.ndarray:
 
 
 def composite(image: NDArray[np.uint8], background: int = 255) -> NDArray[np.uint8]:
-    """Lays an RGBA image on a uniform background.
+    """Composites an RGBA image onto a uniform background.
 
     Args:
         image: uint8 image of shape `(height, width, channels)`.
         background: Gray level of the background. Defaults to 255, which is white.
 
     Returns:
-        RGB image of the same size. An image without alpha is returned as it is.
+        RGB image of the same size. An image without alpha is returned unchanged.
     """
     if image.shape[-1] != 4:
         return image
@@ -126,23 +129,28 @@ def tile(
     background: int = 192,
     invert: bool = False,
 ) -> NDArray[np.uint8]:
-    """Images `(n, h, w[, c])` side by side, row by row, in one `(height, width, c)`; all uint8.
+    """Arranges images in a grid, row by row.
 
     Args:
-        images: `n >= 1` of them, gray (`c = 1` or no such axis), RGB (`c = 3`) or RGBA (`c = 4`).
-        columns: the most images in a row; by default as many as make the grid about square.
-        margin: pixels between two neighbors; there is none around the grid.
-        background: gray level of the margins and of the cells left over in the last row; the
-            default stands out from white, black and the middle gray of an untrained generator.
-            It is opaque in a grid of RGBA images.
-        invert: show gray images as dark on white, as Fashion-MNIST is usually printed.
+        images: uint8 images `(n, h, w[, c])` with `n >= 1`: gray (`c = 1` or no such axis), RGB
+            (`c = 3`) or RGBA (`c = 4`).
+        columns: Largest number of images in a row. Defaults to a nearly square grid.
+        margin: Number of pixels between two images. There is no margin around the grid. Defaults
+            to 1.
+        background: Gray level of the margins and of empty cells in the last row. It is opaque in a
+            grid of RGBA images. Defaults to 192, which differs from white, black and the middle
+            gray of an untrained generator.
+        invert: Whether to show gray images dark on white, as Fashion-MNIST is usually printed.
+            Defaults to False.
 
     Returns:
-        `rows * (h + margin) - margin` by `columns * (w + margin) - margin` pixels.
+        uint8 grid `(height, width, c)` of `rows * (h + margin) - margin` by
+        `columns * (w + margin) - margin` pixels.
 
     Raises:
-        TypeError: if `images` are not uint8.
-        ValueError: for an unusable shape or argument, or if `invert` meets RGB or RGBA images.
+        TypeError: If `images` are not uint8.
+        ValueError: If a shape or argument is invalid, or if `invert` is used with RGB or RGBA
+            images.
     """
     images = with_channels(images)
     if images.dtype != np.uint8:
@@ -175,7 +183,7 @@ def tile(
 
 
 def invert(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Exchanges light and dark in uint8 images `(…, channels)`; alpha stays as it is."""
+    """Inverts light and dark in uint8 images `(…, channels)`, except for alpha."""
     inverted = 255 - images
     if images.shape[-1] == 4:
         inverted[..., 3] = images[..., 3]
@@ -183,14 +191,14 @@ def invert(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def compare(targets: NDArray[np.uint8], results: NDArray[np.uint8], columns: int) -> np.ndarray:
-    """Lays targets above results above the absolute differences of their pixels.
+    """Arranges targets, results and the absolute differences of their pixels in rows.
 
-    Gray images and their differences are dark on white. RGBA images lie on white.
+    Gray images and their differences are dark on white. RGBA images have a white background.
 
     Args:
         targets: uint8 images `(n, height, width, channels)`.
         results: uint8 images of the same shape.
-        columns: Number of images in a row. Further images follow in three more rows.
+        columns: Number of images in a row. Every further `columns` images add three rows.
 
     Returns:
         uint8 grid `(height, width, 1 or 3)`.
@@ -211,11 +219,11 @@ def compare(targets: NDArray[np.uint8], results: NDArray[np.uint8], columns: int
 def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     """Writes a uint8 image `(height, width, channels)` of 1, 3 or 4 channels as a PNG file.
 
-    The file appears complete or not at all. An older one is replaced.
+    An existing file is overwritten atomically.
 
     Raises:
-        TypeError: if `image` is not uint8.
-        ValueError: for any other shape.
+        TypeError: If `image` is not uint8.
+        ValueError: If `image` has another shape.
     """
     import tensorflow as tf
 
@@ -239,16 +247,17 @@ def write_pngs(
 ) -> None:
     """Writes one PNG file for each image, `00000.png`, `00001.png` and so on.
 
-    Images of an earlier call are replaced, and those with other numbers removed, so that the
-    folder holds these images alone. A file `samples.json` marks the folder as one of this function.
+    Images of an earlier call are overwritten, and its images with other numbers are deleted. The
+    folder then holds only the new images. A file `samples.json` marks the folder as written by this
+    function.
 
     Args:
         folder: Folder to write to. It is created if it does not exist.
         images: uint8 images of shape `(n, height, width, channels)` with 1, 3 or 4 channels.
-        numbers: Numbers that name the files. Defaults to 0, 1, ….
+        numbers: Numbers in the names of the files. Defaults to 0, 1, ….
 
     Raises:
-        FileExistsError: If `folder` is a file, or holds anything but such images.
+        FileExistsError: If `folder` is a file, or contains other files.
     """
     folder = Path(folder)
     older = numbered_pngs(folder)
@@ -262,10 +271,10 @@ def write_pngs(
 
 
 def numbered_pngs(folder: str | os.PathLike[str]) -> list[Path]:
-    """Returns the images that `write_pngs` wrote to a folder, or none if it does not exist.
+    """Returns the paths of the images that `write_pngs` wrote; empty if there is no folder.
 
     Raises:
-        FileExistsError: If `folder` is a file, or holds anything that `write_pngs` did not write.
+        FileExistsError: If `folder` is a file, or contains a file that `write_pngs` did not write.
     """
     folder = Path(folder)
     if not folder.exists():
