@@ -1,4 +1,4 @@
-"""The generator for other runtimes: as SavedModel, ONNX or LiteRT, by Keras' own exporters."""
+"""Exports the generator as SavedModel, ONNX or LiteRT, with Keras' exporters."""
 
 import contextlib
 import importlib.util
@@ -15,7 +15,7 @@ from fashion_gan.registry import check_suffix, lookup
 __all__ = ["FORMATS", "export"]
 
 FORMATS = {"saved_model": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
-"""Our name to Keras'."""
+"""Names of the formats in Keras, by their names in this package."""
 
 _SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
 _PACKAGES = {"onnx": ("onnx", "tf2onnx")}
@@ -24,28 +24,28 @@ _PACKAGES = {"onnx": ("onnx", "tf2onnx")}
 def export(
     gan: GAN, out: str | os.PathLike[str], format: str | None = None, *, use_ema: bool = True
 ) -> Path:
-    """Write the generator that draws the samples, for batches of any size.
+    """Writes the generator that generates the samples, for batches of any size.
 
-    Its inputs are `latents`, float32 `(batch, latent_dim)` of standard normals, and, of a
-    conditional pair, `labels`, int32 `(batch,)`; its output is images `(batch, height, width,
-    channels)`. A JSON file, `fashion_gan.json` within a SavedModel and `OUT.json` beside a file,
-    tells their sizes and the `value_range` of the images. Images of four channels are RGBA, and the
-    file then has `"alpha": "straight"`: colors are not multiplied by alpha.
+    The inputs are `latents`, standard normals float32 `(batch, latent_dim)`, and for a conditional
+    generator `labels`, int32 `(batch,)`. The output is images `(batch, height, width, channels)`. A
+    JSON file holds their sizes and the `value_range` of the images. It is `fashion_gan.json` in the
+    folder of a SavedModel, and `OUT.json` for other formats. Images of four channels are RGBA. The
+    JSON file then has `"alpha": "straight"`, since colors are not multiplied by alpha.
 
     Args:
-        gan: that has the generator.
-        out: folder of a SavedModel, or file; it must not exist.
-        format: a name of `FORMATS`; by default `"onnx"` for `.onnx`, `"litert"` for `.tflite`, and
-            else `"saved_model"`.
-        use_ema: whether to export the averaged generator, if there is one.
+        gan: GAN whose generator is exported.
+        out: Folder of a SavedModel, or file of another format. It must not exist.
+        format: Name of `FORMATS`. Defaults to `"onnx"` for `.onnx`, to `"litert"` for `.tflite`,
+            and otherwise to `"saved_model"`.
+        use_ema: Whether to export the averaged generator, if there is one. Defaults to True.
 
     Returns:
         The path of the JSON file.
 
     Raises:
-        FileExistsError: if `out` exists.
-        ImportError: if a package is missing that Keras needs for the format.
-        ValueError: for an unknown format or ending, or if the two contradict each other.
+        FileExistsError: If `out` or its JSON file exists.
+        ImportError: If a package is missing that Keras requires for the format.
+        ValueError: If the format or suffix is unknown, or if they contradict each other.
     """
     out = Path(out)
     suffix = check_suffix(out, _SUFFIXES, folder=True)
@@ -69,7 +69,7 @@ def export(
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore")  # Keras and tf2onnx use what NumPy will not have for long
+        warnings.simplefilter("ignore")  # Keras and tf2onnx use deprecated functions of NumPy
         generator.export(
             partial, format=keras_format, input_signature=gan.export_signature(), verbose=False
         )

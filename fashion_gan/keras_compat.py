@@ -1,4 +1,4 @@
-"""Every private attribute of Keras and TensorFlow that the package uses, each in one function.
+"""Wraps each private attribute of Keras and TensorFlow that the package uses in one function.
 
 | attribute | used by | last seen in |
 |---|---|---|
@@ -16,7 +16,7 @@
 | `tf.__internal__.EagerTensor` | `is_eager` | TensorFlow 2.21.0 |
 | `config.is_op_determinism_enabled` | `is_op_determinism_enabled` | TensorFlow 2.21.0 |
 
-`tests/test_keras_compat.py` names whichever a new version lacks.
+`tests/test_keras_compat.py` lists the attributes that a new version lacks.
 """
 
 import io
@@ -50,24 +50,24 @@ __all__ = [
 
 
 def iter_layers(network: keras.Layer) -> Iterator[keras.Layer]:
-    """Yields a network and all layers below it, each once."""
+    """Yields a network and all its nested layers, each once."""
     yield from network._flatten_layers()
 
 
 def untrack(owner: keras.Layer, value: Any) -> None:
-    """Lets a layer or model forget a layer that was assigned to one of its attributes."""
+    """Stops a layer or model from tracking a layer that was assigned to one of its attributes."""
     owner._tracker.untrack(value)
 
 
 def write_model(model: keras.Model, file: io.BytesIO) -> None:
-    """Writes what `model.save("model.keras")` writes to a file in memory."""
+    """Writes a `.keras` file to memory, with the content that `model.save()` writes."""
     saving_lib._save_model_to_fileobj(model, file, "h5")
 
 
 def write_weights(model: keras.Model, file: io.BytesIO) -> None:
-    """Writes what `model.save_weights("model.weights.h5")` writes to a file in memory.
+    """Writes a `.weights.h5` file to memory, with the content that `model.save_weights()` writes.
 
-    HDF5 writes parts of a file when it closes it, and ends the process if the disk is full then.
+    HDF5 writes parts of a file when it closes it, and ends the process if the disk is then full.
     """
     store = saving_lib.H5IOStore(file, mode="w")
     saving_lib._save_state(
@@ -77,7 +77,7 @@ def write_weights(model: keras.Model, file: io.BytesIO) -> None:
 
 
 def read_weights(model: keras.Model, file: io.BytesIO) -> None:
-    """Reads what `model.load_weights("model.weights.h5")` reads, from a file in memory."""
+    """Loads the weights of a `.weights.h5` file in memory, as `model.load_weights()` does."""
     store = saving_lib.H5IOStore(file, mode="r")
     failed: set[int] = set()
     errors: dict[Any, Any] = {}
@@ -98,7 +98,7 @@ def read_weights(model: keras.Model, file: io.BytesIO) -> None:
 
 
 def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
-    """Sets the epoch that `fit()` begins with, or clears it; Keras never clears it itself."""
+    """Sets or clears the first epoch of `fit()`, which Keras never clears itself."""
     model._initial_epoch = epoch
 
 
@@ -118,7 +118,7 @@ def tensorboard_train_writer(callback: keras.callbacks.TensorBoard) -> tf.summar
 
 
 class DatasetWrapper(tf.data.Dataset):
-    """Base of datasets with attributes of their own: the elements of another dataset.
+    """Yields the elements of another dataset; a base class for datasets with more attributes.
 
     Args:
         dataset: Dataset that yields the elements.
@@ -133,17 +133,17 @@ class DatasetWrapper(tf.data.Dataset):
 
     @property
     def element_spec(self) -> Any:
-        """The type of an element."""
+        """Returns the type of an element."""
         return self._wrapped.element_spec
 
 
 def is_eager(value: Any) -> bool:
-    """Returns whether a value is a tensor with a value, rather than one of a graph."""
+    """Returns whether a value is an eager tensor, as opposed to a tensor of a graph."""
     return isinstance(value, tf.__internal__.EagerTensor)
 
 
 def sigmoid_logits(tensor: Any) -> Any:
-    """Returns the logits that Keras' sigmoid left on its output, or None."""
+    """Returns the logits that Keras' sigmoid stored on its output, or None."""
     return getattr(tensor, "_keras_logits", None)
 
 

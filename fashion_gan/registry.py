@@ -1,4 +1,4 @@
-"""Looking a name up: the value or object it stands for, or an error that lists the choices."""
+"""Resolves names to values or objects, with errors that list the choices."""
 
 import functools
 import inspect
@@ -24,10 +24,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
-    """`choices[name]`.
+    """Returns `choices[name]`.
+
+    Args:
+        choices: Values by name.
+        name: Name to look up.
+        what: Name of the argument, for the error.
 
     Raises:
-        ValueError: if there is none; the message lists the choices and names the closest.
+        ValueError: If the name is unknown. The message lists the choices and suggests the closest.
     """
     if isinstance(name, str) and name in choices:
         return choices[name]
@@ -36,13 +41,13 @@ def lookup(choices: Mapping[str, T], name: object, what: str) -> T:
 
 
 def printable(text: object) -> str:
-    """Returns a text in which control characters are escaped, so that a terminal shows them.
+    """Returns a text with escaped control characters, which is safe to print in a terminal.
 
-    Names of folders, classes and layers come from files, and may hold escape sequences, line breaks
-    or halves of a surrogate pair.
+    Names of folders, classes and layers come from files. They may contain escape sequences, line
+    breaks or halves of a surrogate pair.
 
     Args:
-        text: Text, or an object whose `str` is taken.
+        text: Text, or an object that `str` converts.
     """
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
@@ -51,16 +56,24 @@ def printable(text: object) -> str:
 
 
 def did_you_mean(name: object, choices: Iterable[str]) -> str:
-    """The end of an error: " Did you mean 'this'?", or nothing if no choice is close."""
+    """Returns the hint " Did you mean 'this'?", or an empty string if no choice is close.
+
+    Args:
+        name: Unknown name.
+        choices: Valid names.
+    """
     close = get_close_matches(str(name), choices, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def suggest_arguments(**hints: str) -> Callable[[F], F]:
-    """Let a method answer an unknown argument with a hint, or with the closest name that it has.
+    """Makes a method raise TypeError for an unknown argument with a hint or the closest name.
 
     Args:
-        hints: what to say of arguments that others have.
+        hints: Hints by the name of an argument that other methods have.
+
+    Returns:
+        A decorator of methods.
     """
 
     def decorate(method: F) -> F:
@@ -79,16 +92,17 @@ def suggest_arguments(**hints: str) -> Callable[[F], F]:
 
 
 def check_suffix(path: str | os.PathLike[str], choices: Iterable[str], folder: bool = False) -> str:
-    """What the name of a file to be written ends in, in lower case: one of `choices`.
+    """Checks the suffix of a path and returns it in lower case.
 
     Args:
-        path: of the file.
-        choices: such as `".png"`.
-        folder: also take the name of a folder, which exists or has no ending, and return "". A dot
-            before a digit, as in `run-0.5`, begins no ending.
+        path: Path of the file to write.
+        choices: Valid suffixes, such as `".png"`.
+        folder: Whether a folder is valid as well: an existing folder, or a path without a suffix.
+            The result is then an empty string. A dot before a digit, as in `run-0.5`, does not
+            start a suffix. Defaults to False.
 
     Raises:
-        ValueError: for any other ending; the message lists the choices.
+        ValueError: If the suffix is another. The message lists the choices.
     """
     path = Path(path)
     found = re.search(r"\.[A-Za-z]\w*$", path.name)
@@ -103,17 +117,18 @@ def check_suffix(path: str | os.PathLike[str], choices: Iterable[str], folder: b
 
 
 def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: str) -> Any:
-    """The object of a `kind` that an identifier stands for.
+    """Resolves an identifier to an object of a class.
 
     Args:
-        identifier: such an object, a name of `choices`, a dict with the name and arguments of the
-            constructor, `{"name": "r1", "weight": 0.1}`, or what Keras serialised.
-        kind: what it has to be.
-        choices: classes by name.
-        what: in the words of an error.
+        identifier: Object of the class, a name of `choices`, a dict with the name and arguments of
+            the constructor, such as `{"name": "r1", "weight": 0.1}`, or a config that Keras
+            serialized.
+        kind: Class of the result.
+        choices: Classes by name.
+        what: Name of the argument, for the error.
 
     Raises:
-        ValueError: for anything else; the message lists the choices.
+        ValueError: If `identifier` is anything else. The message lists the choices.
     """
     if isinstance(identifier, kind):
         return identifier
@@ -140,7 +155,7 @@ def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: s
 def resolve_all(
     identifiers: Any, kind: type, choices: Mapping[str, type[T]], what: str
 ) -> list[Any]:
-    """The objects that none (also `None`), one or several identifiers stand for; see `resolve`."""
+    """Resolves None, one or several identifiers to a list of objects, see `resolve`."""
     if identifiers is None:
         return []
     if isinstance(identifiers, str | Mapping) or not isinstance(identifiers, Iterable):

@@ -1,4 +1,4 @@
-"""The process of a run: seeds, dtype policy, devices, TensorFlow's messages, versions."""
+"""Configures the process of a run: seeds, dtype policy, devices and TensorFlow's messages."""
 
 import functools
 import json
@@ -43,7 +43,7 @@ def check_backend() -> None:
         source = f"backend in {path}"
         try:
             backend = json.loads(path.read_text()).get("backend")
-        except (OSError, ValueError, AttributeError):  # Keras takes its defaults then
+        except (OSError, ValueError, AttributeError):  # Keras then uses its defaults
             return
     if backend not in (None, "tensorflow"):
         raise ImportError(
@@ -55,12 +55,12 @@ def check_backend() -> None:
 def load_tensorflow(quiet: bool = True) -> None:
     """Imports TensorFlow with oneDNN on, and by default without its start-up messages.
 
-    TensorFlow uses oneDNN by itself only on the processors that it was tuned for. On others too,
-    convolutions take half the time or less. `TF_ENABLE_ONEDNN_OPTS=0` turns it off.
+    TensorFlow enables oneDNN only on processors for which it was tuned. On other processors, it
+    also at least halves the time of convolutions. `TF_ENABLE_ONEDNN_OPTS=0` turns it off.
 
     Args:
-        quiet: Whether to keep TensorFlow's messages off the terminal. They are shown if the import
-            fails. Defaults to True.
+        quiet: Whether to hide TensorFlow's messages. They are shown if the import fails. Defaults
+            to True.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if not quiet:
@@ -70,7 +70,7 @@ def load_tensorflow(quiet: bool = True) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:  # for messages that come before that is read
+    with tempfile.TemporaryFile() as held_back:  # for messages before the log level is read
         os.dup2(held_back.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
@@ -86,7 +86,7 @@ def load_tensorflow(quiet: bool = True) -> None:
 def prepare(seed: int, dtype_policy: str) -> None:
     """Seeds Python, NumPy and TensorFlow, and sets the global dtype policy, for a whole process.
 
-    Only what trains in a process of its own calls this. `build_scope` is for all else.
+    Call this only in a process that is used for one training. Use `build_scope` otherwise.
 
     Args:
         seed: Seed of all random numbers.
@@ -100,16 +100,16 @@ def prepare(seed: int, dtype_policy: str) -> None:
 
 @contextmanager
 def build_scope(seed: int | None = None, dtype_policy: str | None = None) -> Iterator[None]:
-    """Leaves Python's random generator and the defaults of Keras as they were before the block.
+    """Restores Python's random state and the defaults of Keras after the block.
 
-    Within the block, images have their channels last and numbers are float32 by default.
+    Within the block, the data format is channels last and the default dtype is float32.
 
-    Keras draws the seeds of initializers and dropout from Python's `random` when it builds or loads
-    a network.
+    When Keras builds or loads a network, it draws the seeds of initializers and dropout from
+    Python's `random`.
 
     Args:
-        seed: Seed of Python's generator within the block. Defaults to its present state.
-        dtype_policy: Name of the dtype policy within the block. Defaults to the global one.
+        seed: Seed of Python's `random` within the block. Defaults to its current state.
+        dtype_policy: Name of the dtype policy within the block. Defaults to the global policy.
     """
     import keras
 
@@ -131,19 +131,19 @@ def build_scope(seed: int | None = None, dtype_policy: str | None = None) -> Ite
 
 
 def strategy(devices: int | None = None) -> "tf.distribute.Strategy":
-    """How a run is spread: over the workers of `TF_CONFIG`, over devices of this host, or not.
+    """Returns the distribution strategy for the workers of `TF_CONFIG` or the devices of this host.
 
-    Build the GAN in its `scope()`. With `TF_CONFIG`, call this before anything else that uses
-    TensorFlow's devices; it waits for the other workers. Equal calls in one process give the same
+    Build the GAN in its `scope()`. With `TF_CONFIG`, call this before any other code that uses
+    TensorFlow's devices. It waits for the other workers. Equal calls in one process return the same
     strategy.
 
     Args:
-        devices: so many GPUs of this host, the first ones, or CPUs if it has no GPU; by default
-            one, and with `TF_CONFIG` all GPUs.
+        devices: Number of GPUs of this host to use, or of CPUs if it has no GPU. Defaults to 1, and
+            with `TF_CONFIG` to all GPUs.
 
     Raises:
-        OSError: if this worker cannot listen at its address.
-        ValueError: if there are fewer, or if `TF_CONFIG` cannot be read.
+        OSError: If this worker cannot listen at its address.
+        ValueError: If there are fewer devices, or if `TF_CONFIG` cannot be read.
     """
     import tensorflow as tf
 
@@ -161,8 +161,8 @@ def strategy(devices: int | None = None) -> "tf.distribute.Strategy":
     return _mirrored(*names[:devices])
 
 
-# Cached, since TensorFlow numbers the collectives of each strategy from 1: those of a second one on
-# the same devices are taken for the first one's, and fail.
+# Cached, since TensorFlow numbers the collectives of each strategy from 1. The collectives of a
+# second strategy on the same devices would clash with those of the first, and fail.
 @functools.cache
 def _mirrored(*devices: str) -> "tf.distribute.Strategy":
     import tensorflow as tf
@@ -192,10 +192,10 @@ def _check_devices(devices: int, there: int, kind: str) -> None:
 
 
 def workers() -> list[str]:
-    """Addresses of the workers in `TF_CONFIG`, the chief's first; none if it is not set.
+    """Returns the addresses of the workers in `TF_CONFIG`, the chief first; empty without it.
 
     Raises:
-        ValueError: if it cannot be read.
+        ValueError: If `TF_CONFIG` cannot be read.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text:
@@ -220,12 +220,12 @@ def workers() -> list[str]:
 
 @contextmanager
 def with_workers() -> Iterator[None]:
-    """Say in one line that another worker is lost, in place of TensorFlow's error.
+    """Raises a short error in place of TensorFlow's error if another worker is lost.
 
-    TensorFlow notices within some ten seconds that a worker has died or cannot be reached.
+    TensorFlow detects within about ten seconds that a worker has died or cannot be reached.
 
     Raises:
-        ConnectionError: in that case.
+        ConnectionError: If another worker is lost.
     """
     import tensorflow as tf
 

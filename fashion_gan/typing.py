@@ -1,4 +1,4 @@
-"""The types that public signatures name, and a batch of images with its labels."""
+"""Defines the types of public signatures, and a batch of images with its labels."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
@@ -25,13 +25,18 @@ Labels: TypeAlias = Any
 
 
 class LabeledImages(NamedTuple):
-    """Images `(batch, height, width[, channels])` and labels `(batch,)`, or None without labels."""
+    """Holds images `(batch, height, width[, channels])` and labels `(batch,)` or None.
+
+    Attributes:
+        images: Batch of images.
+        labels: Labels of the images, or None.
+    """
 
     images: Images
     labels: Labels | None = None
 
     def batches(self, size: int) -> "Iterator[LabeledImages]":
-        """Yields parts of `size` images, and what is left."""
+        """Yields parts of `size` images, the last of which may be smaller."""
         for start in range(0, len(self.images), size):
             yield LabeledImages(*(p if p is None else p[start : start + size] for p in self))
 
@@ -41,14 +46,14 @@ class LabeledImages(NamedTuple):
         return [LabeledImages(*(p if p is None else p[i] for p in parts)) for i in range(count)]
 
     def concatenate(self, other: "LabeledImages") -> "LabeledImages":
-        """Returns one batch of these images and then the others."""
+        """Returns one batch of these images followed by the images of `other`."""
         pairs = zip(self, other, strict=True)
         return LabeledImages(*(a if a is None else ops.concatenate([a, b]) for a, b in pairs))
 
     def with_images(self, images: Images) -> "LabeledImages":
-        """Returns other images with the same labels."""
+        """Returns a batch of other images with the same labels."""
         return LabeledImages(images, self.labels)
 
     def network_inputs(self) -> Any:
-        """Returns what a network is called with: the images, or `[images, labels]`."""
+        """Returns the inputs of a network: the images, or `[images, labels]`."""
         return self.images if self.labels is None else [self.images, self.labels]
