@@ -138,8 +138,8 @@ def strategy(devices: int | None = None) -> "tf.distribute.Strategy":
     strategy.
 
     Args:
-        devices: Number of GPUs of this host to use, or of CPUs if it has no GPU. Defaults to 1, and
-            with `TF_CONFIG` to all GPUs.
+        devices: Number of GPUs of this host to use, starting with the first, or of CPUs if it has
+            no GPU. Defaults to 1, and with `TF_CONFIG` to all GPUs.
 
     Raises:
         OSError: If this worker cannot listen at its address.

@@ -1,3 +1,3 @@
-"""The engine of a GAN: its train step, and what surrounds the step in `fit()`."""
+"""Implements the train step of a GAN and its execution in `fit()`."""
 
 __all__ = ()

@@ -1,4 +1,4 @@
-"""Backups of a training on disk: their names, their checksums, and the newest whole one."""
+"""Reads and names the backups of a training on disk, and computes their checksums."""
 
 import hashlib
 import json
@@ -28,11 +28,11 @@ STATE, POSITION = "state.weights.h5", "position.json"
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup whose files match their checksum.
+    """Holds a backup whose files match their checksum.
 
     Attributes:
         epoch: Number of finished epochs.
-        batch: Number of batches of the next epoch that are done.
+        batch: Number of finished batches of the next epoch.
         metrics: Values of the metrics' variables after these batches.
         state: Content of the `.weights.h5` file.
         sha256: Checksum of state and position.
@@ -46,14 +46,14 @@ class Backup:
 
     @property
     def position(self) -> tuple[int, int]:
-        """The number of finished epochs, and of batches of the next one."""
+        """Returns the number of finished epochs, and of finished batches of the next epoch."""
         return self.epoch, self.batch
 
 
 def newest_backup(folder: str | os.PathLike[str]) -> Backup | None:
-    """Reads the newest whole backup; warns of each broken one that is newer.
+    """Reads the newest valid backup, and warns of each newer backup that is corrupt.
 
-    A training may replace the backups meanwhile.
+    A training may replace the backups at the same time.
 
     Args:
         folder: Folder of the backups.
@@ -62,7 +62,7 @@ def newest_backup(folder: str | os.PathLike[str]) -> Backup | None:
         The backup, or None if there is none.
 
     Raises:
-        ValueError: If there are backups, and none of them can be read.
+        ValueError: If there are backups and none of them can be read.
     """
     paths, vanished = list_backups(folder), True
     while paths and vanished:
@@ -96,12 +96,12 @@ def _read(path: Path) -> Backup:
 
 
 def list_backups(folder: str | os.PathLike[str]) -> list[Path]:
-    """Returns the folders of the backups, whole or broken, the newest first."""
+    """Returns the folders of all backups, valid or corrupt, the newest first."""
     return sorted(Path(folder).glob("epoch_*_batch_*"), reverse=True)
 
 
 def newest_position(folder: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """Returns the finished epochs and batches that the newest backup's name tells, if any."""
+    """Returns the finished epochs and batches in the name of the newest backup, or None."""
     for path in list_backups(folder):
         if match := re.fullmatch(r"epoch_(\d{6,12})_batch_(\d{8,12})", path.name):
             return int(match[1]), int(match[2])
@@ -114,7 +114,7 @@ def backup_name(epoch: int, batch: int) -> str:
 
 
 def checksum(state: bytes | memoryview, position: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of a backup: of its state, and of its position."""
+    """Returns the SHA-256 of the state and the position of a backup."""
     digest = hashlib.sha256(state)
     digest.update(json.dumps(position, sort_keys=True).encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Several replicas and workers: how a step is shared, and what all of them have to agree on."""
+"""Distributes steps over replicas, and checks that workers agree."""
 
 import hashlib
 from collections.abc import Callable
@@ -17,18 +17,23 @@ __all__ = [
 
 
 def scale_loss_for_replicas(loss: Any) -> Any:
-    """Returns a replica's part of the global mean loss: optimizers sum gradients over replicas."""
+    """Divides a loss by the number of replicas, since optimizers sum gradients over replicas."""
     return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def distributed_step(
     model: keras.Model, step: Callable[[Any], Any], logs: Callable[[], dict[str, Any]]
 ) -> Callable[[Any], dict[str, Any]]:
-    """Returns a function that executes `step` on all replicas, for a train or test function.
+    """Returns a train or test function that executes `step` on all replicas.
 
-    Keras' own function reduces what the step returns, which fails for scalars on several workers,
-    and calls a function within its loop, in which TensorFlow's collectives fail. This one returns
-    `logs()` after the last step and runs the step in the loop itself.
+    Keras' function reduces the results of the step, which fails for scalars on several workers. It
+    also calls a function within its loop, in which TensorFlow's collectives fail. This function
+    runs the step in the loop itself and returns `logs()` after the last step.
+
+    Args:
+        model: GAN whose strategy and settings are used.
+        step: Function of a batch that runs one step.
+        logs: Function that returns the logs.
 
     References:
         https://github.com/keras-team/keras/issues/20585 and 19246.
@@ -65,7 +70,7 @@ def distributed_step(
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process writes files: the only one, or the first of several workers."""
+    """Returns whether this process writes files: the only process, or the first worker."""
     cluster = strategy.cluster_resolver
     if cluster is None or cluster.task_type in (None, "", "chief"):
         return True
@@ -74,7 +79,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def mean_over_replicas(strategy: tf.distribute.Strategy, value: float) -> float:
-    """Returns the mean of a number over all replicas; each worker must call this."""
+    """Returns the mean of a number over all replicas. Each worker must call this function."""
     if strategy.num_replicas_in_sync == 1:
         return value
     mine = strategy.experimental_distribute_values_from_function(
@@ -84,10 +89,15 @@ def mean_over_replicas(strategy: tf.distribute.Strategy, value: float) -> float:
 
 
 def assert_equal_on_workers(strategy: tf.distribute.Strategy, what: str, value: Any) -> None:
-    """Checks that `value` has the same representation on all workers; each must call this.
+    """Checks that `value` has the same `repr` on all workers. Each worker must call this function.
+
+    Args:
+        strategy: Strategy of the workers.
+        what: Description of the value, for the error.
+        value: Value to compare.
 
     Raises:
-        ValueError: on every worker, if it has not.
+        ValueError: On every worker, if the values differ.
     """
     digest = int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:7], "big")
     mine = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([digest]))

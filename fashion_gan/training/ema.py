@@ -1,4 +1,4 @@
-"""The averaged generator: an exponential moving average (EMA) of weights draws the samples."""
+"""Provides an exponential moving average (EMA) of the generator's weights, for sampling."""
 
 import math
 from typing import Any
@@ -10,14 +10,14 @@ __all__ = ["EMANetwork", "decay_from_half_life"]
 
 
 def decay_from_half_life(half_life: float, batch_size: int) -> float:
-    """Returns the decay per step that forgets half of the average in `half_life` images.
+    """Returns the decay per step for which the average has a half-life of `half_life` images.
 
     Args:
-        half_life: Number of images.
+        half_life: Number of images after which half of the average is replaced.
         batch_size: Number of images in a step.
 
     Raises:
-        ValueError: unless both are positive.
+        ValueError: Unless both are positive.
 
     References:
         Karras et al. 2020, https://arxiv.org/abs/2006.06676, appendix B, and their code.
@@ -33,9 +33,9 @@ def decay_from_half_life(half_life: float, batch_size: int) -> float:
 class EMANetwork(keras.Model):
     """Runs a network with a moving average of its weights in place of the weights.
 
-    It holds the averages alone and calls the network itself, so that every network has an average:
-    one with a Lambda, with layers that cannot be serialized, a subclass. Batch-norm statistics are
-    averaged as well. No optimizer trains it.
+    It stores only the averages and calls the network itself. It therefore supports every network,
+    including subclasses, Lambda layers and layers that cannot be serialized. Batch-norm statistics
+    are averaged as well. No optimizer trains it.
 
     Args:
         network: Built network whose weights are averaged. The averages start at its weights.
@@ -55,7 +55,7 @@ class EMANetwork(keras.Model):
                 aggregation="only_first_replica",
             )
             average.assign(weight)
-        # Noise of its own: that of the network belongs to training.
+        # Separate noise, since the network's seed generators belong to training.
         self._seeds = [keras.random.SeedGenerator(seed=1) for _ in self._seed_states()]
         self.built = True
 
@@ -64,11 +64,11 @@ class EMANetwork(keras.Model):
         return [v for v in self._network().variables if v.name == "seed_generator_state"]
 
     def follows(self, network: keras.Model) -> bool:
-        """Returns whether the averages still are those of all weights of `network`."""
+        """Returns whether there is an average of each weight of `network`, and of no other."""
         return self._followed == [id(weight) for weight in network.weights]
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Returns what the network outputs with the averaged weights, in inference."""
+        """Runs the network with the averaged weights, in inference mode."""
         network = self._network()
         states = list(zip(self._seed_states(), (s.state for s in self._seeds), strict=True))
         pairs = [*zip(network.weights, self.weights, strict=True), *states]
@@ -80,12 +80,13 @@ class EMANetwork(keras.Model):
         return outputs
 
     def update(self, decay: float, step: Any) -> None:
-        """Moves each average towards the weight that it follows.
+        """Updates each average by its weight.
 
         Args:
-            decay: Fraction of the average that a step keeps once the ramp is over.
-            step: Number of train steps so far, an integer scalar. Early averages would be mostly
-                the untrained network, hence the ramp `min(decay, (1 + step) / (10 + step))`.
+            decay: Fraction of the average that a step keeps after the warm-up.
+            step: Number of train steps so far, an integer scalar. The decay warms up as
+                `min(decay, (1 + step) / (10 + step))`, since early averages would otherwise consist
+                mostly of the untrained network.
         """
         step = ops.cast(step, "float32")
         rate = 1 - ops.minimum(decay, (1 + step) / (10 + step))
@@ -94,10 +95,10 @@ class EMANetwork(keras.Model):
             if "float" in average.dtype:
                 average.assign_add(ops.cast(rate, average.dtype) * (fast - average))
             else:
-                average.assign(fast)  # a counter has no average
+                average.assign(fast)  # integers such as counters are copied
 
     def reset(self) -> None:
-        """Sets each average to the weight that it follows."""
+        """Sets each average to the current weight."""
         for average, weight in zip(self.weights, self._network().weights, strict=True):
             average.assign(weight)
 
@@ -106,17 +107,17 @@ class EMANetwork(keras.Model):
         network.set_weights(self.get_weights())
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads the averages; leaves them as they are if the file holds none."""
+        """Loads the averages, or keeps the present averages if the file holds none."""
         if len(store.keys()):
             super().load_own_variables(store)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the serialized network."""
+        """Returns the constructor's arguments, with the network serialized."""
         network = keras.saving.serialize_keras_object(self._network())
         return {**super().get_config(), "network": network}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "EMANetwork":
-        """Returns an average of a network that is built from its config."""
+        """Returns the average of a new network that is built from its config."""
         network = keras.saving.deserialize_keras_object(config["network"])
         return cls(**{**config, "network": network})

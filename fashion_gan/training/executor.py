@@ -1,8 +1,8 @@
-"""Executions of several train steps: one launch for many steps, in a loop or in Keras' function.
+"""Executes several train steps in one call, by a compiled loop or by Keras' function.
 
-Keras compiles one step and loops outside, where each step costs a launch and a batch that is made
-and handed over. The compiled loop keeps the images where they are, is compiled with the step, and
-makes an execution one launch with a table of indices.
+Keras compiles one step and loops outside, so each step costs a launch and the transfer of a batch.
+The compiled loop includes the steps and keeps the images on the device. An execution is then one
+launch with a table of indices.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,17 +22,17 @@ __all__ = ["Executor"]
 
 
 class Executor:
-    """Executes the steps of `fit()` and `evaluate()`; it is what Keras calls with an iterator.
+    """Executes the steps of `fit()` and `evaluate()` when Keras calls it with an iterator.
 
-    The compiled loop runs where XLA compiles several steps in an execution, on one replica, from a
-    dataset of `data.make_dataset`, and not from one derived from it. Networks that convolve are
-    left to Keras, since XLA rounds convolutions differently in a loop. All others were seen to end
-    in the same bits.
+    The compiled loop runs under these conditions: XLA is on, an execution has several steps, there
+    is one replica, and the data is a dataset of `data.make_dataset` without further
+    transformations. Keras' function runs convolutional networks, since XLA rounds convolutions
+    differently in a loop. For other networks, both gave bit-identical results in tests.
 
     Args:
         model: `GAN` whose steps are executed.
-        on_compile_error: Called with XLA's error if it cannot compile the first execution; turns
-            XLA off.
+        on_compile_error: Function that turns XLA off. It is called with the error if XLA cannot
+            compile the first execution.
     """
 
     def __init__(self, model: keras.Model, on_compile_error: Callable[[Exception], None]) -> None:
@@ -41,12 +41,12 @@ class Executor:
         self._source: Any = None
         self._train: Callable[[Any], Any] | None = None
         self._test: Callable[[Any], Any] | None = None
-        self._compiled: set[str] = set()  # functions that XLA has compiled once
+        self._compiled: set[str] = set()  # names of functions that XLA has compiled
         self.loop: Any = None
         self.resume = ResumeState()
 
     def set_train_function(self, function: Callable[[Any], Any]) -> None:
-        """Sets Keras' function for train steps and makes the loop anew."""
+        """Sets Keras' function for train steps and rebuilds the compiled loop."""
         self._train = function
         self._compiled.discard("train")
         self.loop = self._make_loop()
@@ -57,7 +57,7 @@ class Executor:
         self._compiled.discard("test")
 
     def train(self, iterator: Any) -> Any:
-        """Executes train steps, or skips them if they are done already."""
+        """Executes train steps, or skips them if they are already finished."""
         if self.resume.num_batches:
             for _ in range(1 if self._source else self._model.steps_per_execution):
                 next(iterator)
@@ -73,7 +73,7 @@ class Executor:
 
     @contextmanager
     def feed(self, x: Any) -> Iterator[Any]:
-        """Yields what `fit()` has to iterate over: `x`, or the indices of its images."""
+        """Yields the data for `fit()`: `x`, or the indices of its images for the compiled loop."""
         before, self._source = self._source, self._usable_source(x)
         try:
             yield self._source.index_batches(self._model.steps_per_execution) if self._source else x
@@ -93,7 +93,7 @@ class Executor:
         return None
 
     def _run(self, name: str, iterator: Any) -> Any:
-        """Runs Keras' function; the first time such that XLA may fail, if it is not a demand."""
+        """Runs Keras' function; its first call may fall back if XLA cannot compile it."""
 
         def function(iterator: Any) -> Any:
             return (self._train if name == "train" else self._test)(iterator)  # type: ignore[misc]
@@ -138,7 +138,7 @@ class Executor:
                     picked = flip_images(picked, mirroring["flips"][i])
                 return picked if labels is None else (picked, tf.gather(labels, indices[i]))
 
-            # The loop needs logs of the right kind to begin with.
+            # The loop needs initial logs of the right shapes and dtypes.
             size = indices.shape[1]
             element = tf.TensorSpec((size, *images.shape[1:]), tf.float32)
             if labels is not None:

@@ -1,7 +1,7 @@
-"""One border for all data: what `fit()` and `evaluate()` are given is checked as it is drawn.
+"""Checks the data of `fit()` and `evaluate()` while it is read.
 
-Arrays are checked as a whole. Of all other sources, the first batch of each epoch is checked and
-the labels of every batch, where the batches are drawn: no batch is lost, and nothing is read twice.
+Arrays are checked as a whole. From other sources, the first batch of each epoch is checked, and the
+labels of every batch. The checks run where the batches are read, so no batch is lost or read twice.
 """
 
 import types
@@ -31,10 +31,11 @@ def as_labels(labels: Labels, count: int, num_classes: int | None = None) -> np.
     Args:
         labels: Integers `(count,)` or `(count, 1)`.
         count: Number of images.
-        num_classes: Number of classes, or None to check only that no label is negative.
+        num_classes: Number of classes. Defaults to None, which only checks that no label is
+            negative.
 
     Raises:
-        ValueError: for another dtype, shape or number.
+        ValueError: If the dtype, the shape or a label is invalid.
     """
     array = np.asarray(labels)
     if array.dtype.kind not in "iu" or array.shape not in ((count,), (count, 1)):
@@ -56,11 +57,11 @@ class InputChecks:
 
     Args:
         image_shape: Shape of the generator's images.
-        value_range: `(low, high)` of the images.
+        value_range: Range `(low, high)` of the images.
         num_classes: Number of classes, or None for unconditional networks.
-        check_size: Function that raises ValueError for a number of images in a batch that a step
-            cannot divide.
-        multiple: Number of which the sizes of batches have to be a multiple.
+        check_size: Function of a batch size that raises ValueError if a step cannot divide the
+            batch. Defaults to no check.
+        multiple: Number that must divide the sizes of batches. Defaults to 1.
     """
 
     def __init__(
@@ -80,15 +81,15 @@ class InputChecks:
         self._warned = False
 
     def wrap(self, x: Any, y: Any = None, batch_size: int | None = None) -> Any:
-        """Checks what can be checked now, and returns `x` such that the rest is checked later.
+        """Checks arrays and specs, and returns `x` with checks of the batches added.
 
         Args:
             x: Images, or a dataset, generator or `PyDataset` of batches.
-            y: Labels of arrays of images.
-            batch_size: Number of images in a batch of arrays.
+            y: Labels of an array of images. Defaults to None.
+            batch_size: Number of images in a batch of arrays. Defaults to 32.
 
         Raises:
-            ValueError: if the data cannot be trained on, with what to do about it.
+            ValueError: If the networks cannot be trained on the data. The message suggests a fix.
         """
         if isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset):
             return self._wrap_dataset(x)
@@ -107,7 +108,7 @@ class InputChecks:
                 self.check_labels(y, len(x))
             for size in {min(batch_size or 32, len(x)), len(x) % (batch_size or 32)} - {0}:
                 self.check_size(size)
-        elif hasattr(x, "__iter__"):  # a DataLoader, which Keras reads anew for each epoch
+        elif hasattr(x, "__iter__"):  # a DataLoader, which Keras iterates again for each epoch
             self.check_batch(*self._unpack(next(iter(x))))
         return x
 
@@ -125,7 +126,7 @@ class InputChecks:
 
     @contextmanager
     def raising(self) -> Iterator[None]:
-        """Raises the error of a check in place of the error that TensorFlow makes of it."""
+        """Raises the original error of a check in place of TensorFlow's error for it."""
         try:
             yield
         except Exception as error:
@@ -134,10 +135,15 @@ class InputChecks:
             raise self._error from None
 
     def check_batch(self, images: Images, labels: Labels | None = None, first: bool = True) -> None:
-        """Checks size and shape of a batch and its labels, and if it is the first its values.
+        """Checks the size, shape and labels of a batch, and the values of a first batch.
+
+        Args:
+            images: Images of the batch.
+            labels: Labels of the images. Defaults to None.
+            first: Whether this is the first batch of an epoch. Defaults to True.
 
         Raises:
-            ValueError: if they do not fit the networks.
+            ValueError: If the batch does not fit the networks.
         """
         self.check_size(len(images))
         check_shape(images.shape[1:], self.image_shape)
@@ -147,7 +153,7 @@ class InputChecks:
             self.check_labels(labels, len(images))
 
     def check_labels(self, labels: Labels, count: int) -> None:
-        """Raises ValueError unless there is a label of one of the classes for each image."""
+        """Raises ValueError unless each image has a label of one of the classes."""
         if labels is None:
             raise ValueError(
                 "Expected an integer label for each image, since the networks are conditional. "
@@ -156,7 +162,7 @@ class InputChecks:
         as_labels(_to_numpy(labels), count, self.num_classes)
 
     def check_images(self, images: Images) -> None:
-        """Raises ValueError for images of another shape, dtype or range than the generator's."""
+        """Raises ValueError unless images have the generator's shape, dtype and range."""
         shape = tuple(images.shape)
         if shape and shape[0] == 0:
             raise ValueError(
@@ -197,7 +203,7 @@ class InputChecks:
         return images, labels
 
     def _guard(self, first: Any, images: Images, labels: Labels | None = None) -> bool:
-        """Runs `check_batch` in a thread of a data pipeline, and keeps its error."""
+        """Runs `check_batch` in a thread of a data pipeline, and stores its error."""
         try:
             self.check_batch(images, labels, bool(first))
         except BaseException as error:
@@ -250,7 +256,7 @@ class InputChecks:
         return dataset.scan(tf.constant(True), check)
 
     def _check_spec(self, images: Images, labels: Labels) -> None:
-        """Raises ValueError if the kind or the shape of a dataset's batches is wrong."""
+        """Raises ValueError if the type or shape of a dataset's batches is invalid."""
         if not isinstance(images, tf.TensorSpec):
             raise ValueError(
                 f"Expected batches of dense images. Received: {type(images).__name__}. Call "
@@ -277,7 +283,7 @@ class InputChecks:
             check_shape(shape[1:], self.image_shape)
 
     def _with_known_shape(self, images: Images) -> Any:
-        """Returns the images of a batch, with the shape that a decoder leaves open."""
+        """Returns the images of a batch with a static shape, which decoders do not set."""
         rank = images.shape.rank
         if rank is not None and None not in images.shape[1:]:
             return tf.identity(images)
@@ -286,7 +292,7 @@ class InputChecks:
 
 
 class _CheckedPyDataset(keras.utils.PyDataset):
-    """Passes the batches of another `PyDataset` on, checked."""
+    """Yields the batches of another `PyDataset` after checks."""
 
     def __init__(self, dataset: keras.utils.PyDataset, checks: InputChecks) -> None:
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
@@ -312,7 +318,7 @@ class _CheckedPyDataset(keras.utils.PyDataset):
 
 
 def check_dtype(dtype: Any) -> None:
-    """Raises ValueError for images that are neither floats nor integers."""
+    """Raises ValueError unless images are floats or integers."""
     dtype = tf.as_dtype(dtype)
     if not _is_number(dtype):
         raise ValueError(
@@ -322,7 +328,7 @@ def check_dtype(dtype: Any) -> None:
 
 
 def check_shape(shape: Any, expected: tuple[int, ...]) -> None:
-    """Raises ValueError for images of another shape; a channels axis of 1 may be absent."""
+    """Raises ValueError for images of another shape. A channels axis of 1 is optional."""
     shape = tuple(shape)
     if shape not in (expected, (*expected, 1)) and (*shape, 1) != expected:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Model files of a run: `.keras` files that also tell the epoch, and the score, of the model."""
+"""Writes and reads `.keras` files that also hold the epoch and the score of the model."""
 
 import io
 import json
@@ -14,17 +14,17 @@ __all__ = ["read_model_info", "write_model_file"]
 
 
 def write_model_file(path: str | os.PathLike[str], gan: Any, info: Mapping[str, Any]) -> None:
-    """Writes a `.keras` file whole or not at all, with a note on the model in its ZIP comment.
+    """Writes a `.keras` file atomically, with information on the model in its ZIP comment.
 
-    The note and the model are one file, so that they always belong together.
+    The information is part of the file, so it always matches the model.
 
     Args:
         path: File to write.
         gan: GAN to save.
-        info: What to note, as JSON of at most 65,535 bytes.
+        info: Information on the model, as JSON of at most 65,535 bytes.
 
     Raises:
-        OSError: If the file cannot be written, or the disk has too little space.
+        OSError: If the file cannot be written, or if the disk has too little space.
     """
     file = io.BytesIO()
     gan.save(file)
@@ -34,13 +34,13 @@ def write_model_file(path: str | os.PathLike[str], gan: Any, info: Mapping[str, 
 
 
 def read_model_info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads the note of a `.keras` file.
+    """Reads the information that `write_model_file` wrote to a `.keras` file.
 
     Args:
         path: File to read.
 
     Returns:
-        The note; an empty dict if the file does not exist, is damaged or has no note.
+        The information, or an empty dict if the file does not exist, is corrupt or has none.
     """
     if not Path(path).is_file():
         return {}

@@ -1,4 +1,4 @@
-"""The two optimizers: built for their networks, and exposed as Keras' callbacks look for them."""
+"""Builds the two optimizers, and exposes both to Keras' callbacks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,13 @@ def build_optimizer(
 
     Args:
         identifier: Name, config or optimizer.
-        network: Network whose trainable variables it will update.
-        name: Name under which callbacks log its learning rate.
-        scale_loss: Whether to wrap it in a `LossScaleOptimizer` if it is not one. Gradients in
-            float16 then neither underflow nor end training when they overflow.
+        network: Network whose trainable variables the optimizer updates.
+        name: Name under which callbacks log the learning rate.
+        scale_loss: Whether to wrap the optimizer in a `LossScaleOptimizer`, unless it is one.
+            Gradients in float16 then do not underflow, and an overflow does not end training.
+
+    Raises:
+        ValueError: If the optimizer was built for other weights.
     """
     optimizer = resolve_optimizer(identifier, name)
     if scale_loss and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -41,11 +44,15 @@ def build_optimizer(
 def resolve_optimizer(identifier: Any, name: str) -> keras.optimizers.Optimizer:
     """Resolves a name, a config or an optimizer to an optimizer.
 
+    Args:
+        identifier: Name, config or optimizer.
+        name: Name of the argument, for the error.
+
     Raises:
-        ValueError: for anything else, with the name of the argument.
+        ValueError: If `identifier` is anything else.
     """
     try:
-        if isinstance(identifier, dict):  # deserialization changes the dict that it is given
+        if isinstance(identifier, dict):  # deserialization would change the caller's dict
             identifier = keras.tree.map_structure(lambda leaf: leaf, identifier)
             if "module" in identifier:
                 return keras.saving.deserialize_keras_object(identifier)
@@ -57,17 +64,24 @@ def resolve_optimizer(identifier: Any, name: str) -> keras.optimizers.Optimizer:
 
 
 class LearningRates(np.lib.mixins.NDArrayOperatorsMixin):
-    """Reads as the first optimizer's learning rate, also in arithmetic, and assigns to all.
+    """Reads the learning rate of the first optimizer, and assigns to all optimizers.
+
+    It can be used as a number in arithmetic.
 
     Args:
-        optimizers: Optimizers whose rates are read and set.
+        optimizers: Optimizers whose learning rates are read and set.
     """
 
     def __init__(self, optimizers: list[keras.optimizers.Optimizer]) -> None:
         self._optimizers = optimizers
 
     def assign(self, learning_rate: Any) -> None:
-        """Sets the learning rate of each optimizer, or of none if one has a schedule."""
+        """Sets the learning rate of all optimizers.
+
+        Raises:
+            TypeError: If `learning_rate` is a number and an optimizer has a schedule. Then no
+                learning rate changes.
+        """
         scheduled = [o.name for o in self._optimizers if _has_schedule(o)]
         if scheduled and isinstance(learning_rate, float | int):
             raise TypeError(
@@ -78,14 +92,14 @@ class LearningRates(np.lib.mixins.NDArrayOperatorsMixin):
             optimizer.learning_rate = learning_rate
 
     def numpy(self) -> Any:
-        """Returns the first rate as a NumPy scalar."""
+        """Returns the learning rate of the first optimizer as a NumPy scalar."""
         return np.asarray(keras.ops.convert_to_numpy(self._optimizers[0].learning_rate))[()]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.numpy(), dtype)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        kwargs.pop("out", None)  # `rates *= 2` makes a number, which the setter assigns to all
+        kwargs.pop("out", None)  # `rates *= 2` returns a number, which the setter assigns to all
         values = [x.numpy() if isinstance(x, LearningRates) else x for x in inputs]
         return getattr(ufunc, method)(*values, **kwargs)
 
@@ -111,9 +125,13 @@ def _has_schedule(optimizer: keras.optimizers.Optimizer) -> bool:
 class OptimizerPair:
     """Exposes both optimizers as `gan.optimizer`, so that Keras' callbacks act on both.
 
-    `LearningRateScheduler` and `ReduceLROnPlateau` set, and `TensorBoard` logs, the learning rate
-    of each of `optimizers`. A callback that knows one optimizer alone reads the generator's and
-    sets both; `callbacks.ForOptimizer` shows it the other.
+    `LearningRateScheduler` and `ReduceLROnPlateau` set the learning rates of all `optimizers`, and
+    `TensorBoard` logs them. A callback for a single optimizer reads the generator's learning rate
+    and sets both. `callbacks.ForOptimizer` applies it to one optimizer.
+
+    Args:
+        optimizers: Optimizers of the generator and the discriminator.
+        iterations: Function that returns the number of train steps.
     """
 
     built = True
@@ -126,12 +144,12 @@ class OptimizerPair:
 
     @property
     def iterations(self) -> Any:
-        """Number of train steps, an int64 scalar."""
+        """Returns the number of train steps as an int64 scalar."""
         return self._iterations()
 
     @property
     def learning_rate(self) -> LearningRates:
-        """Learning rate of the generator's optimizer; assigning to it sets both."""
+        """Returns the learning rate of the generator's optimizer; assignment sets both."""
         return LearningRates(self.optimizers)
 
     @learning_rate.setter
@@ -140,11 +158,11 @@ class OptimizerPair:
 
     @property
     def variables(self) -> list[Any]:
-        """Variables of both optimizers, which `gan.summary()` counts."""
+        """Returns the variables of both optimizers, which `gan.summary()` counts."""
         return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the settings of both, prefixed by their names: `g_optimizer_beta_1`."""
+        """Returns the settings of both optimizers, with prefixed names: `g_optimizer_beta_1`."""
         return {
             f"{optimizer.name}_{setting}": value
             for optimizer in self.optimizers

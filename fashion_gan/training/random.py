@@ -1,4 +1,4 @@
-"""Random numbers of a train step, as functions of the GAN's seed and the number of the step."""
+"""Draws the random numbers of a train step as functions of the GAN's seed and the step."""
 
 from typing import Any
 
@@ -9,9 +9,10 @@ __all__ = ["StepRandom"]
 
 
 class StepRandom:
-    """Draws random numbers that depend on a key alone, so that a resumed run repeats them.
+    """Draws random numbers that depend only on a key, so a resumed run repeats them.
 
-    Of several replicas, each draws its rows of what a single one would draw for them all.
+    Several replicas together draw the numbers that a single replica would draw. Each replica uses
+    its own rows.
 
     Args:
         key: Two int64 numbers: the seed, and the index of an update.
@@ -24,23 +25,23 @@ class StepRandom:
 
     @property
     def index(self) -> Any:
-        """Index of the update, an int64 scalar."""
+        """Returns the index of the update as an int64 scalar."""
         return self._key[1]
 
     def at(self, index: Any) -> "StepRandom":
-        """Returns the generator of an update, under the same seed."""
+        """Returns the random numbers of another update, under the same seed."""
         return StepRandom(ops.stack([self._key[0], ops.cast(index, "int64")]), self._dtype)
 
     def fold_in(self, purpose: int) -> "StepRandom":
-        """Returns the generator of a purpose within an update, independent of all others."""
+        """Returns the random numbers for a purpose, independent of all other purposes."""
         return StepRandom(tf.random.experimental.stateless_fold_in(self._key, purpose), self._dtype)
 
     def normal(self, batch_size: Any, shape: Any) -> Any:
-        """Returns standard normals `(batch_size, *shape)`."""
+        """Draws standard normals `(batch_size, *shape)`."""
         return self._draw(tf.random.stateless_normal, batch_size, shape)
 
     def uniform(self, batch_size: Any, shape: Any) -> Any:
-        """Returns numbers in [0, 1) of shape `(batch_size, *shape)`."""
+        """Draws uniform numbers in [0, 1) of shape `(batch_size, *shape)`."""
         return self._draw(tf.random.stateless_uniform, batch_size, shape)
 
     def _draw(self, draw: Any, batch_size: Any, shape: Any) -> Any:

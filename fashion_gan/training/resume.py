@@ -1,4 +1,4 @@
-"""Resuming within a run: which epoch comes next, and how much of it is done."""
+"""Resumes `fit()` within a run, at an epoch and a batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,15 @@ __all__ = ["ResumeState", "SetEpoch"]
 
 
 class ResumeState:
-    """Holds what `fit()` has to skip when it resumes.
+    """Holds the position at which `fit()` resumes.
 
     Args:
-        epoch: Number of finished epochs, or None if `fit()` does not resume.
-        num_batches: Number of batches of the next epoch that are done.
-        metrics: Values of the metrics' variables after these batches.
+        epoch: Number of finished epochs. Defaults to None, if `fit()` does not resume.
+        num_batches: Number of finished batches of the next epoch. Defaults to 0.
+        metrics: Values of the metrics' variables after these batches. Defaults to None.
+
+    Raises:
+        ValueError: If a number is not an integer of at least 0.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class ResumeState:
         self.metrics = metrics if num_batches else None
 
     def check_divisible(self, steps_per_execution: int) -> None:
-        """Raises ValueError unless the batches that are done are whole executions."""
+        """Raises ValueError unless the finished batches are whole executions."""
         if self.num_batches % steps_per_execution:
             raise ValueError(
                 f"{self.num_batches} batches of the epoch are done, which is no multiple of "
@@ -41,16 +44,16 @@ class ResumeState:
 
 
 class SetEpoch(keras.callbacks.Callback):
-    """Prepares each epoch and the end of `fit()` in the order that Keras leaves room for.
+    """Sets the epoch of the dataset, resumes the metrics, and finishes the training.
 
-    Keras resets the metrics before `on_epoch_begin` and makes the dataset's iterator after it.
+    Keras resets the metrics before `on_epoch_begin` and creates the dataset's iterator after it.
 
     Args:
-        dataset: Data given to `fit()`. Of one of `data.make_dataset`, the epoch is set.
-        first_epoch: Function of the number of the first epoch in `fit()` and the number of batches,
-            which returns the epoch of the dataset to start with.
+        dataset: Data of `fit()`. If `data.make_dataset` created it, its epoch is set.
+        first_epoch: Function of the number of the first epoch in `fit()` and the number of batches.
+            It returns the epoch of the dataset to start with.
         resume: Function that returns the `ResumeState`.
-        on_train_end: Function called at the end, before other callbacks.
+        on_train_end: Function to call at the end, before other callbacks.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class SetEpoch(keras.callbacks.Callback):
         self._has_batches = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Sets the dataset's epoch and, after a resumption, its start and the metrics."""
+        """Sets the epoch of the dataset, and when resuming its first batch and the metrics."""
         resume = self._resume()
         self._has_batches = resume.num_batches > 0
         if isinstance(self._dataset, ImageDataset):
@@ -84,11 +87,11 @@ class SetEpoch(keras.callbacks.Callback):
         resume.metrics = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes that the data is not empty."""
+        """Records that the data is not empty."""
         self._has_batches = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Raises ValueError if the epoch had no batch."""
+        """Raises ValueError if the epoch had no batch, or fewer batches than are finished."""
         if not self._has_batches:
             raise ValueError(NO_BATCH)
         if self._resume().num_batches > 0:

@@ -1,7 +1,7 @@
-"""Algorithm 1 of Goodfellow et al. (2014), as one compiled Keras train step.
+"""Implements algorithm 1 of Goodfellow et al. (2014) as one compiled Keras train step.
 
-In the words of the paper: "for k steps", ascend the discriminator's gradient on a minibatch of
-noise samples and one of examples; then descend the generator's gradient on a new minibatch of
+In the paper, k steps ascend the discriminator's gradient, each on a minibatch of noise samples and
+a minibatch of examples. One step then descends the generator's gradient on a new minibatch of
 noise. Here k is `d_steps`, and both phases descend.
 """
 
@@ -24,17 +24,17 @@ __all__ = [
     "train_step",
 ]
 
-# Purposes of random numbers within an update. Each penalty has one of its own, so theirs come last.
+# Purposes of random numbers within an update. Each penalty adds a purpose at the end.
 REAL, FAKE, REPLAY, FLIPS, FIRST_PENALTY = range(5)
 
 
 def train_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
-    """Runs `d_steps` discriminator updates and one generator update; returns the logs.
+    """Runs `d_steps` discriminator updates and one generator update, and returns the logs.
 
     Args:
         gan: Compiled `GAN`.
-        real: Real images and labels, in `d_steps` parts.
-        random: Random numbers under the GAN's seed.
+        real: Real images and labels for all `d_steps` updates.
+        random: Random numbers of the GAN's seed.
     """
     first = gan.step_count * (gan.d_steps + 1)  # index of the first update of this step
     parts = real.split(gan.d_steps)
@@ -47,7 +47,7 @@ def train_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, A
 
 
 def discriminator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
-    """Updates the discriminator on real images and as many fakes; the generator is frozen."""
+    """Updates the discriminator on real images and as many fakes of the frozen generator."""
     fake = frozen(gan.generator, lambda: gan.generate(real, random))
     if gan.replay is not None:
         fake = gan.replay.exchange(fake, random.fold_in(REPLAY))
@@ -100,11 +100,18 @@ def generator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[st
 def discriminate(
     gan: Any, real: LabeledImages, fake: LabeledImages, with_norms: bool, training: bool = True
 ) -> tuple[tuple[Any, Any], tuple[Any, Any] | None]:
-    """Runs the discriminator once over a batch of the fakes and then the reals.
+    """Runs the discriminator once on a batch of all fakes followed by all reals.
+
+    Args:
+        gan: Compiled `GAN`.
+        real: Real images and labels.
+        fake: Generated images and labels.
+        with_norms: Whether to compute gradient norms.
+        training: Whether the discriminator runs in training mode. Defaults to True.
 
     Returns:
-        The logits `(batch, 1)` of the reals and of the fakes, and for both the squared norms
-        `(batch,)` of their gradients at the images, or None without norms.
+        The logits `(batch, 1)` of the reals and of the fakes. With norms, also the squared norms
+        `(batch,)` of the gradients at the reals and at the fakes, else None.
     """
     both = fake.concatenate(real)
     if not with_norms:
@@ -126,7 +133,7 @@ def gradient_penalty(
     norms_squared: tuple[Any, Any] | None,
     random: StepRandom,
 ) -> Any:
-    """Computes the sum of all gradient penalties, weighted, as means over the batch."""
+    """Computes the weighted sum of all gradient penalties, each a mean over the batch."""
     total = 0.0
     for position, penalty in enumerate(gan.penalties):
         if norms_squared is not None and penalty in gan.fused_penalties:
@@ -141,7 +148,7 @@ def gradient_penalty(
 def _own_pass(
     gan: Any, penalty: Any, real: LabeledImages, fake: LabeledImages, random: StepRandom
 ) -> Any:
-    """Computes a penalty for each image in a pass of its own; zeros in a step that it skips."""
+    """Computes a penalty for each image in a separate pass; zeros in steps that it skips."""
     size = ops.shape(real.images)[0]
     labeled = fake if penalty.uses_fake_labels else real
 
@@ -164,7 +171,7 @@ def _own_pass(
 
 
 def augment(gan: Any, images: LabeledImages, random: StepRandom, purpose: int) -> LabeledImages:
-    """Returns the images as the discriminator sees them, after all augmentations."""
+    """Applies all augmentations to images, before the discriminator sees them."""
     result = images.images
     for position, augmentation in enumerate(gan.augmentations):
         stream = random.fold_in(purpose).fold_in(position)
@@ -177,7 +184,10 @@ def augment(gan: Any, images: LabeledImages, random: StepRandom, purpose: int) -
 def measure_overfitting(
     gan: Any, train: LabeledImages, held_out: LabeledImages, random: StepRandom
 ) -> Any:
-    """Compares the mean logits of training, held-out and generated images, all augmented alike."""
+    """Computes the overfitting from the mean logits of training, held-out and generated images.
+
+    All images are augmented in the same way.
+    """
     generated = gan.generate(train, random, training=False)
     seen = (augment(gan, images, random, REAL) for images in (train, held_out, generated))
     return overfitting(*(ops.mean(gan.logits(images, training=False)) for images in seen))

@@ -1,4 +1,4 @@
-"""One update of one network, and what a train step freezes and tracks."""
+"""Updates and freezes networks, and tracks means of logs."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -33,15 +33,15 @@ def minimize(
     optimizer: keras.optimizers.Optimizer,
     log_gradients: bool = False,
 ) -> dict[str, Any]:
-    """Updates a network once, by the gradient of a loss.
+    """Updates a network once by the gradient of a loss.
 
     Args:
-        loss_fn: Function that returns the scalar loss of this replica, and logs.
+        loss_fn: Function that returns the scalar loss of this replica and a dict of logs.
         network: Network whose trainable variables are updated.
         optimizer: Optimizer that is built for these variables.
         log_gradients: Whether to add `gradient_norm`, the norm of the unscaled gradient, and
-            `update_ratio`, the norm of the update divided by that of the weights. Each replica
-            reports its own part of the gradient, times the number of replicas.
+            `update_ratio`, the norm of the update divided by the norm of the weights. Each replica
+            reports its own part of the gradient, times the number of replicas. Defaults to False.
 
     Returns:
         The logs.
@@ -65,10 +65,10 @@ def minimize(
 
 
 def _apply(optimizer: keras.optimizers.Optimizer, pairs: list[tuple[Any, Any]]) -> None:
-    """Applies gradients, which several replicas sum first.
+    """Applies gradients, after a sum over several replicas.
 
-    Keras also sums those of a single replica, in a custom gradient that TensorFlow never releases,
-    and with it the graph of the step. It leaves that out outside of a replica context.
+    Keras also sums the gradients of a single replica, by a custom gradient. TensorFlow never
+    releases it, nor the graph of the step. Keras omits this sum outside of a replica context.
     """
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     if tf.distribute.has_strategy() or scaled:
@@ -79,10 +79,9 @@ def _apply(optimizer: keras.optimizers.Optimizer, pairs: list[tuple[Any, Any]]) 
 
 
 def _norm(tensors: list[Any]) -> Any:
-    """Computes the Euclidean norm of all numbers of several tensors.
+    """Computes the joint Euclidean norm of several tensors.
 
-    Rows are summed by a product with ones, since XLA's plain sums take several times as long on
-    a CPU.
+    Rows are summed by a product with ones, since XLA's sums are several times slower on a CPU.
     """
     sums = []
     for tensor in tensors:
@@ -92,11 +91,15 @@ def _norm(tensors: list[Any]) -> Any:
 
 
 class MeanTracker(keras.metrics.Metric):
-    """Tracks running means of several numbers in one variable, so that a step makes one update.
+    """Tracks running means of several numbers in one variable, with one update in each step.
 
-    Replicas average their numbers before each update, so that all hold the same means and reading
-    them on one worker does not wait for the others. They are not saved with the model, since an
-    epoch begins with fresh ones.
+    Replicas average their numbers before each update. All replicas then hold the same means, and
+    reading them on one worker does not wait for the other workers. The means are not saved with the
+    model, since each epoch resets them.
+
+    Args:
+        names: Names of the numbers.
+        **kwargs: Arguments of `keras.metrics.Metric`.
     """
 
     def __init__(self, names: Iterable[str], **kwargs: Any) -> None:
@@ -108,7 +111,7 @@ class MeanTracker(keras.metrics.Metric):
         self.batches = keras.Variable("zeros", (), dtype="int64", trainable=False, name="batches")
 
     def update_state(self, numbers: dict[str, Any]) -> None:
-        """Adds a scalar for some of the names. Numbers of other names are ignored."""
+        """Adds scalars by name, 0 for missing names. Scalars of other names are ignored."""
         values = [numbers.get(name, 0.0) for name in self.names]
         stacked = ops.stack([ops.cast(value, self.totals.dtype) for value in values])
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
@@ -117,7 +120,7 @@ class MeanTracker(keras.metrics.Metric):
         self.batches.assign_add(1)
 
     def result(self) -> dict[str, Any]:
-        """Returns the mean of each name; NaN before the first update."""
+        """Returns the mean for each name, or NaN before the first update."""
         means = self.totals / ops.cast(self.batches, self.totals.dtype)
         return dict(zip(self.names, ops.unstack(means), strict=True))
 

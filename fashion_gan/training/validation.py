@@ -1,4 +1,4 @@
-"""Checks of what a GAN is given, before the first step."""
+"""Checks the arguments of a GAN before the first step."""
 
 import numbers
 import warnings
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def check_not_swapped(generator: keras.Model, discriminator: keras.Model) -> None:
-    """Raises ValueError if the two networks have changed places."""
+    """Raises ValueError if the two networks look swapped."""
     if not (input_shapes(generator) and input_shapes(discriminator)):
         return
     try:
@@ -51,7 +51,7 @@ def check_not_swapped(generator: keras.Model, discriminator: keras.Model) -> Non
 def check_image_shape(
     generator: keras.Model, output_shape: tuple[int | None, ...]
 ) -> tuple[int, ...]:
-    """Returns the shape of a generator's images; raises ValueError unless it is fixed."""
+    """Returns the shape of a generator's images, and raises ValueError unless it is fixed."""
     shape = tuple(size for size in output_shape[1:] if size is not None)
     if len(output_shape) not in (3, 4) or len(shape) < len(output_shape) - 1:
         raise ValueError(
@@ -63,7 +63,7 @@ def check_image_shape(
 
 
 def check_channels_last(networks: Iterable[keras.Model], image_shape: tuple[int, ...]) -> None:
-    """Raises ValueError for networks of images `(channels, height, width)`."""
+    """Raises ValueError if networks use images `(channels, height, width)`."""
     named = [
         layer.name
         for network in networks
@@ -84,7 +84,7 @@ def check_channels_last(networks: Iterable[keras.Model], image_shape: tuple[int,
 
 
 def check_discriminator_input(discriminator: keras.Model, image_shape: tuple[int, ...]) -> None:
-    """Raises ValueError if a discriminator declares inputs of another shape than the images."""
+    """Raises ValueError if a discriminator declares another input shape than the images'."""
     shapes = input_shapes(discriminator)
     if shapes and shapes[0][1:] != image_shape and None not in shapes[0][1:]:
         raise ValueError(
@@ -142,7 +142,7 @@ def check_optimizers(g_optimizer: Any, d_optimizer: Any) -> None:
 
 
 def check_networks(generator: Any, discriminator: Any) -> None:
-    """Raises ValueError unless both are networks, in their order, without a common weight."""
+    """Raises ValueError unless both are networks, in the right order and without common weights."""
     for name, network in (("generator", generator), ("discriminator", discriminator)):
         if not isinstance(network, keras.Layer):
             raise ValueError(
@@ -160,13 +160,13 @@ def check_networks(generator: Any, discriminator: Any) -> None:
 
 
 def check_seed(seed: Any) -> None:
-    """Raises ValueError unless a seed is None or an integer that fits into 63 bits."""
+    """Raises ValueError unless a seed is None or an integer from 0 to 2**63 - 1."""
     if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**63):
         raise ValueError(f"Expected an integer from 0 to 2**63 - 1, or None. Received: {seed=}.")
 
 
 def check_hyperparameters(ema_decay: float | None, d_steps: int, steps_per_execution: int) -> None:
-    """Raises ValueError for numbers of `GAN.compile` that are out of range."""
+    """Raises ValueError if a number of `GAN.compile` is out of range."""
     is_number = isinstance(ema_decay, numbers.Real) and not isinstance(ema_decay, bool)
     if ema_decay is not None and not (is_number and 0 <= ema_decay < 1):
         raise ValueError(
@@ -178,7 +178,14 @@ def check_hyperparameters(ema_decay: float | None, d_steps: int, steps_per_execu
 
 
 def check_divisible(batch_size: int, d_steps: int, group_size: int = 1, replicas: int = 1) -> None:
-    """Raises ValueError unless batches divide into `d_steps` equal parts, and these into groups."""
+    """Raises ValueError unless a batch divides by `d_steps`, the group size and the replicas.
+
+    Args:
+        batch_size: Number of images in a batch.
+        d_steps: Number of discriminator updates in a step, each on an equal part of the batch.
+        group_size: Number of images in a group of `MinibatchStdDev`. Defaults to 1.
+        replicas: Number of replicas. Defaults to 1.
+    """
     multiple = d_steps * group_size * replicas
     if batch_size % multiple == 0:
         return
@@ -195,7 +202,7 @@ def check_divisible(batch_size: int, d_steps: int, group_size: int = 1, replicas
 
 
 def reject_sample_weight(sample_weight: Any = None, class_weight: Any = None) -> None:
-    """Raises ValueError for weights of images or classes, which no step would use."""
+    """Raises ValueError if weights of images or classes are passed, which no step uses."""
     if sample_weight is not None or class_weight is not None:
         raise ValueError(
             "Expected images without weights. Received: sample_weight or class_weight. Repeat in "
@@ -204,10 +211,15 @@ def reject_sample_weight(sample_weight: Any = None, class_weight: Any = None) ->
 
 
 def sample_labels(labels: Labels, count: int, num_classes: int | None) -> np.ndarray | None:
-    """Returns int32 labels `(count,)` for conditional networks, and None for others.
+    """Returns int32 labels `(count,)` for conditional networks, and None for other networks.
+
+    Args:
+        labels: Integer for all images, integers `(count,)`, or None for 0, 1, …, repeated.
+        count: Number of images.
+        num_classes: Number of classes, or None for unconditional networks.
 
     Raises:
-        ValueError: for labels that do not fit, or that the generator does not take.
+        ValueError: If the labels do not fit, or if the generator takes no labels.
     """
     if num_classes is None:
         if labels is not None:
@@ -224,7 +236,7 @@ def sample_labels(labels: Labels, count: int, num_classes: int | None) -> np.nda
 
 
 def check_batch_norm(networks: Iterable[keras.Model], replicas: int) -> None:
-    """Warns of batch norm that sees only its own replica's share of each batch."""
+    """Warns if batch normalization only sees its own replica's share of each batch."""
     names = [
         layer.name
         for network in networks
@@ -249,10 +261,19 @@ def check_replica_batches(
     validation_split: float = 0.0,
     **_: Any,
 ) -> None:
-    """Raises ValueError for batches of which the replicas cannot have equal shares.
+    """Raises ValueError unless the replicas can share each batch equally.
 
-    The mean over replicas would give an image in a smaller share more weight, and with no image in
-    a share it is NaN.
+    The mean over replicas gives images in a smaller share more weight. It is NaN if a share has no
+    image.
+
+    Args:
+        strategy: Strategy of the model.
+        x: Data of `fit()` or `evaluate()`.
+        batch_size: Number of images in a batch of arrays. Defaults to 32.
+        validation_data: Validation data of `fit()`. Defaults to None.
+        validation_batch_size: Number of images in a validation batch of arrays. Defaults to
+            `batch_size`.
+        validation_split: Fraction of an array to hold out. It must be 0 with several replicas.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1 or isinstance(x, tf.distribute.DistributedDataset):
@@ -274,7 +295,7 @@ def check_replica_batches(
 
 
 def _batch_sizes(x: Any, batch_size: int | None) -> set[int | None]:
-    """Returns the sizes of the batches that Keras makes of `x`, None where it cannot be told."""
+    """Returns the sizes of the batches that Keras makes of `x`, with None for an unknown size."""
     if isinstance(x, tf.data.Dataset):
         return {keras.tree.flatten(x.element_spec)[0].shape[0]}
     if not isinstance(x, np.ndarray | tf.Tensor):

@@ -1,4 +1,4 @@
-"""XLA: whether it can compile a train step here, whether it pays, and the reason in words."""
+"""Decides whether XLA compiles the train step, and falls back if it cannot."""
 
 import itertools
 import warnings
@@ -19,11 +19,16 @@ COMPILE_ERRORS = (
     tf.errors.InternalError,
     tf.errors.NotFoundError,
 )
-"""Errors that TensorFlow raises where XLA cannot compile a function."""
+"""Errors that TensorFlow raises if XLA cannot compile a function."""
 
 
 class JitDecision(NamedTuple):
-    """`enabled`, and the `reason` as a phrase that can follow "because"."""
+    """Holds whether XLA is on, and why.
+
+    Attributes:
+        enabled: Whether XLA compiles the train step.
+        reason: Reason for the decision, as a phrase that can follow "because".
+    """
 
     enabled: bool
     reason: str
@@ -35,14 +40,20 @@ class JitDecision(NamedTuple):
 def decide(
     requested: bool | str, networks: Iterable[keras.Model], run_eagerly: bool = False
 ) -> JitDecision:
-    """Resolves `jit_compile`: `True` and `False` are obeyed where TensorFlow can compile.
+    """Resolves `jit_compile` to a decision.
 
-    `"auto"` turns XLA on where it was measured to help: on accelerators always, on the CPU unless a
-    network convolves, since XLA's convolutions on the CPU are an order of magnitude slower
-    than TensorFlow's own.
+    `True` turns XLA on unless TensorFlow cannot compile here, which causes a warning. `"auto"`
+    turns it on where it was measured to help: always on accelerators, and on the CPU unless a
+    network is convolutional. XLA's convolutions on the CPU are an order of magnitude slower than
+    TensorFlow's.
+
+    Args:
+        requested: `True`, `False` or `"auto"`.
+        networks: Networks of the GAN.
+        run_eagerly: Whether the step runs eagerly, which turns XLA off. Defaults to False.
 
     Raises:
-        ValueError: if `requested` is neither a bool nor `"auto"`.
+        ValueError: If `requested` is neither a bool nor `"auto"`.
     """
     if not isinstance(requested, bool) and requested != "auto":
         raise ValueError(f"Expected True, False or 'auto'. Received: jit_compile={requested!r}.")
@@ -79,7 +90,7 @@ def _decide(requested: bool | str, networks: list[keras.Model], run_eagerly: boo
 
 
 def reason_of(error: Exception) -> str:
-    """Returns the line of an error of TensorFlow that names the operation at fault."""
+    """Returns the line of TensorFlow's error that names the failing operation."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if "unsupported" in line.lower() or "XLA" in line]
     rest = [
@@ -94,18 +105,19 @@ def compile_or_fall_back(
     num_batches: int,
     disable: Callable[[Exception], Callable[[Any], Any]],
 ) -> Any:
-    """Executes a function for the first time, and another one if XLA cannot compile it.
+    """Executes a function for the first time, and a fallback if XLA cannot compile it.
 
-    A failed execution would lose the batches that it has drawn. So they are drawn first.
+    The batches are read in advance, since a failed execution would lose them.
 
     Args:
         function: Compiled function of an iterator.
         iterator: Iterator over batches.
-        num_batches: Number of batches that an execution draws.
-        disable: Called with the error of XLA; returns the function to execute in its place.
+        num_batches: Number of batches that an execution reads.
+        disable: Function that is called with the error of XLA. It returns the function to execute
+            instead.
 
     Returns:
-        What the function returns for these batches.
+        The result of the function for these batches.
     """
     batches = list(itertools.islice(iterator, num_batches))
     if not batches:
