@@ -107,7 +107,7 @@ class AdaptiveAugmentation(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures the overfitting and adapts `augment_p`, every `interval` steps."""
         if self.model.is_skipping:
-            return  # the state is that of a later batch
+            return  # the restored state belongs to a later batch
         probability, steps = self.model.augment_probability, self.model.steps
         if steps - int(probability.adapted_at.numpy()) < self.interval:
             return

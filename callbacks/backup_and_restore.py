@@ -91,7 +91,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         if steps is not None and batch + 1 >= steps:
             return  # the epoch ends here
         if self.model.is_skipping:
-            return  # the state is that of a later batch
+            return  # the restored state belongs to a later batch
         if self._signal is not None or time.monotonic() - self._saved_at > self.save_interval:
             self._save(self._epoch, batch + 1)
             self._obey()

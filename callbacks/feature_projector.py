@@ -99,7 +99,7 @@ class FeatureProjector(keras.callbacks.Callback):
         heading = ["\t".join(columns)] if len(columns) > 1 else []
         rows = ["\t".join(row) for row in zip(*columns.values(), strict=True)]
         (self.folder / "labels.tsv").write_text("\n".join([*heading, *rows]) + "\n")
-        # The projector cuts the picture into a square of thumbnails, row by row.
+        # The projector splits the image into a square of thumbnails, row by row.
         side = int(np.ceil(np.sqrt(len(images))))
         blank = np.zeros((side * side - len(images), *images.shape[1:]), np.uint8)
         sprite = tile(np.concatenate([images, blank]), side, margin=0)

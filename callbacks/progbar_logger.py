@@ -69,7 +69,7 @@ class ProgbarLogger(keras.callbacks.ProgbarLogger):
         """Prints the estimated time for the remaining steps, after `_SECONDS` of training."""
         self._calls += 1
         now = time.monotonic()
-        if self._calls <= 2:  # the first call compiles; after a resumption, the second does
+        if self._calls <= 2:  # the first call compiles, or the second in a resumed run
             self._since = now, done
         elif now - self._since[0] >= _SECONDS and done < total:
             seconds = (total - done) * (now - self._since[0]) / (done - self._since[1])

@@ -673,16 +673,32 @@ class GAN(keras.Model):
         return real.with_images(ops.cast(self.generator(inputs, training=training), self._float))
 
     def logits(self, images: LabeledImages, training: bool = True) -> Any:
-        """Computes the discriminator's logits `(batch, 1)`, in the precision of the weights."""
+        """Computes the discriminator's logits `(batch, 1)`, in the precision of the weights.
+
+        Args:
+            images: Images and their labels.
+            training: Whether the discriminator runs in training mode. Defaults to True.
+        """
         logits = self._logits(images.network_inputs(), training=training)
         return ops.cast(logits, self._float)
 
     def draw_latents(self, batch_size: Any, index: Any) -> Any:
-        """Draws normal latents `(batch_size, latent_dim)` as a function of seed and `index`."""
+        """Draws normal latents `(batch_size, latent_dim)` as a function of seed and `index`.
+
+        Args:
+            batch_size: Number of latents.
+            index: Index of an update, an integer scalar.
+        """
         return self._step_random().at(index).normal(batch_size, (self.latent_dim,))
 
     def call(self, latents: Latents, training: bool = False) -> Any:
-        """Generates images from latents `(batch, latent_dim)`, or a list of latents and labels."""
+        """Generates images with the trained generator.
+
+        Args:
+            latents: Latents `(batch, latent_dim)`. For conditional networks, a list of latents and
+                labels.
+            training: Whether the generator runs in training mode. Defaults to False.
+        """
         return self.generator(latents, training=training)
 
     def sample(
@@ -699,8 +715,9 @@ class GAN(keras.Model):
         The averaged generator generates them if `compile` was called with `ema_decay`.
 
         Args:
-            count: Number of images, for random latents.
-            latents: Latents `(count, latent_dim)`, in place of `count` and `seed`.
+            count: Number of images, for random latents. Required unless `latents` is given.
+            latents: Latents `(count, latent_dim)`, in place of `count` and `seed`. Defaults to
+                None, which draws random latents.
             labels: Labels for conditional networks: an integer for all images, or integers
                 `(count,)`. Defaults to 0, 1, …, repeated.
             seed: Seed of the latents. Defaults to None, which draws new latents in each call.

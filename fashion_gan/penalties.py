@@ -106,7 +106,12 @@ class GradientPenalty(ABC):
 
 
 def with_gradients(logits: Callable[[Images], Logits], images: Images) -> tuple[Logits, Tensor]:
-    """Computes logits and the squared norm of their gradient at each image, `(batch,)`."""
+    """Computes logits and the squared norm of their gradient at each image, `(batch,)`.
+
+    Args:
+        logits: Function of images that returns the discriminator's logits `(batch, 1)`.
+        images: Images at which the gradient is computed.
+    """
     with tf.GradientTape() as tape:
         tape.watch(images)
         result = logits(images)
@@ -118,6 +123,10 @@ def with_gradients(logits: Callable[[Images], Logits], images: Images) -> tuple[
 @keras.saving.register_keras_serializable("fashion_gan")
 class R1(GradientPenalty):
     """Computes `weight / 2 * ‖∇D‖²` at the real images.
+
+    Args:
+        weight: Weight of the penalty, see `GradientPenalty`.
+        interval: Number of steps between two penalties. Defaults to 1.
 
     References:
         Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, equation 9.
@@ -136,6 +145,10 @@ class R1(GradientPenalty):
 class R2(R1):
     """Computes `weight / 2 * ‖∇D‖²` at the generated images.
 
+    Args:
+        weight: Weight of the penalty, see `GradientPenalty`.
+        interval: Number of steps between two penalties. Defaults to 1.
+
     References:
         Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, equation 10.
     """
@@ -150,6 +163,10 @@ class R2(R1):
 @keras.saving.register_keras_serializable("fashion_gan")
 class WGANGP(GradientPenalty):
     """Computes `weight * (‖∇D‖ - 1)²` at a random point between each real and fake image.
+
+    Args:
+        weight: Weight of the penalty, see `GradientPenalty`. Defaults to 10.
+        interval: Number of steps between two penalties. Defaults to 1.
 
     References:
         Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, equation 3.
@@ -171,6 +188,10 @@ class WGANGP(GradientPenalty):
 @keras.saving.register_keras_serializable("fashion_gan")
 class DRAGAN(WGANGP):
     """Computes `weight * (‖∇D‖ - 1)²` around the real images.
+
+    Args:
+        weight: Weight of the penalty, see `GradientPenalty`. Defaults to 10.
+        interval: Number of steps between two penalties. Defaults to 1.
 
     References:
         Kodali et al. 2017, https://arxiv.org/abs/1705.07215, section 2.4. The noise follows the

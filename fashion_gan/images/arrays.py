@@ -221,6 +221,10 @@ def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
 
     An existing file is overwritten atomically.
 
+    Args:
+        path: File to write.
+        image: uint8 image.
+
     Raises:
         TypeError: If `image` is not uint8.
         ValueError: If `image` has another shape.

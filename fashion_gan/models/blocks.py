@@ -34,6 +34,10 @@ def mapping_network(latents: Latents, depth: int) -> Any:
 
     Their outputs need not be normally distributed.
 
+    Args:
+        latents: Latent vectors `(batch, latent_dim)`.
+        depth: Number of dense layers.
+
     References:
         Karras et al. 2018, https://arxiv.org/abs/1812.04948, section 2: the mapping network.
     """

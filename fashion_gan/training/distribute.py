@@ -79,7 +79,12 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def mean_over_replicas(strategy: tf.distribute.Strategy, value: float) -> float:
-    """Returns the mean of a number over all replicas. Each worker must call this function."""
+    """Returns the mean of a number over all replicas. Each worker must call this function.
+
+    Args:
+        strategy: Strategy of the replicas.
+        value: Number on this worker.
+    """
     if strategy.num_replicas_in_sync == 1:
         return value
     mine = strategy.experimental_distribute_values_from_function(

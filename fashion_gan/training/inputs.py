@@ -113,7 +113,7 @@ class InputChecks:
         return x
 
     def wrap_validation(self, data: Any, batch_size: int | None = None) -> Any:
-        """Checks validation data in one of the forms that Keras takes, see `wrap`."""
+        """Checks validation data in one of the forms that Keras supports, see `wrap`."""
         if not isinstance(data, tuple | list):
             return None if data is None else self.wrap(data, None, batch_size)
         if not 1 <= len(data) <= 2:

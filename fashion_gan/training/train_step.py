@@ -133,7 +133,16 @@ def gradient_penalty(
     norms_squared: tuple[Any, Any] | None,
     random: StepRandom,
 ) -> Any:
-    """Computes the weighted sum of all gradient penalties, each a mean over the batch."""
+    """Computes the weighted sum of all gradient penalties, each a mean over the batch.
+
+    Args:
+        gan: Compiled `GAN`.
+        real: Real images and labels.
+        fake: Generated images and labels.
+        norms_squared: Squared gradient norms of the reals and of the fakes for the fused penalties,
+            or None.
+        random: Random numbers of the update.
+    """
     total = 0.0
     for position, penalty in enumerate(gan.penalties):
         if norms_squared is not None and penalty in gan.fused_penalties:
@@ -171,7 +180,14 @@ def _own_pass(
 
 
 def augment(gan: Any, images: LabeledImages, random: StepRandom, purpose: int) -> LabeledImages:
-    """Applies all augmentations to images, before the discriminator sees them."""
+    """Applies all augmentations to images, before the discriminator sees them.
+
+    Args:
+        gan: Compiled `GAN`.
+        images: Images and labels.
+        random: Random numbers of the update.
+        purpose: Purpose of the random numbers, `REAL` or `FAKE`.
+    """
     result = images.images
     for position, augmentation in enumerate(gan.augmentations):
         stream = random.fold_in(purpose).fold_in(position)

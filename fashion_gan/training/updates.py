@@ -16,6 +16,13 @@ def frozen(network: keras.Model, compute: Callable[[], Any]) -> Any:
     """Runs `compute()` without updating any weight of `network`.
 
     Seed generators still advance, so that dropout masks are not reused.
+
+    Args:
+        network: Network whose weights are frozen.
+        compute: Function to run.
+
+    Returns:
+        The result of `compute()`.
     """
     with keras.StatelessScope() as scope:
         result = compute()
