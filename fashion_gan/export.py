@@ -24,7 +24,7 @@ _PACKAGES = {"onnx": ("onnx", "tf2onnx")}
 def export(
     gan: GAN, out: str | os.PathLike[str], format: str | None = None, *, use_ema: bool = True
 ) -> Path:
-    """Writes the generator that generates the samples, for batches of any size.
+    """Exports the generator, or its average if there is one, for batches of any size.
 
     The inputs are `latents`, standard normals float32 `(batch, latent_dim)`, and for a conditional
     generator `labels`, int32 `(batch,)`. The output is images `(batch, height, width, channels)`. A

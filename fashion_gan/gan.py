@@ -799,7 +799,7 @@ class GAN(keras.Model):
         input_signature: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Exports the generator that generates the samples, as `keras.Model.export` does.
+        """Exports the generator, or its average if there is one, as `keras.Model.export` does.
 
         `fashion_gan.export.export` also writes the sizes and the range of the images.
 
