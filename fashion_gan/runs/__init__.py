@@ -1,3 +1,3 @@
-"""A run: a config, trained in a folder of its own, and all that is read from that folder."""
+"""Trains configs in run folders, and reads, scores and compares these runs."""
 
 __all__: list[str] = []

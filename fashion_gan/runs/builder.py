@@ -1,4 +1,4 @@
-"""From a config to what it trains: images, datasets, and a compiled GAN."""
+"""Builds the images, the datasets and the compiled GAN of a config."""
 
 import os
 import time
@@ -36,7 +36,7 @@ FASHION_MNIST = DatasetInfo((28, 28, 1), 55_000, data.CLASS_NAMES)
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that a run trains, built and checked.
+    """Images, datasets and GAN of a run, built and checked.
 
     Attributes:
         config: Config of the run.
@@ -60,18 +60,18 @@ def prepare(
     split: data.Split | None = None,
     strategy: "tf.distribute.Strategy | None" = None,
 ) -> Experiment:
-    """Loads the images of a config, builds its GAN and its datasets; writes nothing.
+    """Loads the images of a config and builds its GAN and datasets, without writing anything.
 
     Args:
         config: Config to prepare.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
-        split: Images, if they are loaded already.
-        strategy: Strategy to build the GAN under. Defaults to the current one.
+        split: Images of the config. Defaults to None, which loads them.
+        strategy: Distribution strategy to build the GAN under. Defaults to the current one.
 
     Raises:
         FileNotFoundError: If there are no images.
-        ValueError: If the images and the config do not fit, as `build_gan` says; if there are too
-            few images for one step; if `adaptive_augmentation` has no held-out images.
+        ValueError: If the images do not fit the config, see `build_gan`; if there are too few
+            images for one step; if `adaptive_augmentation` is on without held-out images.
     """
     split = load_split(config, data_dir) if split is None else split
     batch_size, num_images = config.batch_size * config.d_steps, len(split.train_images)
@@ -111,7 +111,7 @@ def prepare(
 
 
 def steps_per_epoch(config: Config, num_images: int) -> int:
-    """Returns the number of train steps in an epoch of a config on a number of images."""
+    """Returns the number of train steps in one epoch of `config` on `num_images` images."""
     one_pass = num_images * (1 + config.mirror) // (config.batch_size * config.d_steps)
     return config.steps_per_epoch or one_pass
 
@@ -121,12 +121,12 @@ def load_split(
     data_dir: str | os.PathLike[str] | None = None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> data.Split:
-    """Loads Fashion-MNIST, or the images that a config names.
+    """Loads the images that a config names, or Fashion-MNIST by default.
 
     Args:
         config: Config of the run.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
-        announce: Function that is called with lines on what was found, passed over and held out.
+        announce: Function that is called with lines on the images found, skipped and held out.
     """
     if not config.data:
         return data.load_fashion_mnist(data_dir)
@@ -147,10 +147,10 @@ def load_split(
 
 
 class ProgressBar:
-    """Shows how much of a work is done, if it takes longer than a moment.
+    """Shows a progress bar for work that takes more than a moment.
 
     Args:
-        unit: Noun for what is counted.
+        unit: Plural noun of the items that are counted.
     """
 
     def __init__(self, unit: str) -> None:
@@ -173,12 +173,12 @@ def build_gan(config: Config, images: data.Split | DatasetInfo = FASHION_MNIST) 
 
     Args:
         config: Config of the GAN.
-        images: Images to train on, or their shape, number and classes. Defaults to those of
-            Fashion-MNIST.
+        images: Images to train on, or a description of their shape, number and classes. Defaults
+            to the description of Fashion-MNIST.
 
     Raises:
-        ValueError: If the config is conditional and the images have no classes; as
-            `models.build_networks` does.
+        ValueError: If the config is conditional and the images have no classes; in the cases that
+            `models.build_networks` lists.
     """
     info = images if isinstance(images, DatasetInfo) else DatasetInfo.from_split(images)
     if config.conditional and info.class_names is None:
@@ -193,14 +193,14 @@ def build_gan(config: Config, images: data.Split | DatasetInfo = FASHION_MNIST) 
 
 
 def check_names(config: Config) -> None:
-    """Raises ValueError, which names the setting, if a name in a config stands for nothing."""
+    """Raises a ValueError that names the setting if a config holds an unknown name."""
     lookup(models.MODELS, config.model, "model")
     lookup(LOSSES, config.loss, "loss")
     for setting in ("g_optimizer", "d_optimizer"):
         name = getattr(config, setting)
         try:
             keras.optimizers.get(name)
-        except (KeyError, TypeError, ValueError) as error:  # the first two for its base classes
+        except (KeyError, TypeError, ValueError) as error:  # base classes raise the first two
             known = {kind.lower() for kind in dir(keras.optimizers)} - {name}
             raise ValueError(
                 "Expected the name of an optimizer of Keras, such as adam. "
@@ -243,7 +243,7 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
 
 
 def _augmentations(config: Config, steps_per_epoch: int) -> list[Any]:
-    """Builds the augmentations of `config`; `steps_per_epoch` converts epochs to steps."""
+    """Builds the augmentations of `config`, with epochs converted by `steps_per_epoch`."""
     identifiers: list[Any] = []
     if config.instance_noise:
         fading = {"stddev": config.instance_noise, "steps": config.noise_epochs * steps_per_epoch}

@@ -1,4 +1,4 @@
-"""GANs on disk: run folders, finished or not, `.keras` files, and the pretrained generators.
+"""Loads GANs from run folders, `.keras` files and the pretrained generators.
 
 `python -m fashion_gan.runs.checkpoints RUN NAME` packs the generator of a finished run.
 """
@@ -58,19 +58,19 @@ def load(
 ) -> GAN:
     """Loads the GAN of a run folder or of a `.keras` file.
 
-    A run that is not finished, or is being trained, is loaded from its newest whole backup.
+    A run that is unfinished or still training is loaded from its newest intact backup.
 
     Args:
-        run: Run folder or file.
+        run: Run folder or `.keras` file.
         which: `"last"` for the last state of a run, or `"best"` for the state with the best score
             of a quick evaluation. Defaults to `"last"`.
-        safe_mode: Whether to refuse networks with code of their own, such as a Lambda layer. Pass
-            False for files that you trust. Backups hold no code.
-        announce: Function that is called with a line on the backup, if one is loaded.
+        safe_mode: Whether to reject networks that contain code, such as a Lambda layer. Pass
+            False only for files that you trust. Backups contain no code. Defaults to True.
+        announce: Function that is called with a line on the backup, if a backup is loaded.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged, holds another model, or, in safe mode, could run code; if
+        FileNotFoundError: If there is no trained model.
+        ValueError: If the model is damaged, is not a `GAN`, or contains code in safe mode; if
             `which="best"` is given for a file.
     """
     if which not in WHICH:
@@ -106,7 +106,7 @@ def _load_run(run: RunDirectory, which: str, safe_mode: bool, announce: Announce
 
 
 def _backup_to_load(run: RunDirectory) -> Backup | None:
-    """Returns the newest whole backup, if the run has no model or one of an earlier state."""
+    """Returns the newest intact backup, or None if the model of the run is as new."""
     newest = newest_position(run.backup_dir)
     if newest is None:
         return None
@@ -119,7 +119,7 @@ def _backup_to_load(run: RunDirectory) -> Backup | None:
 
 
 def _written_position(model: Path) -> tuple[float, float]:
-    """Returns the finished epochs and batches of a model; without a note, it is the last one."""
+    """Returns the epochs and batches that a model has trained, infinite if it has no record."""
     if not model.is_file():
         return -1, -1
     info = read_model_info(model)
@@ -144,7 +144,7 @@ def _load_backup(run: RunDirectory, backup: Backup, announce: Announce) -> GAN:
 
 
 def _dataset_info(run: RunDirectory, config: Config) -> DatasetInfo:
-    """Returns what the networks of a run were built for; older runs need their images."""
+    """Returns the dataset info of a run, from its images if the run has no `data.json`."""
     if not config.data:
         return FASHION_MNIST
     try:
@@ -176,7 +176,7 @@ def pretrained_cards(folder: str | os.PathLike[str] = WEIGHTS) -> dict[str, dict
     """Returns the model cards of the pretrained generators by name.
 
     Args:
-        folder: Folder of the weights. Defaults to that of the package.
+        folder: Folder of the weights. Defaults to the folder in the package.
 
     Returns:
         Dicts with `sha256` of the weights, `config` and `record`, the scores of the full protocol.
@@ -186,16 +186,16 @@ def pretrained_cards(folder: str | os.PathLike[str] = WEIGHTS) -> dict[str, dict
 
 
 def load_pretrained(name: str, folder: str | os.PathLike[str] = WEIGHTS) -> GAN:
-    """Loads a GAN whose generator is trained; `gan.sample(64)` samples from it.
+    """Loads a GAN with a pretrained generator, to sample from with `gan.sample(64)`.
 
-    The discriminator is not trained: the GAN is for sampling, not for further training.
+    The discriminator is not trained. The GAN is for sampling, not for further training.
 
     Args:
         name: Name of the generator, one of `pretrained_cards()`.
-        folder: Folder of the weights. Defaults to that of the package.
+        folder: Folder of the weights. Defaults to the folder in the package.
 
     Raises:
-        ValueError: If the name is unknown, or the file is not the one that was packed.
+        ValueError: If the name is unknown, or the hash of the file differs from its card.
     """
     card = lookup(pretrained_cards(folder), name, "name")
     path = Path(folder) / f"{name}.npz"
@@ -217,13 +217,13 @@ def pack_pretrained(
 ) -> None:
     """Writes the sampling generator of a finished run and its model card.
 
-    The weights are rounded to 8 significant bits, as many as bfloat16 has, and written as float16:
-    the zeros that this leaves take no room in a compressed file.
+    The weights are rounded to 8 significant bits, the precision of bfloat16, and written as
+    float16. The zero bits that this leaves take no space in a compressed file.
 
     Args:
         run: Run folder.
         name: Name by which `load_pretrained` loads the generator.
-        folder: Folder of the weights. Defaults to that of the package.
+        folder: Folder of the weights. Defaults to the folder in the package.
     """
     directory, path = RunDirectory(run), Path(folder) / f"{name}.npz"
     generator = load(run).sampling_network()
@@ -248,12 +248,12 @@ def _rounded(weights: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Source:
-    """What a command was pointed at: a generator, or images.
+    """Input of a command: a generator, or images.
 
     Attributes:
         name: Run folder, `.keras` file, pretrained name, or path of images, as it was given.
-        config: Config that the generator was trained with; the default config where that is not
-            written; None for images.
+        config: Config that the generator was trained with, or the default config if that is
+            unknown. None for images.
         pretrained: Whether the generator comes with the package.
     """
 
@@ -263,7 +263,7 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """The path that the name stands for."""
+        """Returns the name as a path."""
         return Path(self.name)
 
     def load(self, which: str = "last", announce: Announce = lambda line: None) -> GAN:
@@ -271,12 +271,12 @@ class Source:
 
         Args:
             which: State of a run, see `load`. Defaults to `"last"`.
-            announce: Function that is called with a line on the backup, if one is loaded.
+            announce: Function that is called with a line on the backup, if a backup is loaded.
 
         Raises:
             FileNotFoundError: If the folder or file holds no trained model.
-            ValueError: If the model cannot be loaded; if `which="best"` is given for anything but
-                a run.
+            ValueError: If the model cannot be loaded; if `which="best"` is given for a source that
+                is not a run.
         """
         if not self.pretrained:
             return load(self.name, which=which, announce=announce)
@@ -289,21 +289,21 @@ class Source:
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The names of the classes of the images that it was trained on, if they have any."""
+        """Returns the class names of the training images, empty if they have no classes."""
         if self.config is not None and self.config.data:
             return RunDirectory(self.name).read_dataset_info().class_names or ()
         return CLASS_NAMES
 
     def class_name(self, index: int) -> str:
-        """Returns the name of a class, or its number where the names are not known."""
+        """Returns the name of a class, or its number if the names are unknown."""
         names = self.class_names
         return names[index] if index < len(names) else str(index)
 
     def image_options(self, image_shape: tuple[int, ...]) -> ImageOptions:
-        """Returns what an image becomes for the generator: as in its training, of its size.
+        """Returns the options that convert an image to the format of the training images.
 
         Args:
-            image_shape: Shape of its images, `(height, width[, channels])`.
+            image_shape: Shape of the generator's images, `(height, width[, channels])`.
         """
         height, width, channels = (*image_shape, 1)[:3]
         options = ImageOptions() if self.config is None else self.config.image_options()
@@ -313,10 +313,10 @@ class Source:
         """Returns the class that a number or a name stands for.
 
         Args:
-            text: Number of a class, or its name without regard to case.
+            text: Number or case-insensitive name of a class.
 
         Raises:
-            ValueError: If no class has this name, or several have.
+            ValueError: If no class or more than one class has this name.
         """
         names = self.class_names
         matches = [i for i, name in enumerate(names) if name.casefold() == text.casefold()]
@@ -332,13 +332,13 @@ class Source:
 
 
 def find_source(name: str | os.PathLike[str]) -> Source:
-    """Finds what a name stands for.
+    """Finds the source that a name stands for.
 
     Args:
         name: Pretrained name, run folder, `.keras` file, or path of images.
 
     Raises:
-        FileNotFoundError: If there is nothing of that name.
+        FileNotFoundError: If there is no source of that name.
     """
     name, cards = os.fspath(name), pretrained_cards()
     path, directory = Path(name), RunDirectory(name)

@@ -1,4 +1,4 @@
-"""The settings of a run: each with its default, its help and its check."""
+"""Defines the settings of a run, each with its default, help text and bounds."""
 
 import dataclasses
 import math
@@ -26,17 +26,18 @@ def _setting(
     choices: Sequence[str | bool] | None = None,
     needs: Mapping[str, Sequence[str]] | None = None,
 ) -> Any:
-    """A field of `Config`.
+    """Returns a field of `Config`.
 
     Args:
-        default: of the type that all values have.
-        help: one phrase that makes sense alone.
-        minimum: the least number; None for settings that are no numbers.
-        maximum: the largest number.
-        below: what numbers have to stay below.
-        choices: the values, if there are few.
-        needs: settings, of which one at least must have one of these values, or else, if there are
-            none, be on; otherwise this setting does nothing.
+        default: Default value. Its type is the type of the setting.
+        help: Help text. One phrase that makes sense alone.
+        minimum: Smallest number. Defaults to None, for settings that are not numbers.
+        maximum: Largest number. Defaults to infinity.
+        below: Exclusive upper bound of numbers. Defaults to infinity.
+        choices: Allowed values. Defaults to None, for any value.
+        needs: Names of other settings to the values that give this setting an effect, where an
+            empty sequence means any true value. If no other setting has such a value, this setting
+            has no effect. Defaults to None, for a setting that always has an effect.
     """
     metadata = {
         "help": help,
@@ -50,7 +51,7 @@ def _setting(
 
 
 def check_setting(field: "dataclasses.Field[Any]", value: Any) -> None:
-    """Raises ValueError, which names the setting, unless the field allows `value`."""
+    """Raises a ValueError that names the setting if the field does not allow `value`."""
     kind, name, limits = type(field.default), field.name, field.metadata
     low, high, below, choices = (limits[key] for key in ("minimum", "maximum", "below", "choices"))
     if choices is not None:
@@ -88,10 +89,10 @@ _HAS_BETAS = {"g_optimizer": _ADAM, "d_optimizer": _ADAM}
 
 @dataclass(frozen=True)
 class Config:
-    """What a run trains and how; the defaults are the book's dense GAN.
+    """Settings of a run; the defaults are those of the book's dense GAN.
 
     Raises:
-        ValueError: if a setting is outside what its field allows.
+        ValueError: If the field of a setting does not allow its value.
     """
 
     data: str = _setting(
@@ -325,7 +326,7 @@ class Config:
             )
 
     def image_options(self) -> "ImageOptions":
-        """Returns what the run makes of every image of its own."""
+        """Returns the options that convert the run's own images."""
         from fashion_gan.data.decoding import ImageOptions
 
         names = [field.name for field in dataclasses.fields(ImageOptions)]
@@ -335,12 +336,12 @@ class Config:
         """Returns this config with a length in train steps, rounded up to whole epochs.
 
         Args:
-            steps: Number of train steps in all.
+            steps: Total number of train steps.
             steps_per_epoch: Number of train steps in an epoch. Defaults to 0, which divides `steps`
-                by `epochs`: whatever is counted in epochs keeps its share of the training.
+                by `epochs`, so that settings in epochs keep their fraction of the training.
 
         Raises:
-            ValueError: if one of them is out of bounds.
+            ValueError: If `steps` or `steps_per_epoch` is out of bounds.
         """
         if steps < 1 or steps_per_epoch < 0:
             raise ValueError(
@@ -351,7 +352,7 @@ class Config:
         return dataclasses.replace(self, epochs=math.ceil(steps / length), steps_per_epoch=length)
 
     def idle(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of the settings that do nothing in this config, each with what it needs."""
+        """Returns the settings that have no effect in this config, with the settings they need."""
         fields = {field.name: field for field in dataclasses.fields(self)}
         found = {}
         for name in names:
@@ -369,10 +370,10 @@ class Config:
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> "Config":
-        """The config with these settings.
+        """Returns a config with the given settings.
 
         Raises:
-            ValueError: for a name that is no setting.
+            ValueError: If a name is not a setting.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         for name in settings:

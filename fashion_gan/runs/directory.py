@@ -1,4 +1,4 @@
-"""The folder of a run: its files, its lock, and whether a training may begin in it."""
+"""Manages the folder of a run: its files, its lock, and the checks before a training."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-except ImportError:  # Windows has none: there a folder cannot be locked
+except ImportError:  # Windows has no fcntl, so that folders are not locked there
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["DatasetInfo", "RunDirectory", "changed_settings"]
@@ -38,12 +38,12 @@ _MAX_SIDE = 2**16  # of an image, as `data.json` may state it
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What networks are built for, without the images themselves.
+    """Properties of a dataset that its networks depend on.
 
     Attributes:
         image_shape: Height, width and channels of an image.
         num_images: Number of training images.
-        class_names: Names of the classes, or None where there are none.
+        class_names: Names of the classes, or None without classes.
     """
 
     image_shape: tuple[int, int, int]
@@ -58,10 +58,10 @@ class DatasetInfo:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "DatasetInfo":
-        """Returns the info that `data.json` holds.
+        """Returns the info in the content of `data.json`.
 
         Raises:
-            ValueError: If it holds none.
+            ValueError: If the content lacks the info or is damaged.
         """
         shape, num_images = content.get("image_shape"), content.get("train_images")
         names = content.get("class_names")
@@ -125,11 +125,11 @@ class RunDirectory:
         """Returns the config of the run.
 
         Args:
-            default: Config to return if no run has begun in the folder.
+            default: Config to return if no run has begun in the folder. Defaults to None.
 
         Raises:
-            FileNotFoundError: If no run has begun in the folder, and there is no default.
-            ValueError: If `config.json` holds no config.
+            FileNotFoundError: If no run has begun in the folder and there is no default.
+            ValueError: If `config.json` holds no valid config.
         """
         if default is not None and not self.exists():
             return default
@@ -143,13 +143,15 @@ class RunDirectory:
 
         Args:
             config: Config to train.
-            resume: Whether a run in the folder is to be resumed.
+            resume: Whether to resume a run in the folder.
 
         Raises:
             BlockingIOError: If a process of this host trains in the folder.
-            FileExistsError: If the folder holds something that is not to be resumed.
-            ValueError: If the run has another config, of which only `epochs` may change, to no less
-                than is done, and the place of the images; if a link in the folder leads out of it.
+            FileExistsError: If the folder holds a run and `resume` is False; if it holds other
+                files but no run; if the path is a file.
+            ValueError: If the run has another config. Only the path of the images may change, and
+                `epochs`, which may not fall below the finished epochs. Also if a link in the
+                folder leads out of it.
         """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self} is a file. Name a folder for the run.")
@@ -170,7 +172,7 @@ class RunDirectory:
             raise self._locked_error(files.read_text(self._lock_path))
 
     def _check_config(self, config: Config) -> None:
-        """Checks that the run in the folder can be resumed with a config."""
+        """Checks that the run in the folder can be resumed with `config`."""
         before = self.read_config()
         changes = changed_settings(before, config)
         if before.data and config.data:  # `check_images` compares the images themselves
@@ -193,7 +195,7 @@ class RunDirectory:
             )
 
     def _finished_lengths(self, before: Config) -> dict[str, int]:
-        """Returns how much of each setting of length is done."""
+        """Returns the finished part of each setting of length, by the name of the setting."""
         backup = newest_backup(self.backup_dir)
         if backup is not None:
             return {"epochs": backup.epoch}
@@ -202,19 +204,19 @@ class RunDirectory:
     def check_images(
         self, split: "Split", config: Config | None = None, *, allow_changed: bool = False
     ) -> str:
-        """Checks that the images are those that the run began with.
+        """Checks that the images have not changed since the run began.
 
         Args:
-            split: Images as they are now.
-            config: Config to train. Defaults to that of the run.
-            allow_changed: Whether the images may be others of the same shape. A conditional run
-                needs the same classes as well.
+            split: Current images.
+            config: Config to train. Defaults to the config of the run.
+            allow_changed: Whether to accept different images of the same shape. A conditional run
+                needs the same classes as well. Defaults to False.
 
         Returns:
-            A phrase on what has changed, or an empty string.
+            A phrase on the changes, or an empty string.
 
         Raises:
-            ValueError: If they have changed, since others would be held out.
+            ValueError: If the images have changed, since different images would be held out.
         """
         path = self.path / _DATA
         if not path.exists():
@@ -235,7 +237,7 @@ class RunDirectory:
         return changes
 
     def _check_place(self, config: Config | None) -> None:
-        """Checks that images without a fingerprint are read where the run began."""
+        """Checks that images without a fingerprint have the same path as when the run began."""
         if config is None or not self.exists():
             return
         before = self.read_config()
@@ -271,19 +273,19 @@ class RunDirectory:
         return content
 
     def read_data_sha256(self) -> str:
-        """Returns the SHA-256 of the images, or an empty string where `data.json` is missing.
+        """Returns the SHA-256 of the images, or an empty string if there is no `data.json`.
 
         Raises:
-            ValueError: If `data.json` holds none.
+            ValueError: If `data.json` holds no SHA-256.
         """
         return self._read_fingerprint()["sha256"] if (self.path / _DATA).exists() else ""
 
     def read_dataset_info(self) -> DatasetInfo:
-        """Returns what the networks of a run on images of your own were built for.
+        """Returns the dataset info of a run on your own images.
 
         Raises:
             FileNotFoundError: If there is no `data.json`.
-            ValueError: If it holds nothing of the kind, as those of older runs.
+            ValueError: If `data.json` holds no dataset info, as in older runs.
         """
         path = self.path / _DATA
         try:
@@ -292,14 +294,14 @@ class RunDirectory:
             raise ValueError(f"{path} cannot be read: {error}") from error
 
     def begin(self, config: Config, versions: dict[str, Any], split: "Split") -> None:
-        """Writes what describes the run: `config.json`, `versions.json` and `data.json`.
+        """Writes the description of the run: `config.json`, `versions.json` and `data.json`.
 
-        What an interrupted training left half written is removed; hold the lock of the folder.
-        If the images have changed, `data.json` lists those before under `earlier`.
+        Removes partial files of an interrupted training, so the caller must hold the lock of the
+        folder. If the images have changed, `data.json` lists the earlier images under `earlier`.
 
         Args:
             config: Config of the run.
-            versions: Versions of the packages that train it.
+            versions: Versions of the packages that train the run.
             split: Images of the run. Fashion-MNIST needs no `data.json`.
         """
         files.remove_partials(self.path)
@@ -320,7 +322,7 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Creates the folder and locks it for this process; SIGKILL unlocks it as well.
+        """Creates the folder and locks it until the block or the process ends, even by SIGKILL.
 
         Raises:
             BlockingIOError: If another process holds the lock.
@@ -335,7 +337,7 @@ class RunDirectory:
             except BlockingIOError:
                 file.seek(0)
                 raise self._locked_error(file.read()) from None
-            except OSError:  # a network disk that cannot lock
+            except OSError:  # some network disks do not support locks
                 yield
                 return
             file.truncate(0)
@@ -344,7 +346,7 @@ class RunDirectory:
             yield
 
     def is_locked(self) -> bool:
-        """Returns whether a process of this host trains in the folder now."""
+        """Returns whether a process of this host currently trains in the folder."""
         if fcntl is None or not self._lock_path.is_file() or self._lock_path.is_symlink():
             return False
         with _open_lock(self._lock_path, os.O_RDONLY) as file:
@@ -364,10 +366,10 @@ class RunDirectory:
 
 
 def _open_lock(path: Path, flags: int) -> IO[str]:
-    """Opens a regular file that is no link, and does not wait for a pipe.
+    """Opens a regular file, without following links or waiting for a pipe.
 
     Raises:
-        ValueError: If the path is anything else.
+        ValueError: If the path is not a regular file.
     """
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
@@ -384,7 +386,7 @@ def _open_lock(path: Path, flags: int) -> IO[str]:
 
 
 def changed_settings(before: Config, now: Config) -> dict[str, str]:
-    """Returns the settings that differ between two configs, each with a phrase on both values."""
+    """Returns the settings that differ between two configs, with a phrase on both values."""
     names = [field.name for field in dataclasses.fields(Config)]
     return {
         name: f"{name} was {getattr(before, name)!r}, now {getattr(now, name)!r}"
@@ -394,7 +396,7 @@ def changed_settings(before: Config, now: Config) -> dict[str, str]:
 
 
 def _same_images(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Returns whether two fingerprints are of the same images; older runs noted no shape."""
+    """Returns whether two fingerprints match; a missing shape, as in older runs, is ignored."""
     names = ("images", "sha256", "image_shape")
     return all(before[name] == now[name] for name in names if name in before)
 

@@ -1,4 +1,4 @@
-"""Scores of whatever a command is pointed at: a generator, or images."""
+"""Computes the scores of a generator or of images, named by path or pretrained name."""
 
 import dataclasses
 import os
@@ -32,31 +32,33 @@ def evaluate_source(
     announce: Callable[[str], None] = lambda what: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], np.ndarray, Evaluator]:
-    """Computes the scores of a generator or of images, with all that they depend on.
+    """Computes the scores of a generator or of images, and records all that they depend on.
 
     Args:
-        name: Run folder, `.keras` file or pretrained name; or images, as a `.npy` file of uint8 or
-            a folder of PNG files, and with `against` whatever `data.load_images` reads.
-        protocol: What to measure. With `against`, on no more images than there are on either side.
-        against: Images to compare with, as `data.load_images` reads them. Defaults to those of the
-            run, or else Fashion-MNIST.
-        split: `"test"` or `"validation"`: the real images to compare with.
-        baselines: Whether to score training images, whole and damaged, and an untrained generator
-            as well, and for Fashion-MNIST the book's GAN.
+        name: Run folder, `.keras` file or pretrained name. Or a path of images: a `.npy` file of
+            uint8 or a folder of PNG files, and with `against` any path that `data.load_images`
+            reads.
+        protocol: Metrics and number of images. With `against`, the number is limited to that of
+            the smaller set. Defaults to the full protocol.
+        against: Path of the images to compare with, as `data.load_images` reads them. Defaults to
+            the images of the run, or to Fashion-MNIST for other sources.
+        split: Real images to compare with, `"test"` or `"validation"`. Defaults to `"test"`.
+        baselines: Whether to also score intact and degraded training images and an untrained
+            generator, and for Fashion-MNIST the book's GAN. Defaults to False.
         which: State of a run, see `checkpoints.load`. Defaults to `"last"`.
-        use_ema: Whether to sample from the averaged generator, if there is one.
+        use_ema: Whether to sample from the averaged generator, if there is one. Defaults to True.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
-        announce: Function that is called with a phrase on what is measured next.
-        report: Function that is called with a line on the backup, if one is measured.
+        announce: Function that is called with a phrase on the next measurement.
+        report: Function that is called with a line on the backup, if a backup is measured.
 
     Returns:
-        The evaluator's record, whose `scores` begin with those of `name`; the uint8 images that
-        were scored; and the evaluator.
+        The evaluator's record, whose `scores` begin with the scores of `name`; the scored uint8
+        images; and the evaluator.
 
     Raises:
-        FileNotFoundError: If there is nothing of that name.
-        ValueError: If the images are not like those that they are compared with, or fewer than the
-            protocol needs.
+        FileNotFoundError: If there is no source of that name.
+        ValueError: If the shape of the images differs from that of the images to compare with; if
+            there are fewer images than the protocol needs.
     """
     source = find_source(name)
     gan = None if source.config is None else source.load(which, report)
@@ -104,7 +106,7 @@ def _read_data(
     split: str,
     data_dir: str | os.PathLike[str] | None,
 ) -> tuple[data.Split, Evaluator]:
-    """Returns the images that a run was trained on, or Fashion-MNIST, and their evaluator."""
+    """Returns the images of a run, or Fashion-MNIST, and their evaluator."""
     config = source.config or Config()
     if not config.data:
         fashion = data.load_fashion_mnist(data_dir)
@@ -117,9 +119,9 @@ def _read_data(
 def _compare_with(
     source: Source, gan: GAN | None, against: str | os.PathLike[str], protocol: EvalConfig
 ) -> tuple[np.ndarray | None, Evaluator]:
-    """Returns the images to measure, if they are not generated, and an evaluator of `against`.
+    """Returns the images to measure, or None for a generator, and an evaluator of `against`.
 
-    Where one side has more images than the other, the seed of the protocol chooses some.
+    If one set is larger than the other, a random subset of it is taken by the protocol's seed.
     """
     real = _load_images(against)
     images, shape = None, None if gan is None else gan.image_shape
@@ -149,7 +151,7 @@ def _load_images(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _choose(images: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Returns `count` of the images, in their order."""
+    """Returns a random subset of `count` images, in the original order."""
     if len(images) == count:
         return images
     return images[np.sort(np.random.default_rng(seed).permutation(len(images))[:count])]
@@ -166,6 +168,6 @@ def _read_samples(path: Path, count: int) -> np.ndarray:
 
 
 def _one_channel(images: np.ndarray) -> np.ndarray:
-    """Returns RGB images that are gray as images of one channel, and others as they are."""
+    """Reduces RGB images to one channel if all are gray, and returns other images unchanged."""
     gray = images[..., :1]
     return gray if images.shape[-1] == 3 and (images == gray).all() else images

@@ -1,4 +1,4 @@
-"""Weights of a trained GAN as the beginning of a new run."""
+"""Initializes a new run with the weights of a trained GAN."""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -12,20 +12,20 @@ __all__ = ["init_from"]
 
 
 def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> None:
-    """Sets the weights of a GAN to those of a trained one.
+    """Copies the weights of a trained GAN into a GAN.
 
-    Generator, average and discriminator begin where the trained ones ended. Optimizers and the
-    number of steps stay as they are. A pretrained generator comes without its discriminator.
+    The generator, its average and the discriminator get the trained weights. Optimizers and the
+    step count do not change. A pretrained generator has no trained discriminator to copy.
 
     Args:
         gan: Compiled GAN to train.
         name: Run folder, `.keras` file or pretrained name.
-        announce: Function that is called with lines on what is loaded.
+        announce: Function that is called with lines on the loaded weights.
 
     Raises:
-        FileNotFoundError: If there is nothing of that name, or no trained model in it.
-        ValueError: If it holds images, or networks whose weights have other shapes. The message
-            names the first layer that differs.
+        FileNotFoundError: If there is no source of that name, or it holds no trained model.
+        ValueError: If the source holds images, or networks with weights of other shapes. The
+            message names the first layer that differs.
     """
     source = find_source(name)
     if source.config is None:

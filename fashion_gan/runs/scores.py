@@ -1,4 +1,4 @@
-"""The score by which runs are compared, whatever images they were trained on."""
+"""Chooses the score by which runs are compared, for any training images."""
 
 from collections.abc import Container
 
@@ -15,15 +15,15 @@ SCORE_LABELS = {
 
 
 def watched_score(config: Config, measured: Container[str]) -> str:
-    """Returns the name of the score to watch among those that were measured.
+    """Returns the name of the score to watch among the measured scores.
 
-    It is the Fréchet distance in the features of the classifier for Fashion-MNIST, and the kernel
-    distance in features of ImageNet for other images. Runs without these features have distances in
-    the pixels alone.
+    For Fashion-MNIST it is the Fréchet distance in the features of the classifier. For other images
+    it is the kernel distance in ImageNet features. Runs without ImageNet features have distances in
+    pixel space only.
 
     Args:
         config: Config of the run.
-        measured: Names of the scores that were measured.
+        measured: Names of the measured scores.
     """
     if not config.data:
         return "frechet_distance"

@@ -1,4 +1,4 @@
-"""Settings of a run in a file: TOML by hand, or the JSON that a run writes as `config.json`."""
+"""Reads the settings of a run from a TOML file, or from the `config.json` of a run."""
 
 import dataclasses
 import json
@@ -22,20 +22,19 @@ __all__ = ["read_settings"]
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads settings by name from a `.toml` or `.json` file.
 
-    Names are those of `Config`, with underscores or, as flags have them, hyphens. Values have the
-    types of the settings. A number stands for its text where a setting is text, such as
-    `image_size = 64`.
+    Names are those of `Config`, with underscores, or with hyphens as in flags. Values have the
+    types of the settings. A text setting accepts a number as well, such as `image_size = 64`.
 
     Args:
-        path: File.
+        path: Path of the file.
 
     Returns:
-        The settings that the file names, each of which is within its bounds.
+        The settings in the file, each checked against its bounds.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is neither TOML nor JSON, if a name is no setting, or if a value is none
-            that the setting takes. The message names the file.
+        ValueError: If the file is neither TOML nor JSON; if a name is not a setting; if a setting
+            does not allow its value. The message names the file.
     """
     suffix = check_suffix(path, (".toml", ".json"))
     text = files.read_text(path)

@@ -1,4 +1,4 @@
-"""Runs at a glance: what each trains, how far it is, what it reached; and some side by side."""
+"""Summarizes runs: recipe, progress and scores, for one run or for several side by side."""
 
 import base64
 import dataclasses
@@ -67,20 +67,21 @@ _SCORES = (
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run folder tells without TensorFlow.
+    """Summary of a run folder, read without TensorFlow.
 
     Args:
-        folder: of the run.
-        state: `"running"`, as far as this host can see; `"done"`; `"collapsed"`, which is done with
-            classes lost or samples alike in the eyes of `ModeCollapseMonitor`; `"interrupted"`; or
-            `"broken"`, with the reason in `error`.
-        config: of the run; None if it is broken.
-        epochs: finished ones.
-        scores: of the full protocol, once it is done; before, of the last quick evaluation.
-        measured: `"10,000 images"` and the like: what the scores were measured on, or `""`.
-        issues: of the monitor that stand, as `"missing: Bag"`.
-        changed: when, in seconds since 1970.
-        error: why it cannot be read.
+        folder: Path of the run folder.
+        state: `"running"` if a process of this host trains in the folder. `"done"` for a finished
+            run. `"collapsed"` for a finished run for which `ModeCollapseMonitor` reports mode
+            collapse. `"interrupted"` for an unfinished run. `"broken"` for a run that cannot be
+            read, with the reason in `error`.
+        config: Config of the run, or None if the run is broken.
+        epochs: Number of finished epochs.
+        scores: Scores of the full protocol for a finished run, or of the last quick evaluation.
+        measured: Images that the scores were measured on, such as `"10,000 images"`, or `""`.
+        issues: Active issues of the monitor, such as `"missing: Bag"`.
+        changed: Time of the last change, in seconds since 1970.
+        error: Reason why the run cannot be read.
     """
 
     folder: Path
@@ -95,7 +96,7 @@ class RunSummary:
 
     @property
     def recipe(self) -> str:
-        """The closest preset, and the settings that differ from it."""
+        """Returns the closest preset and the settings that differ from it, as text."""
         if self.config is None:
             return ""
         name, changes = closest_preset(self.config)
@@ -103,10 +104,10 @@ class RunSummary:
 
 
 def list_runs(parent: str | os.PathLike[str]) -> list[RunSummary]:
-    """All runs in a folder and below, the one that changed last at the end.
+    """Returns all runs below a folder, sorted by their last change, the oldest first.
 
     Raises:
-        NotADirectoryError: if it is no folder.
+        NotADirectoryError: If `parent` is not a folder.
     """
     parent = Path(parent)
     if not parent.is_dir():
@@ -120,10 +121,10 @@ def list_runs(parent: str | os.PathLike[str]) -> list[RunSummary]:
 
 
 def summarize_run(folder: str | os.PathLike[str]) -> RunSummary:
-    """What one run folder tells.
+    """Returns the summary of a run folder.
 
     Raises:
-        FileNotFoundError: if it is none.
+        FileNotFoundError: If `folder` is not a run folder.
     """
     folder, run = Path(folder), RunDirectory(folder)
     if not run.exists():
@@ -136,7 +137,7 @@ def summarize_run(folder: str | os.PathLike[str]) -> RunSummary:
         scores, measured = _scores(run, lines[-1] if lines else {})
         issues = _issues(run)
         state = "running" if run.is_locked() else "interrupted"
-    except Exception as error:  # whatever a folder of a stranger holds
+    except Exception as error:  # an untrusted folder may hold anything
         return RunSummary(folder, "broken", changed=changed, error=printable(error))
     epochs = int(lines[-1]["epoch"]) if lines else 0
     if state == "interrupted" and run.model_path.is_file() and epochs >= config.epochs:
@@ -146,7 +147,7 @@ def summarize_run(folder: str | os.PathLike[str]) -> RunSummary:
 
 
 def _last_change(folder: Path) -> float:
-    """Returns when a file in a folder changed last; a file may be renamed meanwhile."""
+    """Returns the time of the last change in a folder, even if files are renamed meanwhile."""
     times = [0.0]
     with suppress(OSError):
         times.append(folder.lstat().st_mtime)
@@ -157,7 +158,7 @@ def _last_change(folder: Path) -> float:
 
 
 def read_history(folder: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The logged numbers of each epoch, and no others; a line that was cut off ends it."""
+    """Returns the logged numbers of each epoch, up to the first incomplete line."""
     path, lines = RunDirectory(folder).metrics_path, []
     for line in read_text(path).split("\n") if os.path.lexists(path) else []:
         try:
@@ -171,7 +172,7 @@ def read_history(folder: str | os.PathLike[str]) -> list[dict[str, float]]:
 
 
 def _numbers(content: dict[str, Any]) -> dict[str, float]:
-    """Of an object in JSON, what is a number that can be shown."""
+    """Returns the displayable numbers of a JSON object."""
     kinds = int | float
     return {
         name: value
@@ -203,14 +204,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def as_dict(run: RunSummary) -> dict[str, Any]:
-    """An overview for JSON."""
+    """Returns a summary as a dict that JSON can hold."""
     content = dataclasses.asdict(run)
     content |= {"folder": str(run.folder), "recipe": run.recipe}
     return content
 
 
 def differing_settings(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
-    """The settings in which runs differ: the value of each run, in order."""
+    """Returns the settings in which runs differ, with the value of each run in order."""
     made = {}
     for field in dataclasses.fields(Config):
         values = [getattr(run.config, field.name, None) for run in runs]
@@ -220,7 +221,7 @@ def differing_settings(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
 
 
 def summary_tables(runs: Sequence[RunSummary], compared: bool = False) -> list[Any]:
-    """`rich` tables: one with a row a run; or `compared`, with a column a run."""
+    """Returns `rich` tables: one row per run, or one column per run if `compared` is True."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -269,7 +270,7 @@ def _row(run: RunSummary) -> list[str]:
 
 
 def _reached(runs: Sequence[RunSummary]) -> dict[str, list[str]]:
-    """Label to a cell a run."""
+    """Returns the rows of the table of results: for each label, one cell per run."""
     made = {
         "state": [run.state for run in runs],
         "epochs": [f"{run.epochs}/{run.config.epochs if run.config else '?'}" for run in runs],
@@ -289,7 +290,7 @@ def _reached(runs: Sequence[RunSummary]) -> dict[str, list[str]]:
 
 
 def _sparks(series: Sequence[Sequence[float | None]], width: int = 24) -> list[str]:
-    """Each series as a line of blocks, all on one scale, with its last value."""
+    """Draws each series as a sparkline on a common scale, followed by its last value."""
     known = [value for values in series for value in values if value is not None]
     low, span = min(known), (max(known) - min(known)) or 1.0
     drawn = []
@@ -306,7 +307,7 @@ def _sparks(series: Sequence[Sequence[float | None]], width: int = 24) -> list[s
 
 
 def comparison_page(runs: Sequence[RunSummary]) -> str:
-    """Runs side by side as one HTML document without links: settings, scores, curves, grids."""
+    """Returns a self-contained HTML page that compares settings, scores, curves and grids."""
     names = [printable(run.folder) for run in runs]
     logs = [read_history(run.folder) for run in runs]
     settings = {
@@ -362,7 +363,7 @@ def _grid(folder: Path) -> str:
             content = read_bytes(path, _MAX_GRID)
             with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
                 image.verify()
-        except Exception:  # no image: Pillow knows a dozen kinds of damage
+        except Exception:  # Pillow raises many types for damaged images
             continue
         data = base64.b64encode(content).decode()
         return f'<img alt="{escape(path.stem)}" src="data:image/png;base64,{data}">'

@@ -1,4 +1,4 @@
-"""Training of a run: a config, trained in a folder from which it is resumed and sampled."""
+"""Trains a config in a run folder, and resumes it from there."""
 
 import dataclasses
 import os
@@ -46,29 +46,30 @@ def train_run(
     watch: Watch | None = None,
     final: bool = True,
 ) -> GAN:
-    """Trains a config on Fashion-MNIST or on images of your own, in a folder of its own.
+    """Trains a config on Fashion-MNIST or on your own images, in a run folder.
 
-    `RunDirectory` lists what the folder holds then. Of several workers, the chief writes it; all
-    need the folder on a shared disk to resume.
+    `RunDirectory` lists the files of the folder. With several workers, only the chief writes to the
+    folder. To resume, all workers need the folder on a shared disk.
 
-    This seeds Python, NumPy and TensorFlow and sets the global dtype policy as the config says. No
-    other function of the package does.
+    Seeds Python, NumPy and TensorFlow and sets the global dtype policy by the config. No other
+    function of the package does so.
 
     Args:
         config: Config to train.
-        run_dir: Folder of the run. It is created if it does not exist.
+        run_dir: Folder of the run. Created if it does not exist.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
         devices: Number of devices of this host, see `runtime.strategy`.
-        resume: Whether to resume the run in `run_dir`, if it has begun. Of its config, `epochs` may
-            change, to no less than is done, and `data`, if it leads to the same images.
+        resume: Whether to resume the run in `run_dir`, if it has begun. Only two settings may
+            change: `epochs`, which may not fall below the finished epochs, and `data`, if it names
+            the same images. Defaults to False.
         allow_changed_data: Whether to resume with images that have changed. `data.json` then lists
-            those before as well.
+            the earlier images as well. Defaults to False.
         backup_interval: Seconds between two backups within an epoch. Defaults to 60.
-        verbose: 0, 1, 2 or `"auto"`, as in `keras.Model.fit`.
+        verbose: 0, 1, 2 or `"auto"`, as in `keras.Model.fit`. Defaults to `"auto"`.
         watch: Function that is called after each epoch with the number of finished epochs and the
-            logs. Training ends if it returns True.
+            logs. Training ends if it returns True. Defaults to None.
         final: Whether to compute the scores of the full protocol at the end, and to write
-            `projector` and `scores.json`.
+            `projector` and `scores.json`. Defaults to True.
 
     Returns:
         The trained GAN.
@@ -76,11 +77,12 @@ def train_run(
     Raises:
         BlockingIOError: If another process of this host trains in `run_dir`.
         ConnectionError: If another worker is lost.
-        FileExistsError: If `run_dir` holds something that is not to be resumed.
+        FileExistsError: If `run_dir` holds a run and `resume` is False; if it holds other files
+            but no run.
         FloatingPointError: If a loss or weight became NaN repeatedly, see `RestoreOnNaN`.
         ValueError: If the run to resume has another config or other images; if `init_from` names
             weights of other shapes.
-        KeyboardInterrupt: After Ctrl-C or SIGTERM, once a backup is made.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, once a backup is written.
     """
     run, config = RunDirectory(run_dir), _with_absolute_paths(config)
     strategy = runtime.strategy(devices)
@@ -131,18 +133,19 @@ def describe_training(
     resume: bool = False,
     allow_changed_data: bool = False,
 ) -> Iterator[str]:
-    """Yields lines on what `train_run` would do; it does not wait for other workers.
+    """Yields lines on what `train_run` would do, without waiting for other workers.
 
     Args:
-        config: See `train_run`.
-        run_dir: Folder of the run, or None for a new one.
-        data_dir: See `train_run`.
-        devices: See `train_run`.
-        resume: See `train_run`.
-        allow_changed_data: See `train_run`.
+        config: Config to train.
+        run_dir: Folder of the run, or None for a new folder.
+        data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
+        devices: Number of devices of this host, see `runtime.strategy`.
+        resume: Whether to resume the run, see `train_run`. Defaults to False.
+        allow_changed_data: Whether to accept images that have changed, see `train_run`. Defaults
+            to False.
 
     Raises:
-        OSError, ValueError: As `train_run` before it begins.
+        OSError, ValueError: If `train_run` would raise before training starts.
     """
     config = _with_absolute_paths(config)
     run = None if run_dir is None else RunDirectory(run_dir)
@@ -181,9 +184,9 @@ def _describe_length(experiment: Experiment) -> str:
 
 
 def _warn_if_short(experiment: Experiment) -> None:
-    """Warns of a training on passes over so few images that it makes less than half of its steps.
+    """Warns if passes over few images make training less than half as long as its preset's.
 
-    The steps to compare with are those that the closest preset makes on Fashion-MNIST.
+    The length is compared in train steps, with the closest preset on Fashion-MNIST.
     """
     config = experiment.config
     if not config.data or config.steps_per_epoch:
@@ -204,14 +207,14 @@ def _warn_if_short(experiment: Experiment) -> None:
 def check_configs(
     configs: Iterable[Config], data_dir: str | os.PathLike[str] | None = None
 ) -> None:
-    """Checks that `train_run` would begin with each of these configs; writes nothing.
+    """Checks that `train_run` could start with each config, without writing anything.
 
     Args:
         configs: Configs to check.
-        data_dir: See `train_run`.
+        data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
 
     Raises:
-        OSError, ValueError: As `train_run` before it begins.
+        OSError, ValueError: If `train_run` would raise before training starts.
     """
     splits: dict[Any, data.Split] = {}
     for config in configs:
@@ -224,7 +227,7 @@ def check_configs(
 
 
 def _with_absolute_paths(config: Config) -> Config:
-    """Returns the config with paths that hold wherever the run is resumed."""
+    """Returns the config with absolute paths, so that the run resumes from any folder."""
     source = config.init_from
     if source and source not in pretrained_cards():
         source = os.path.abspath(source)
@@ -238,7 +241,7 @@ def _load_split(
     data_dir: str | os.PathLike[str] | None,
     announce: Callable[[str], None],
 ) -> data.Split:
-    """Loads the images; where those of a run have moved, says how to name their place."""
+    """Loads the images, with a hint in the error if the images of a run have moved."""
     try:
         return load_split(config, data_dir, announce)
     except FileNotFoundError as error:
@@ -251,10 +254,10 @@ def _load_split(
 
 
 def _check_images(run: RunDirectory, config: Config, split: data.Split, allow_changed: bool) -> str:
-    """Checks the images as `RunDirectory.check_images` does, and that an epoch can be resumed.
+    """Checks the images with `RunDirectory.check_images`, and that an epoch can be resumed.
 
     Returns:
-        A phrase on what has changed, or an empty string.
+        A phrase on the changes, or an empty string.
     """
     changes = run.check_images(split, config, allow_changed=allow_changed)
     epoch, batch = newest_position(run.backup_dir) or (0, 0)
@@ -269,7 +272,7 @@ def _check_images(run: RunDirectory, config: Config, split: data.Split, allow_ch
 
 
 def _begins_with_other_weights(run: RunDirectory | None, config: Config) -> bool:
-    """Returns whether training begins, rather than resumes, with weights of another GAN."""
+    """Returns whether training starts from the weights of another GAN, rather than resumes."""
     return bool(config.init_from) and (run is None or newest_position(run.backup_dir) is None)
 
 
