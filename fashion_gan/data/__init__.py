@@ -1,4 +1,4 @@
-"""Images to train on: Fashion-MNIST, images of your own, and the datasets that `fit()` takes."""
+"""Loads Fashion-MNIST or your own images, and makes the datasets for `fit()`."""
 
 from fashion_gan.data.byte_limit import MAX_BYTES
 from fashion_gan.data.collection import Collection, load_image, load_images

@@ -1,4 +1,4 @@
-"""Images in one array: `.npy`, `.npz` and IDX files, whatever their layout and range."""
+"""Reads images from `.npy`, `.npz` and IDX files, and detects their layout and value range."""
 
 import io
 import math
@@ -29,17 +29,17 @@ Arrays = tuple[NDArray[np.uint8], list[str] | None, list[str]]
 def read_array_file(path: Path, max_bytes: int | None = None) -> Arrays:
     """Reads images, and labels if there are any, from a `.npy` or `.npz` file.
 
-    Sizes in the headers are checked before memory is taken. A `.npy` file of uint8 is mapped, not
-    read, if it needs no conversion.
+    Sizes in the headers are checked before memory is allocated. A `.npy` file of uint8 is
+    memory-mapped if it needs no conversion.
 
     Args:
-        path: File.
-        max_bytes: Limit on the bytes of pixels. Defaults to that of `check_bytes`.
+        path: Path of the file.
+        max_bytes: Limit on the bytes of pixels. Defaults to the limit of `check_bytes`.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is damaged, if it holds no images, or images whose layout or range is
-            not certain; if the labels are not one class for each image; if a header declares more
+        ValueError: If the file is damaged or holds no images; if the layout or range of the images
+            is ambiguous; if the labels are not one class for each image; if a header declares more
             than the limit.
     """
     names = _array_names(path)
@@ -56,7 +56,7 @@ def read_array_file(path: Path, max_bytes: int | None = None) -> Arrays:
 
 
 def find_idx_files(path: Path) -> list[Path]:
-    """Returns the IDX files of images that a path names, or that lie in a folder.
+    """Returns the IDX files of images that a path names or a folder contains.
 
     Args:
         path: File or folder.
@@ -71,20 +71,20 @@ def find_idx_files(path: Path) -> list[Path]:
 def read_idx_pairs(
     paths: Sequence[Path], max_bytes: int | None = None
 ) -> tuple[NDArray[np.uint8], list[str] | None, list[str] | None]:
-    """Reads images from IDX files, and their labels from the files beside them.
+    """Reads images from IDX files, and their labels from files in the same folder.
 
     Args:
         paths: Files of images. The labels of `train-images-idx3` are in `train-labels-idx1`.
-        max_bytes: Limit on the bytes of a file. Defaults to that of `check_bytes`.
+        max_bytes: Limit on the bytes of a file. Defaults to the limit of `check_bytes`.
 
     Returns:
-        Images `(n, height, width, 1)`, names of their classes or None, and their parts "train" and
-        "test" or None.
+        Images `(n, height, width, 1)`; the class name of each image, or None; and the part of each
+        image, "train" or "test", or None.
 
     Raises:
         OSError: If a file cannot be opened.
-        ValueError: If a file is no IDX file, if the images differ in size, if only some files have
-            labels, or if labels and images differ in number.
+        ValueError: If a file is not an IDX file; if the images differ in size; if only some files
+            have labels; if labels and images differ in number.
     """
     images: list[np.ndarray] = []
     labels: list[str] = []
@@ -109,17 +109,18 @@ def read_idx_pairs(
 
 
 def to_bytes(images: np.ndarray, place: Path) -> tuple[NDArray[np.uint8], list[str]]:
-    """Returns images as uint8 `(n, height, width, channels)`, and notes on what was converted.
+    """Returns images as uint8 `(n, height, width, channels)`, and notes on the conversions.
 
-    Floats from 0 to 1, from -1 to 1, or from 0 to 255, integers from 0 to 255 or 65,535, and
-    channels before the pixels are told apart where that is certain.
+    Detects floats from 0 to 1, from -1 to 1 or from 0 to 255, integers from 0 to 255 or to 65,535,
+    and channels-first layouts.
 
     Args:
-        images: Array of 3 or 4 axes.
-        place: File, for messages.
+        images: Array with 3 or 4 axes.
+        place: Path of the file, for messages.
 
     Raises:
-        ValueError: If layout or range is not certain. The message has a line that converts.
+        ValueError: If the layout or the range is ambiguous. The message shows a line of code that
+            converts the array.
     """
     notes: list[str] = []
     if images.ndim not in (3, 4) or not images.size:
@@ -141,7 +142,7 @@ def to_bytes(images: np.ndarray, place: Path) -> tuple[NDArray[np.uint8], list[s
             f"Expected images of numbers. Received: {place} with dtype={images.dtype}. Convert "
             "them with images.astype(numpy.uint8)."
         )
-    if images.dtype == np.uint8 and images[:1_000].max() > 1:  # a mapped array stays unread
+    if images.dtype == np.uint8 and images[:1_000].max() > 1:  # reads little of a mapped array
         return images, notes
     low, high = images.min(), images.max()
     kind = images.dtype.kind
@@ -178,7 +179,7 @@ def _layout_error(images: np.ndarray, place: Path) -> str:
 
 
 def _class_names(labels: np.ndarray, num_images: int, place: Path) -> list[str]:
-    """Returns the name of the class of each image by integers, one-hot rows or text."""
+    """Returns the class name of each image from integers, one-hot rows or text."""
     one_hot = labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "iufb"
     if one_hot and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
         labels = labels.argmax(axis=1)
@@ -205,12 +206,12 @@ def _array_names(path: Path) -> list[str] | None:
 
 
 def _load_npy(path: Path, max_bytes: int | None) -> np.ndarray:
-    """Maps the array of a `.npy` file.
+    """Memory-maps the array of a `.npy` file.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is damaged, declares more than the limit, or holds pickled objects, which
-            are never unpickled.
+        ValueError: If the file is damaged, declares more than the limit, or holds pickled objects.
+            Objects are never unpickled.
     """
     with open(path, "rb") as file:
         with _naming(path):
@@ -225,15 +226,15 @@ def _load_npy(path: Path, max_bytes: int | None) -> np.ndarray:
 
 
 def _load_npz(path: Path, names: Sequence[str], max_bytes: int | None) -> list[np.ndarray]:
-    """Reads arrays of a `.npz` file.
+    """Reads the named arrays of a `.npz` file.
 
     The sizes in the archive's directory and in the arrays' headers are checked before memory is
-    taken. Arrays of other names are not read.
+    allocated. Arrays with other names are not read.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is damaged, declares more than the limit, or holds pickled objects, which
-            are never unpickled.
+        ValueError: If the file is damaged, declares more than the limit, or holds pickled objects.
+            Objects are never unpickled.
     """
     with open(path, "rb") as file:
         with _naming(path):
@@ -255,11 +256,11 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _entry_lengths(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[int, int]:
-    """Returns the bytes of an array by its own header, and by the archive's directory.
+    """Returns the bytes of an array as its own header and the archive's directory declare them.
 
     Raises:
-        ValueError: If the entry is damaged, or compressed by another method than NumPy's. zipfile
-            limits what it decompresses at once for these methods alone.
+        ValueError: If the entry is damaged, or compressed by a method that NumPy does not use.
+            Only for NumPy's methods does zipfile limit the bytes that it decompresses at once.
     """
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{entry.filename} is neither stored nor deflated")
@@ -272,7 +273,7 @@ def _npy_lengths(stream: IO[bytes]) -> tuple[int, int]:
     """Returns the bytes of a `.npy` file's header, and the bytes of data that it declares.
 
     Raises:
-        ValueError: If it is damaged, or declares Python objects or an impossible shape.
+        ValueError: If the header is damaged, or declares Python objects or an impossible shape.
     """
     header = io.BytesIO(stream.read(_NPY_HEADER))
     version = np.lib.format.read_magic(header)
@@ -296,8 +297,8 @@ def _check_length(declared: int, length: int, *, exact: bool) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turns any error into a `ValueError` of one line that names the file."""
+    """Converts any error into a one-line `ValueError` that names the file."""
     try:
         yield
-    except Exception as error:  # NumPy, zipfile and tokenize know a dozen kinds of damage
+    except Exception as error:  # NumPy, zipfile and tokenize raise many types for damaged files
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error

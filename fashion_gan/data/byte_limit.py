@@ -1,4 +1,4 @@
-"""Limit on the bytes of pixels that a file may declare, checked before memory is taken for them."""
+"""Limits the bytes of pixels that a file may declare, before memory is allocated for them."""
 
 import os
 
@@ -11,13 +11,13 @@ _VARIABLE = "FASHION_GAN_MAX_BYTES"
 
 
 def check_bytes(path: str | os.PathLike[str], declared: int, max_bytes: int | None = None) -> None:
-    """Checks that the bytes of pixels which a file declares are within the limit.
+    """Checks that the bytes of pixels that a file declares are within the limit.
 
     Args:
         path: File or folder. The error names it.
-        declared: Bytes of pixels that its header declares.
+        declared: Bytes of pixels that the header declares.
         max_bytes: Limit in bytes. Defaults to the environment variable `FASHION_GAN_MAX_BYTES`, or
-            to `MAX_BYTES` where that is not set.
+            to `MAX_BYTES` if the variable is not set.
 
     Raises:
         ValueError: If `declared` exceeds the limit, or the variable is not a number of bytes.

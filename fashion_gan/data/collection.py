@@ -1,4 +1,4 @@
-"""Images of your own: from a folder, an archive or an array to one array, and to a split."""
+"""Reads your own images from a folder, an archive or an array file into one array."""
 
 import functools
 import hashlib
@@ -26,9 +26,9 @@ from fashion_gan.registry import printable
 __all__ = ["Collection", "load_image", "load_images"]
 
 _CHUNK = 64  # images that a thread decodes at once
-_SMALL_FILE = 2**15  # bytes on average, below which threads would slow each other down
+_SMALL_FILE = 2**15  # average bytes of a file, below which threads would slow each other down
 _LARGE = 16_000_000  # pixels above which images are decoded one at a time
-_MAX_SIDE = 512  # pixels; larger images are photos, of which a size has to be chosen
+_MAX_SIDE = 512  # pixels; larger images are photos, for which the user must choose a size
 _ARRAYS = (".npy", ".npz")
 
 Progress = Callable[[int, int], None]
@@ -36,18 +36,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(eq=False)
 class Collection:
-    """Images of one shape, and what is known about them.
+    """Images of one shape, with their labels and a record of how they were read.
 
     Attributes:
-        images: Images uint8 `(n, height, width, channels)`, which may be mapped from a file.
+        images: Images uint8 `(n, height, width, channels)`, possibly memory-mapped.
         labels: Class of each image int32 `(n,)`, or None without classes.
-        class_names: Names of the classes, or None.
-        parts: "train", "validation" or "test" for each image, or None.
-        found: Number of images that were found, those that cannot be read included.
-        skipped: Reasons to names of the files that were passed over.
-        changes: What was done to images beyond copying their pixels, with the number of images.
-        notes: Sentences on how layout and values were understood.
-        duplicates: Number of images that equal an earlier one pixel by pixel.
+        class_names: Names of the classes, or None without classes.
+        parts: Part of each image, "train", "validation" or "test". None if the layout has no parts.
+        found: Number of images found, including unreadable ones.
+        skipped: Names of the skipped files, by reason.
+        changes: Number of images for each kind of change beyond copying pixels.
+        notes: Sentences on how layout and values were interpreted.
+        duplicates: Number of images whose pixels equal those of an earlier image.
     """
 
     images: NDArray[np.uint8]
@@ -61,7 +61,7 @@ class Collection:
     duplicates: int = 0
 
     def describe(self) -> Iterator[str]:
-        """Yields lines on what was found, passed over and changed."""
+        """Yields lines on the images found, skipped and changed."""
         count, height, width, channels = self.images.shape
         kind = {1: "gray", 3: "RGB", 4: "RGB with transparency"}[channels]
         yield f"images         {count:,} of {width}x{height}, {kind}"
@@ -91,28 +91,29 @@ def load_images(
     use_cache: bool = True,
     progress: Progress | None = None,
 ) -> Collection:
-    """Reads a collection of images, whatever their formats, and makes them one array.
+    """Reads a collection of images of any format into one array.
 
-    Decoded images are kept in a folder of the cache, see `files.cache_dir`, and read from there
-    until the files change. Sizes in headers are checked before memory is taken.
+    Decoded images are cached, see `files.cache_dir`, and read from the cache until the files
+    change. Sizes in headers are checked before memory is allocated.
 
     Args:
         path: Folder of image files, whose sub-folders are classes, or the parts `train`, `val` and
             `test`; a `.zip` of such a folder; a `.parquet` file; a `.npy` or `.npz` file; an IDX
             file; or a folder of parquet or IDX files.
-        options: What every image becomes. Defaults to `ImageOptions()`.
-        skip_corrupt: Whether to leave out files that cannot be read, with a warning that names
-            them.
-        max_bytes: Limit on the bytes of pixels. Defaults to that of `check_bytes`.
-        use_cache: Whether to use the cache.
+        options: Size and format of the resulting images. Defaults to `ImageOptions()`.
+        skip_corrupt: Whether to skip unreadable files, with a warning that names them. Defaults to
+            False.
+        max_bytes: Limit on the bytes of pixels. Defaults to the limit of `check_bytes`.
+        use_cache: Whether to use the cache. Defaults to True.
         progress: Function that is called with the numbers of decoded images and of all images.
+            Defaults to None.
 
     Raises:
-        FileNotFoundError: If there is no such path.
-        ImportError: If a parquet file is to be read without pyarrow.
-        ValueError: If it holds no images, broken ones, or images of several sizes and the options
-            name none; if layout or values have no certain meaning; if a header declares more than
-            the limit.
+        FileNotFoundError: If `path` does not exist.
+        ImportError: If pyarrow, which parquet files need, is not installed.
+        ValueError: If there are no images or damaged images; if the images differ in size and the
+            options name no size; if the layout or the values are ambiguous; if a header declares
+            more than the limit.
     """
     place, options = Path(path), options or ImageOptions()
     if not place.exists():
@@ -136,19 +137,19 @@ def load_image(
     *,
     max_bytes: int | None = None,
 ) -> NDArray[np.uint8]:
-    """Reads one image, of any format, mode and size.
+    """Reads one image of any format, mode and size.
 
     Args:
-        source: Image file, or its content.
-        options: What the image becomes. Defaults to `ImageOptions()`.
-        max_bytes: Limit on the bytes of pixels. Defaults to that of `check_bytes`.
+        source: Path of an image file, or its content as bytes.
+        options: Size and format of the resulting image. Defaults to `ImageOptions()`.
+        max_bytes: Limit on the bytes of pixels. Defaults to the limit of `check_bytes`.
 
     Returns:
-        Image uint8 `(height, width, channels)`, of 3 channels where the options leave it open.
+        Image uint8 `(height, width, channels)`, with 3 channels if the options name no number.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is no image, is damaged, or declares more than the limit.
+        ValueError: If the file is not an image, is damaged, or declares more than the limit.
     """
     name = "the image" if isinstance(source, bytes) else os.fspath(source)
     stream = source if isinstance(source, bytes) else name
@@ -160,12 +161,12 @@ def load_image(
     except ValueError as error:
         reason = printable(" ".join(str(error).split()))
         raise ValueError(f"{name} cannot be read as an image: {reason}. Name another.") from error
-    assert pixels is not None  # noqa: S101 - no size is required of it
+    assert pixels is not None  # noqa: S101 - no size is required
     return pixels
 
 
 def _find_listing(place: Path, max_bytes: int | None) -> Listing | None:
-    """Returns the listing of a folder or an archive, or None for files that hold one array."""
+    """Returns the listing of a folder or an archive, or None for array files."""
     if place.is_dir():
         if array_files.find_idx_files(place):
             return None
@@ -230,7 +231,7 @@ def _through_cache(
     skip_corrupt: bool,
     decode: Callable[[Path | None], tuple[NDArray[np.uint8], dict[str, Any]]],
 ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    """Returns the images and the record of a listing from the cache, which it fills if need be."""
+    """Returns the images and the record of a listing from the cache, and fills it if needed."""
     folder = files.cache_dir() / "images"
     key = image_cache.cache_key(
         os.fspath(listing.place.resolve()), listing.names, listing.key, options
@@ -259,11 +260,11 @@ def _decode(
     progress: Progress | None,
     path: Path | None,
 ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    """Decodes all images of a listing to a file, or to memory without a path.
+    """Decodes all images of a listing to a file, or to memory if `path` is None.
 
     Returns:
-        The array of images and a record for JSON: `shape`; `broken`, the names of files that
-        cannot be read, with the reason; `changes`; and `duplicates`.
+        The array of images, and a record for JSON with `shape`, `changes`, `duplicates` and
+        `broken`, the names of unreadable files with the reasons.
     """
     names, place = listing.names, listing.place
     required, gray = _first_size(listing, options)
@@ -349,7 +350,7 @@ def _to_collection(
 def _as_labels(
     names: Sequence[str] | None,
 ) -> tuple[NDArray[np.int32] | None, tuple[str, ...] | None]:
-    """Returns labels and the names of their classes, in the order of numbers if all are."""
+    """Returns labels and class names, sorted as numbers if all names are numbers."""
     if names is None:
         return None, None
     known = set(names)
@@ -360,9 +361,10 @@ def _as_labels(
 
 
 def _first_size(listing: Listing, options: ImageOptions) -> tuple[tuple[int, int], bool]:
-    """Returns the size of the first image that has a readable header, and whether it is gray.
+    """Returns the size of the first image with a readable header, and whether it is gray.
 
-    Images of more than `_MAX_SIDE` pixels a side are not turned upright: that may decode them.
+    Images with a side of more than `_MAX_SIDE` pixels are not rotated upright, since that may
+    decode them.
     """
     for index in range(len(listing.names)):
         try:
@@ -387,7 +389,7 @@ def _decoded_chunks(
     required: tuple[int, int],
     max_bytes: int | None,
 ) -> Iterator[tuple[int, list[Decoded | str]]]:
-    """Yields the index of a first image, and it and the next ones decoded, or what is wrong."""
+    """Yields the index of each chunk's first image, and its decoded images or error messages."""
     large = threading.Lock()
 
     def decode_one(index: int) -> Decoded | str:
@@ -409,7 +411,7 @@ def _decoded_chunks(
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     small = listing.num_bytes < _SMALL_FILE * len(listing.names)
-    workers = 1 if small else cores  # of small files, most time is Python's, which threads share
+    workers = 1 if small else cores  # small files cost mostly Python time, which threads share
     with ThreadPoolExecutor(workers) as pool:
         starts = iter(range(0, len(listing.names), _CHUNK))
         pending: list[tuple[int, Future[list[Decoded | str]]]] = []

@@ -1,4 +1,4 @@
-"""Image files of any format, mode and size as uint8 arrays of one shape."""
+"""Decodes image files of any format, mode and size into uint8 arrays of one shape."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ CHANNELS = ("auto", "1", "3", "4")
 
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-_ORIENTATION = 0x0112  # the tag of EXIF
+_ORIENTATION = 0x0112  # EXIF tag
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,17 +44,17 @@ _TRANSPOSES = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_DRAFT_MARGIN = 4  # how much larger than the result a JPEG is decoded at least, on each side
+_DRAFT_MARGIN = 4  # smallest ratio of a decoded JPEG's sides to those of the result
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Returns `(height, width)` of a size that is written as `64` or as `WIDTHxHEIGHT`.
+    """Returns `(height, width)` of a size such as `64` or `WIDTHxHEIGHT`.
 
     Args:
         text: Size in pixels.
 
     Raises:
-        ValueError: If it is neither, or not positive.
+        ValueError: If `text` is not a size, or not positive.
     """
     found = re.fullmatch(r"([1-9][0-9]{0,4})(?:[xX×]([1-9][0-9]{0,4}))?", text)
     if not found:
@@ -68,20 +68,21 @@ def parse_size(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """What every image of a collection becomes.
+    """Size and format to which every image of a collection is converted.
 
     Args:
-        image_size: Size as `64` or `WIDTHxHEIGHT`. Empty to keep the size that all images have.
-        resize: How an image of another shape becomes one of `image_size`: `"crop"` cuts off what
-            protrudes in the center, `"pad"` adds background, `"stretch"` distorts.
-        resample: `"lanczos"`, which is antialiased, or `"nearest"` for pixel art.
-        channels: `"1"` for gray, `"3"` for RGB, `"4"` for RGB and straight alpha, or `"auto"`,
-            which is gray if all images are gray, else RGB.
-        background: Color that transparent images are composited on, and that `"pad"` adds: a name
-            or `#rrggbb`. With four channels, transparent pixels get this color.
+        image_size: Size as `64` or `WIDTHxHEIGHT`. Empty to keep the common size of all images.
+        resize: Method for images of another aspect ratio than `image_size`: `"crop"` crops to the
+            center, `"pad"` adds background, `"stretch"` distorts.
+        resample: Resampling filter: `"lanczos"`, which is antialiased, or `"nearest"` for pixel
+            art.
+        channels: Number of channels: `"1"` for gray, `"3"` for RGB, `"4"` for RGB and straight
+            alpha, or `"auto"` for gray if all images are gray and for RGB otherwise.
+        background: Color, as a name or `#rrggbb`, behind transparent images and of the borders
+            that `"pad"` adds. With four channels, transparent pixels get this color.
 
     Raises:
-        ValueError: If an option is none of these.
+        ValueError: If an option is invalid.
     """
 
     image_size: str = ""
@@ -105,17 +106,17 @@ class ImageOptions:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Height and width, or None to keep those of the images."""
+        """Returns the height and width, or None to keep the size of the images."""
         return parse_size(self.image_size) if self.image_size else None
 
     @property
     def num_channels(self) -> int | None:
-        """Number of channels, or None to choose it by the images."""
+        """Returns the number of channels, or None to choose it by the images."""
         return None if self.channels == "auto" else int(self.channels)
 
     @property
     def color(self) -> tuple[int, int, int]:
-        """Red, green and blue of the background."""
+        """Returns the red, green and blue of the background."""
         try:
             red, green, blue = ImageColor.getrgb(self.background)[:3]
         except ValueError:
@@ -128,14 +129,14 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image as it was decoded.
+    """Decoded image.
 
     Attributes:
-        pixels: Array uint8 `(height, width, channels)`, of 3 channels where the number is to be
-            chosen. None if the image has another size than the one that is required.
-        size: Height and width in the file, after the orientation of EXIF.
-        gray: Whether all channels are alike.
-        changes: What was done beyond copying pixels, in words that complete "204 images: …".
+        pixels: Array uint8 `(height, width, channels)`, with 3 channels if the options name no
+            number. None if the size of the image differs from the required size.
+        size: Height and width in the file, after EXIF orientation.
+        gray: Whether all channels are equal.
+        changes: Changes beyond copying pixels, as phrases that complete "204 images: …".
     """
 
     pixels: NDArray[np.uint8] | None
@@ -146,7 +147,7 @@ class Decoded:
 
 @contextmanager
 def no_pixel_limit() -> Iterator[None]:
-    """Lifts Pillow's own limit on pixels, for code that checks sizes against a limit of bytes."""
+    """Lifts Pillow's limit on pixels, for code that checks sizes against a limit of bytes."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -155,14 +156,14 @@ def no_pixel_limit() -> Iterator[None]:
 
 
 def read_header(file: str | IO[bytes]) -> Image.Image:
-    """Returns an image of which the header alone is read.
+    """Opens an image and reads only its header.
 
     Args:
-        file: Path or binary stream. Its content decides on the format, not its name.
+        file: Path or binary stream. The format is detected by the content, not by the name.
 
     Raises:
-        ValueError: If it is no image of `FORMATS`, or its header is damaged.
-        OSError: If it cannot be opened.
+        ValueError: If the file is not an image of `FORMATS`, or its header is damaged.
+        OSError: If the file cannot be opened.
     """
     try:
         return Image.open(file, formats=FORMATS)
@@ -170,25 +171,25 @@ def read_header(file: str | IO[bytes]) -> Image.Image:
         raise ValueError("it is no image of a known format") from None
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except Exception as error:  # plugins of Pillow know a dozen kinds of damage
+    except Exception as error:  # Pillow's plugins raise many types for damaged files
         raise ValueError(str(error) or type(error).__name__) from error
 
 
 def oriented_size(image: Image.Image) -> tuple[int, int]:
-    """Returns the height and width of an image after the orientation of EXIF."""
+    """Returns the height and width of an image after EXIF orientation."""
     return _turned(image.size[::-1], _orientation(image))
 
 
 def decode_file(
     image: Image.Image, options: ImageOptions, required: tuple[int, int] | None = None
 ) -> Decoded:
-    """Decodes an image of which the header is read.
+    """Decodes an image whose header has been read.
 
     Args:
-        image: Image, see `read_header`.
-        options: What it becomes.
-        required: Height and width that an image needs where the options name no size. None for
-            any.
+        image: Image from `read_header`.
+        options: Size and format of the resulting image.
+        required: Height and width that the image must have if the options name no size. Defaults
+            to None, for any size.
 
     Raises:
         ValueError: If the image is damaged.
@@ -199,16 +200,16 @@ def decode_file(
         return Decoded(None, size, False, ())
     try:
         return _decode(image, options, size, orientation)
-    except Exception as error:  # decoders of Pillow know a dozen kinds of damage
+    except Exception as error:  # Pillow's decoders raise many types for damaged files
         raise ValueError(str(error) or type(error).__name__) from error
 
 
 def decode_array(pixels: NDArray[np.uint8], options: ImageOptions) -> Decoded:
-    """Resizes and converts an image that is in memory.
+    """Resizes and converts an image in memory.
 
     Args:
-        pixels: Array uint8 `(height, width, channels)` of 1, 3 or 4 channels.
-        options: What it becomes.
+        pixels: Array uint8 `(height, width, channels)` with 1, 3 or 4 channels.
+        options: Size and format of the resulting image.
     """
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     return _decode(image, options, pixels.shape[:2], 1)
@@ -257,23 +258,23 @@ def _decode(
 
 
 def _orientation(image: Image.Image) -> int:
-    """Returns the orientation in EXIF, 1 where there is none or it is damaged."""
+    """Returns the EXIF orientation, or 1 if it is missing or damaged."""
     if image.format == "JPEG" and not image.info.keys() & {"exif", "xmp"}:
-        return 1  # quicker than to parse nothing
+        return 1  # faster than parsing empty metadata
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a damaged block of metadata spoils no pixels
+    except Exception:  # damaged metadata does not affect the pixels
         return 1
     return value if value in _TRANSPOSES else 1
 
 
 def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Returns the height and width of a size after an orientation, or before it."""
+    """Converts a height and width between file and EXIF orientation, in either direction."""
     return size[::-1] if orientation >= 5 else size
 
 
 def _draft(image: Image.Image, target: tuple[int, int], options: ImageOptions) -> None:
-    """Lets a large JPEG be decoded at a half, a quarter or an eighth of its size."""
+    """Sets a large JPEG to be decoded at a half, a quarter or an eighth of its size."""
     if options.resample == "nearest":
         return
     height, width = (_DRAFT_MARGIN * side for side in target)
@@ -285,10 +286,10 @@ def _draft(image: Image.Image, target: tuple[int, int], options: ImageOptions) -
 
 
 def _with_8_bits(image: Image.Image) -> Image.Image:
-    """Returns a gray image of 16 bits, 32 bits or floats in 8 bits.
+    """Converts a gray image of 16-bit, 32-bit or float values to 8 bits.
 
     Raises:
-        ValueError: If its values are neither within 16 bits nor floats from 0 to 1 or 255.
+        ValueError: If the values are neither 16-bit integers nor floats from 0 to 1 or to 255.
     """
     values = np.asarray(image).astype(np.float64)
     low, high = float(values.min()), float(values.max())
@@ -300,7 +301,7 @@ def _with_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _with_known_mode(image: Image.Image) -> Image.Image:
-    """Returns the image as L, RGB or RGBA."""
+    """Converts an image to mode L, RGB or RGBA."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode in ("LA", "La", "PA", "RGBa", "RGBA") or "transparency" in image.info:
@@ -311,7 +312,7 @@ def _with_known_mode(image: Image.Image) -> Image.Image:
 
 
 def _resized(image: Image.Image, target: tuple[int, int], options: ImageOptions) -> Image.Image:
-    """Returns an image of the target's height and width."""
+    """Resizes an image to the target height and width."""
     height, width = target
     if image.size == (width, height):
         return image
@@ -340,7 +341,7 @@ def _resized(image: Image.Image, target: tuple[int, int], options: ImageOptions)
 
 
 def _with_channels(image: Image.Image, options: ImageOptions) -> tuple[Image.Image, bool]:
-    """Returns the image with its final channels, and whether any pixel is transparent."""
+    """Converts an image to its final channels, and returns whether any pixel is transparent."""
     number = options.num_channels
     transparent = image.mode == "RGBA" and np.asarray(image.getchannel("A")).min() < 255
     if number == 4:

@@ -1,6 +1,6 @@
-"""Fashion-MNIST on disk: find its four files, or download them, and read them.
+"""Finds or downloads the four files of Fashion-MNIST, and reads them.
 
-Only a download imports TensorFlow.
+TensorFlow is imported only for a download.
 """
 
 import gzip
@@ -41,8 +41,8 @@ CLASS_NAMES = (
 
 _BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
 _DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-_TIMEOUT = 10.0  # seconds of silence after which a download is given up
-_DOWNLOADING = threading.Lock()  # the default timeout of sockets belongs to the whole process
+_TIMEOUT = 10.0  # seconds without data after which a download fails
+_DOWNLOADING = threading.Lock()  # guards the socket timeout, which is global to the process
 _VALIDATION = 5_000
 
 # SHA-256 of the content, not of the .gz file: Debian and Keras compress the same bytes differently.
@@ -59,12 +59,12 @@ _IDX_TYPES = {8: "ubyte", 9: "byte", 11: "short", 12: "int", 13: "float", 14: "d
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images to train on, to choose by, and to report by.
+    """Training, validation and test images, with their labels.
 
-    Images are uint8 `(n, height, width, channels)`: arrays or, where they stay on the disk, an
-    `ImageView`. Labels are integers `(n,)`, with the names of their classes. Labels and names are
-    None where classes are not known. With `held_out=0`, all images train, and the others are the
-    same.
+    Images are uint8 `(n, height, width, channels)`. They are arrays, or an `ImageView` for images
+    that stay on disk. Labels are integers `(n,)`, with the names of their classes. Labels and names
+    are None for unlabeled images. With `held_out=0`, the validation and test images are the
+    training images, which are all images.
     """
 
     train_images: "Images"
@@ -80,19 +80,19 @@ class Split:
 def read_idx(path: str | os.PathLike[str], max_bytes: int | None = None) -> np.ndarray:
     """Reads an IDX file of unsigned bytes, plain or gzipped.
 
-    The content decides whether it is gzip, not the name. The size in the header is checked before
-    memory is taken, and no more than that size and one byte is decompressed.
+    Gzip is detected by the content, not by the name. The size in the header is checked before
+    memory is allocated, and at most one byte more than this size is decompressed.
 
     Args:
-        path: IDX file.
-        max_bytes: Limit on the bytes of the array. Defaults to that of `check_bytes`.
+        path: Path of the IDX file.
+        max_bytes: Limit on the bytes of the array. Defaults to the limit of `check_bytes`.
 
     Returns:
-        Read-only uint8 array of 1 to 4 axes.
+        Read-only uint8 array with 1 to 4 axes.
 
     Raises:
-        ValueError: If the file is no whole IDX file of unsigned bytes, or declares more than the
-            limit. The message names the file.
+        ValueError: If the file is not a complete IDX file of unsigned bytes, or declares more than
+            the limit. The message names the file.
 
     References:
         The IDX format, http://yann.lecun.com/exdb/mnist/
@@ -101,16 +101,20 @@ def read_idx(path: str | os.PathLike[str], max_bytes: int | None = None) -> np.n
 
 
 def find_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
-    """The folder with the four files of Fashion-MNIST, each plain or as `.gz`.
+    """Finds the folder with the four files of Fashion-MNIST, each plain or as `.gz`.
 
-    A place that was asked for, as `folder` or else as a non-empty environment variable
-    `FASHION_MNIST_DIR`, is the only one looked at. Otherwise the order is: the cache of Keras
-    (`datasets/fashion-mnist` in `$KERAS_HOME` or `~/.keras`), Debian's package
-    dataset-fashion-mnist, and a download into the cache. Files on disk are looked for, not read:
-    `load_fashion_mnist` verifies them. A download is verified before it gets its name.
+    If `folder` or a non-empty environment variable `FASHION_MNIST_DIR` names a folder, only this
+    folder is searched. Otherwise the order is: the cache of Keras (`datasets/fashion-mnist` in
+    `$KERAS_HOME` or `~/.keras`), Debian's package dataset-fashion-mnist, and a download into the
+    cache. Files on disk are not read here, but `load_fashion_mnist` verifies them. A download is
+    verified before it is moved to its final name.
+
+    Args:
+        folder: Folder to search. Defaults to None, for the order above.
 
     Raises:
-        FileNotFoundError: nothing worked; the message has each place, what failed, and the remedy.
+        FileNotFoundError: If no place has the files. The message lists each place, the reason, and
+            how to fix it.
     """
     origin = "folder"
     if folder is None:
@@ -133,7 +137,7 @@ def find_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
         failures.append(f"{place}: {fault}")
     try:
         _download(cache)
-    except Exception as error:  # get_file raises a bare Exception when the network fails
+    except Exception as error:  # get_file raises a bare Exception on network errors
         failures.append(f"{_BASE_URL}: {error}")
         raise FileNotFoundError(
             "Fashion-MNIST was not found. Tried:\n  "
@@ -147,18 +151,20 @@ def find_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
 def load_fashion_mnist(
     folder: str | os.PathLike[str] | None = None, *, verify: bool = True
 ) -> Split:
-    """Fashion-MNIST in the book's split: 55,000 to train, the last 5,000 of the training file to
-    validate, 10,000 to test; all of them read-only.
+    """Loads Fashion-MNIST in the book's split, as read-only arrays.
+
+    The split has 55,000 training images, the last 5,000 images of the training file for
+    validation, and 10,000 test images.
 
     Args:
-        folder: where the files are; None searches, see `find_fashion_mnist`.
-        verify: compare the content with the known SHA-256 sums. False admits other data of
-            28x28 images under the same file names.
+        folder: Folder with the files. Defaults to None, see `find_fashion_mnist`.
+        verify: Whether to verify the SHA-256 of the content. False accepts other datasets of 28x28
+            images with the same file names. Defaults to True.
 
     Raises:
-        FileNotFoundError: see `find_fashion_mnist`.
-        ValueError: a file is broken or not the known one, images are not 28x28, images and
-            labels differ in number, or no more than 5,000 images are there to split.
+        FileNotFoundError: If the files are not found, see `find_fashion_mnist`.
+        ValueError: If a file is damaged or has another SHA-256; if the images are not 28x28; if
+            images and labels differ in number; if there are no more than 5,000 images to split.
     """
     place = find_fashion_mnist(folder)
     images, labels = _read_pair(place, "train", verify)
@@ -180,7 +186,7 @@ def load_fashion_mnist(
 
 
 def _locate(place: Path, name: str) -> Path | None:
-    """The file `name` in `place`, plain or as `.gz`, or None."""
+    """Returns the path of `name` in `place`, plain or as `.gz`, or None if it is missing."""
     return next((p for p in (place / name, place / f"{name}.gz") if os.path.isfile(p)), None)
 
 
@@ -189,7 +195,7 @@ def _missing(place: Path) -> list[str]:
 
 
 def _lacks(place: Path) -> str:
-    """Says what keeps `place` from being used; empty when nothing does."""
+    """Returns a phrase on what `place` lacks, or an empty string if it has all files."""
     missing = _missing(place)
     if missing and not place.is_dir():
         return "is not a folder"
@@ -197,12 +203,12 @@ def _lacks(place: Path) -> str:
 
 
 def _download(place: Path) -> None:
-    """Downloads what `place` lacks; each file is moved to its name once its content is verified."""
+    """Downloads the missing files, and moves each to its final name once it is verified."""
     import keras
 
     with _DOWNLOADING:
         timeout = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(_TIMEOUT)  # get_file has no timeout of its own
+        socket.setdefaulttimeout(_TIMEOUT)  # get_file has no timeout argument
         try:
             for name in _missing(place):
                 url = f"{_BASE_URL}/{name}.gz"
@@ -215,13 +221,13 @@ def _download(place: Path) -> None:
 
 
 def _differs(name: str, content: bytearray) -> str:
-    """Says how `content` differs from Fashion-MNIST's file `name`; empty when it does not."""
+    """Returns a phrase on how `content` differs from the original file `name`, or an empty one."""
     found, wanted = hashlib.sha256(content).hexdigest(), _SHA256[name]
     return f"has content of SHA-256 {found}, expected {wanted}" if found != wanted else ""
 
 
 def _read_pair(place: Path, prefix: str, verify: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Images `(n, 28, 28, 1)` and labels `(n,)` of one half, "train" or "t10k"."""
+    """Reads images `(n, 28, 28, 1)` and labels `(n,)` of one part, "train" or "t10k"."""
     arrays = []
     for name in (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"):
         path = _locate(place, name) or place / name
@@ -247,9 +253,9 @@ def _read_pair(place: Path, prefix: str, verify: bool) -> tuple[np.ndarray, np.n
 
 
 def _content(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytearray:
-    """Returns an IDX file's content, decompressed, up to one byte beyond what its header declares.
+    """Returns an IDX file's decompressed content, up to one byte beyond its declared size.
 
-    A file without a valid header ends within its first bytes.
+    If the header is invalid, only the first bytes are read.
 
     Raises:
         ValueError: If the header declares more than the limit, or the gzip file is broken.
@@ -280,7 +286,7 @@ def _declared_bytes(content: bytearray) -> tuple[int, int]:
 
 
 def _parse(path: str | os.PathLike[str], content: bytearray) -> np.ndarray:
-    """Reads 0, 0, type, number of axes, the size of each as a big-endian uint32, and the data."""
+    """Parses 0, 0, type, number of axes, the size of each as a big-endian uint32, and the data."""
     if any(content[:2]):
         raise ValueError(
             f"{path}: not an IDX file: expected two zero bytes first. "

@@ -1,4 +1,4 @@
-"""Decoded images on disk, where the next command finds them by what they were decoded from."""
+"""Caches decoded images on disk, under a key of the files they were decoded from."""
 
 import hashlib
 import json
@@ -20,12 +20,12 @@ __all__ = ["PixelWriter", "cache_key", "open_cached", "write_cached"]
 
 _FORMAT = "1"
 _UNUSED_DAYS = 30
-_BLOCK_BYTES = 2**24  # that are moved at once
+_BLOCK_BYTES = 2**24  # bytes that are moved at once
 _PIXELS, _RECORD = "pixels.bin", "record.json"
 
 
 def cache_key(*dependencies: Any) -> str:
-    """Returns a name for what follows from these values, which print alike if they are alike."""
+    """Returns a cache key for the result of these values; equal values must have equal reprs."""
     digest = hashlib.sha256(_FORMAT.encode())
     for value in dependencies:
         digest.update(repr(value).encode("utf-8", "surrogateescape"))
@@ -33,12 +33,12 @@ def cache_key(*dependencies: Any) -> str:
 
 
 class PixelWriter:
-    """Images of one shape, written one by one in any order, and read as one array.
+    """Writer of images of one shape, in any order, into one array.
 
     Args:
-        path: File to write, or None to keep them in memory.
+        path: File to write, or None to keep the images in memory.
         count: Number of images.
-        shape: Height, width and channels.
+        shape: Height, width and channels of an image.
     """
 
     def __init__(self, path: Path | None, count: int, shape: tuple[int, int, int]) -> None:
@@ -60,7 +60,7 @@ class PixelWriter:
             self._file.close()
 
     def write(self, index: int, pixels: NDArray[np.uint8]) -> None:
-        """Writes images `(n, height, width, channels)` from an index on."""
+        """Writes images `(n, height, width, channels)`, starting at `index`."""
         if self._path is None:
             self._array[index : index + len(pixels)] = pixels
         else:
@@ -68,11 +68,11 @@ class PixelWriter:
             self._file.write(pixels.tobytes())
 
     def finish(self, keep: NDArray[np.intp] | None, channels: int) -> NDArray[np.uint8]:
-        """Leaves out images and channels, ends the writing, and returns the array.
+        """Drops images and channels, closes the file, and returns the array.
 
         Args:
-            keep: Indices of the images to keep in rising order, or None for all.
-            channels: Number of channels to keep, the first ones.
+            keep: Indices of the images to keep in ascending order, or None for all.
+            channels: Number of leading channels to keep.
         """
         if self._path is None:
             array = self._array if keep is None else self._array[keep]
@@ -85,7 +85,7 @@ class PixelWriter:
         return np.memmap(self._path, np.uint8, "r", shape=shape)
 
     def _compact(self, keep: NDArray[np.intp] | None, channels: int) -> None:
-        """Moves what is kept to the front of the file, block by block."""
+        """Moves the images to keep to the front of the file, block by block."""
         file = self._file
         total = file.seek(0, os.SEEK_END) // self._size
         indices = np.arange(total) if keep is None else keep
@@ -105,11 +105,11 @@ class PixelWriter:
 
 
 def open_cached(folder: Path, key: str) -> tuple[NDArray[np.uint8], dict[str, Any]] | None:
-    """Returns the mapped images and the record of a key, or None if they are not there whole.
+    """Returns the memory-mapped images and the record of a key, or None if they are incomplete.
 
     Args:
         folder: Folder of the cache.
-        key: See `cache_key`.
+        key: Key from `cache_key`.
     """
     entry = folder / key
     try:
@@ -120,23 +120,23 @@ def open_cached(folder: Path, key: str) -> tuple[NDArray[np.uint8], dict[str, An
         pixels = np.memmap(entry / _PIXELS, np.uint8, "r", shape=shape)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    with suppress(OSError):  # a cache that is only read
+    with suppress(OSError):  # the cache may be read-only
         os.utime(entry)
     return pixels, record
 
 
 @contextmanager
 def write_cached(folder: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yields a path for the pixels and a dict for the record, and keeps both when the block ends.
+    """Yields a path for the pixels and a dict for the record, and saves both after the block.
 
-    If the block raises, nothing is kept. Collections that nothing used for a month are removed.
+    If the block raises, nothing is saved. Collections that were not used for a month are removed.
 
     Args:
         folder: Folder of the cache.
-        key: See `cache_key`.
+        key: Key from `cache_key`.
 
     Raises:
-        OSError: If the folder cannot be written.
+        OSError: If the folder is not writable.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_unused(folder)

@@ -1,4 +1,4 @@
-"""The dataset of `make_dataset`: batches of images, and what steers and replaces their drawing."""
+"""Implements the dataset of `make_dataset`, which sets its epoch and can be read by index."""
 
 import functools
 from collections.abc import Callable
@@ -12,13 +12,13 @@ __all__ = ["ImageDataset", "IndexedImages", "dataset_options", "flip_images"]
 
 
 class ImageDataset(DatasetWrapper):
-    """A `tf.data.Dataset` of batches whose order is a function of the seed and the epoch.
+    """A `tf.data.Dataset` of batches whose order depends only on the seed and the epoch.
 
     Attributes:
-        epoch: Int64 variable, the epoch whose order comes next. Reading advances it by one.
-        skip_batches: Int64 variable, the number of blank batches that begin the next iteration.
-            Reading resets it to 0.
-        indexed_images: `IndexedImages`, or None for a dataset with a smaller last batch, or of
+        epoch: Int64 variable. Number of the next epoch. Each iteration advances it by one.
+        skip_batches: Int64 variable. Number of blank batches at the start of the next iteration.
+            Each iteration resets it to 0.
+        indexed_images: `IndexedImages`, or None for a dataset with a smaller last batch or with
             images that are not in memory.
     """
 
@@ -36,18 +36,18 @@ class ImageDataset(DatasetWrapper):
 
 
 class IndexedImages:
-    """The images and the order of a dataset of whole batches, for a loop that gathers by index.
+    """Images and order of a dataset of whole batches, for a loop that gathers by index.
 
     Args:
-        images: Variable with all images `(n, height, width, channels)`, float32, or uint8 to be
-            looked up in `lookup_table`.
-        lookup_table: Float32 values `(256,)` that pixels of uint8 stand for, or None.
+        images: Variable with all images `(n, height, width, channels)`, float32, or uint8 for
+            values from `lookup_table`.
+        lookup_table: Float32 values `(256,)` of uint8 pixels, or None for float32 images.
         labels: Labels int32 `(n,)`, or None.
         batch_size: Number of images in a batch.
-        next_order: Function that begins an iteration, as an iterator of the dataset does when its
-            first batch is drawn, and returns the int64 indices of the images in their order.
+        next_order: Function that starts an iteration, as the first batch of the dataset's iterator
+            does, and returns the int64 indices of the images in order.
         num_batches: Number of batches in an iteration.
-        mirror: Whether indices from n on stand for mirror images.
+        mirror: Whether indices from n on refer to mirror images.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class IndexedImages:
         """Checks the first batch in the stored order, and all labels.
 
         Args:
-            checks: `InputChecks` of the GAN to be trained.
+            checks: `InputChecks` of the GAN to train.
 
         Raises:
-            ValueError: if they do not fit the GAN.
+            ValueError: If the batch or the labels do not fit the GAN.
         """
         images = self.images[: self.batch_size].numpy()
         checks.check_images(
@@ -86,17 +86,17 @@ class IndexedImages:
 
     @functools.cached_property
     def on_device(self) -> tuple[Any, ...]:
-        """Images, lookup table and labels on the device that computes, copied if it is no CPU."""
+        """Returns images, lookup table and labels, copied to the accelerator if there is one."""
         parts = (self.images.read_value(), self.lookup_table, self.labels)
         return tuple(None if part is None else tf.identity(part) for part in parts)
 
     def index_batches(self, steps: int) -> tf.data.Dataset:
-        """Returns the batches of the dataset as indices of images, `steps` batches in an element.
+        """Returns the batches of the dataset as indices of images, `steps` batches per element.
 
-        Elements are dicts: `indices`, int32 `(steps, batch_size)`, and `steps`, how many of these
-        batches there are, which is less in the last element if they run out. If there are mirror
-        images, `flips` says which of the images are to be flipped. The cardinality is the
-        number of batches, since that is what Keras counts.
+        Each element is a dict with `indices`, int32 `(steps, batch_size)`, and `steps`, the number
+        of valid batches, which may be smaller in the last element. With mirror images, `flips`
+        marks the images to flip. The cardinality is the number of batches, since Keras counts
+        batches.
         """
         num_images, num_batches = self.images.shape[0], self.num_batches
         firsts = range(0, num_batches, steps)
@@ -117,7 +117,7 @@ class IndexedImages:
 
 
 class _IndexBatches(DatasetWrapper):
-    """Elements of several batches each, whose cardinality is the number of batches."""
+    """Dataset of elements with several batches each, whose cardinality counts batches."""
 
     def __init__(self, executions: tf.data.Dataset, num_batches: int) -> None:
         super().__init__(executions)
@@ -128,15 +128,15 @@ class _IndexBatches(DatasetWrapper):
 
 
 def flip_images(images: Any, flips: Any) -> Any:
-    """Flips the images `(n, h, w, c)` for which `flips` `(n,)` is True from left to right."""
+    """Flips images `(n, h, w, c)` from left to right where `flips` `(n,)` is True."""
     return tf.where(flips[:, None, None, None], tf.reverse(images, [2]), images)
 
 
 def dataset_options() -> tf.data.Options:
-    """Returns options without autotuning.
+    """Returns dataset options without autotuning.
 
-    Its thread sleeps ever longer, and the end of an iterator waits for it: an epoch of a second or
-    more was seen to last up to twice as long with it.
+    The autotuning thread sleeps for longer and longer intervals, and an iterator waits for the
+    thread at its end. Epochs of a second or more took up to twice as long with autotuning.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,4 +1,4 @@
-"""The order in which a dataset draws its images, a function of the seed and the epoch alone."""
+"""Orders the images of a dataset by the seed and the epoch alone."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ __all__ = ["ImageOrder"]
 
 
 class ImageOrder:
-    """Orders images, epoch after epoch.
+    """Order of the images in each epoch.
 
-    Pass p over the images has the permutation of `seed` and p. An epoch is one pass or, with
-    `num_draws`, that many images of the passes one after the other. Epoch k then begins with image
-    `k * num_draws` of this sequence.
+    Pass p over the images uses a permutation that depends on `seed` and p. An epoch is one pass.
+    With `num_draws`, an epoch is that many images from the concatenated passes, and epoch k starts
+    at image `k * num_draws` of this sequence.
 
     Args:
         num_images: Number of images.
@@ -20,8 +20,8 @@ class ImageOrder:
         num_draws: Number of images in an epoch. Defaults to one pass.
 
     Attributes:
-        epoch: Int64 variable, the epoch whose order comes next.
-        skip_batches: Int64 variable, the number of blank batches that begin the next epoch.
+        epoch: Int64 variable. Number of the next epoch.
+        skip_batches: Int64 variable. Number of blank batches at the start of the next epoch.
     """
 
     def __init__(self, num_images: int, seed: int | None, num_draws: int | None = None) -> None:
@@ -51,10 +51,10 @@ class ImageOrder:
         return tf.random.experimental.stateless_shuffle(order, seed=key, alg="philox")
 
     def _part(self, epoch: Any, count: int) -> Any:
-        """Returns the `count` images of an epoch out of all passes that it touches."""
+        """Returns the `count` indices of an epoch from the passes that it overlaps."""
         n = self._num_images
         first = epoch * count
-        most = -(-(n - 1 + count) // n)  # passes, wherever in one of them the epoch begins
+        most = -(-(n - 1 + count) // n)  # largest number of passes that an epoch overlaps
         passes = first // n + tf.range(most, dtype=tf.int64)
         order = tf.reshape(tf.map_fn(self._permutation, passes), [-1])
         return tf.slice(order, [first % n], [count])

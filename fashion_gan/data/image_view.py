@@ -1,4 +1,4 @@
-"""Some images of an array that stays where it is, such as a file on the disk."""
+"""Selects images of an array without copying it, such as an array in a file on disk."""
 
 import math
 import mmap
@@ -20,15 +20,16 @@ _CHUNK = 1_024  # images that are read at once
 
 
 class ImageView:
-    """Selects images of an array and copies only those that are read.
+    """View of selected images of an array, which copies only the images that are read.
 
-    An index of the view gives what the same index of an array would: an image for an integer, and a
-    new array for a slice, an array of integers or a mask. The images of an array of integers are
-    read in the order in which they are stored.
+    Indexing works as for an array: an integer returns an image, and a slice, an array of integers
+    or a mask returns a new array. For an array of integers, images are read in the order in which
+    they are stored.
 
     Args:
-        array: Images `(n, height, width[, channels])`: a `numpy.memmap`, or an array in memory.
-        indices: Integers `(m,)`, the images in the order of the view. Defaults to all.
+        array: Images `(n, height, width[, channels])`, as a `numpy.memmap` or an array in memory.
+        indices: Integers `(m,)`. Indices of the images, in the order of the view. Defaults to all
+            images.
     """
 
     def __init__(self, array: np.ndarray, indices: np.ndarray | None = None) -> None:
@@ -54,9 +55,9 @@ class ImageView:
         return chosen
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
-        """Returns images of the array by their indices, read from its file if it has one.
+        """Returns images of the array by their indices, read from the file of a memory map.
 
-        Pages of a map that are read count as memory of the process. Read from the file, they do
+        Pages of a memory map that are read count as memory of the process. Reads from the file do
         not.
         """
         array = self.array
@@ -77,7 +78,7 @@ class ImageView:
 
 
 def _is_whole_map(array: np.ndarray) -> TypeGuard[np.memmap]:
-    """Returns whether an array is a map of a file, rather than a part of one or a copy."""
+    """Returns whether an array is a whole memory map, rather than a part or a copy of one."""
     return (
         isinstance(array, np.memmap)
         and isinstance(array.base, mmap.mmap)
@@ -87,19 +88,19 @@ def _is_whole_map(array: np.ndarray) -> TypeGuard[np.memmap]:
 
 
 def fits_memory(images: "Images") -> bool:
-    """Returns whether images are in memory, or are few enough to be read into it."""
+    """Returns whether images are in memory, or few enough to be read into memory."""
     stored = images.array if isinstance(images, ImageView) else images
     return not isinstance(stored, np.memmap) or images.nbytes <= MAX_IN_MEMORY
 
 
 def sample_in_memory(images: "Images") -> np.ndarray:
-    """Returns all images, or of images that do not fit into memory, as many of the first as do."""
+    """Returns all images, or the first images that fit into memory if not all of them fit."""
     if fits_memory(images):
         return np.asarray(images)
     return np.array(images[: max(MAX_IN_MEMORY * len(images) // images.nbytes, 1)])
 
 
 def iter_chunks(images: "Images") -> Iterator[np.ndarray]:
-    """Yields all images in their order, some hundreds in an array."""
+    """Yields all images in order, as arrays of some hundred images."""
     for first in range(0, len(images), _CHUNK):
         yield np.asarray(images[first : first + _CHUNK])

@@ -1,4 +1,4 @@
-"""Images of a folder or an archive: which they are, and what the layout says about them."""
+"""Lists the images of a folder or an archive, with the classes and parts of its layout."""
 
 import bisect
 import csv
@@ -37,7 +37,7 @@ PARTS = {
 """Names of folders that are parts of a collection, not classes."""
 
 _HIDDEN = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
-_TABLES = ("dataset.json", "labels.csv", "metadata.csv")  # the first is StyleGAN's
+_TABLES = ("dataset.json", "labels.csv", "metadata.csv")  # StyleGAN uses the first
 _NAME_COLUMNS = ("file_name", "filename", "file", "image", "path", "name", "id")
 _LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "class_name")
 _TABLE_LIMIT = 256 * 2**20  # bytes of a table of labels
@@ -47,18 +47,18 @@ Source = str | bytes
 
 @dataclass
 class Listing:
-    """The images of a collection, none of them decoded.
+    """Encoded images of a collection.
 
     Attributes:
         place: Folder or archive, for messages.
-        names: Names of the images below the place, in order.
-        read: Function from the index of an image to its path or its content. Threads may call it.
-        labels: Names of the classes of the images, or None without classes.
-        parts: "train", "validation" or "test" for each image, or None.
-        skipped: Reasons to names of files that were passed over.
-        notes: Sentences on how the layout was understood.
+        names: Names of the images, relative to the place, in order.
+        read: Thread-safe function from the index of an image to its path or its content.
+        labels: Class name of each image, or None without classes.
+        parts: Part of each image, "train", "validation" or "test". None if the layout has no parts.
+        skipped: Names of the skipped files, by reason.
+        notes: Sentences on how the layout was interpreted.
         num_bytes: Number of bytes of all encoded images.
-        key: What changes with the files: their names, sizes and times.
+        key: Names, sizes and times of the files, which change with the files.
     """
 
     place: Path
@@ -73,11 +73,11 @@ class Listing:
 
 
 def list_folder(folder: Path) -> Listing:
-    """Lists the images below a folder. Symbolic links are followed.
+    """Lists the images below a folder, and follows symbolic links.
 
     Raises:
         OSError: If the folder cannot be read.
-        ValueError: If it holds no images, or its layout has no clear meaning.
+        ValueError: If the folder holds no images, or its layout is ambiguous.
     """
     files: dict[str, os.stat_result] = {}
     skipped: dict[str, list[str]] = {}
@@ -99,16 +99,16 @@ def list_folder(folder: Path) -> Listing:
 
 
 def list_zip(path: Path, max_bytes: int | None = None) -> Listing:
-    """Lists the images of a `.zip` file, as `list_folder` does. Nothing is unpacked to the disk.
+    """Lists the images of a `.zip` file like those of a folder, without unpacking it to disk.
 
     Args:
-        path: Archive.
-        max_bytes: Limit on the bytes of its images. Defaults to that of `check_bytes`.
+        path: Path of the archive.
+        max_bytes: Limit on the bytes of the images. Defaults to the limit of `check_bytes`.
 
     Raises:
-        OSError: If it cannot be opened.
-        ValueError: If it is damaged or encrypted, holds no images, names a file outside of itself,
-            or declares more than the limit.
+        OSError: If the archive cannot be opened.
+        ValueError: If the archive is damaged or encrypted, holds no images, names a file outside of
+            itself, or declares more than the limit.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -140,7 +140,7 @@ def list_zip(path: Path, max_bytes: int | None = None) -> Listing:
         try:
             with lock, archive.open(entry) as stream:
                 return stream.read(entry.file_size)
-        except Exception as error:  # zipfile and zlib know a dozen kinds of damage
+        except Exception as error:  # zipfile and zlib raise many types for damaged files
             raise ValueError(f"it is damaged in the archive: {error}") from error
 
     def read_table(name: str) -> bytes:
@@ -159,11 +159,11 @@ def list_zip(path: Path, max_bytes: int | None = None) -> Listing:
 def list_parquet(paths: Sequence[Path], place: Path) -> Listing:
     """Lists the images of parquet files as Hugging Face's `datasets` writes them.
 
-    A column of structs with `bytes` holds the encoded images, an integer or text column the
-    labels. The beginning of a file's name, as in `train-00000-of-00001.parquet`, is its part.
+    A column of structs with `bytes` holds the encoded images. An integer or text column holds the
+    labels. The prefix of a file's name, as in `train-00000-of-00001.parquet`, names its part.
 
     Args:
-        paths: Files.
+        paths: Paths of the files.
         place: Folder or file, for messages.
 
     Raises:
@@ -233,7 +233,7 @@ def list_parquet(paths: Sequence[Path], place: Path) -> Listing:
 
 
 def _parquet_columns(schema: Any) -> tuple[str, str | None, list[str] | None]:
-    """Returns the names of the columns of images and labels, and the names of the classes."""
+    """Returns the names of the image and label columns, and the class names."""
     from pyarrow import types
 
     features: Any = {}
@@ -271,7 +271,7 @@ def _walk(
     skipped: dict[str, list[str]],
     above: tuple[tuple[int, int], ...],
 ) -> None:
-    """Collects the regular files below a folder, which may link to folders elsewhere."""
+    """Collects the regular files below a folder, and follows links to other folders."""
     with os.scandir(os.path.join(folder, prefix)) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             name = prefix + entry.name
@@ -294,7 +294,7 @@ def _walk(
 
 
 def _skip(name: str, skipped: dict[str, list[str]]) -> bool:
-    """Returns whether a file or folder is hidden, and notes it then."""
+    """Returns whether a file or folder is hidden, and records it in `skipped` if it is."""
     hidden = any(p.startswith(".") or p.lower() in _HIDDEN for p in name.split("/"))
     if hidden:
         skipped.setdefault("hidden files and folders", []).append(name)
@@ -302,7 +302,7 @@ def _skip(name: str, skipped: dict[str, list[str]]) -> bool:
 
 
 def _choose(files: Iterable[str], skipped: dict[str, list[str]]) -> list[str]:
-    """Returns the names of images in order; others are noted by their ending."""
+    """Returns the sorted names of images, and records other files by suffix in `skipped`."""
     names = []
     for name in sorted(files):
         suffix = os.path.splitext(name)[1].lower()
@@ -323,7 +323,7 @@ def _understand(
     read_table: Callable[[str], bytes],
     skipped: dict[str, list[str]],
 ) -> Listing:
-    """Returns the listing of images by name, with the classes and parts that the layout gives."""
+    """Returns the listing of named images, with the classes and parts of the layout."""
     if not names:
         rest = "; ".join(f"{len(some)} {why}" for why, some in skipped.items())
         raise ValueError(
@@ -366,7 +366,7 @@ def _part_notes(parts: Sequence[str]) -> list[str]:
 
 
 def _common_folder(names: Sequence[str]) -> str:
-    """Returns the folder, with a slash, that holds all names and several things."""
+    """Returns the deepest folder, with a slash, that contains all names."""
     root = os.path.commonprefix([name.rpartition("/")[0] + "/" for name in names])
     root = root[: root.rfind("/") + 1]
     return root if root != "/" else ""
@@ -375,10 +375,10 @@ def _common_folder(names: Sequence[str]) -> str:
 def _read_labels(
     table: str, read_table: Callable[[str], bytes], listing: Listing
 ) -> list[str] | None:
-    """Returns the label of each image by a table beside the images, or None if it has no labels.
+    """Returns the label of each image from a table, or None if the table has no labels.
 
     Raises:
-        ValueError: If the table is damaged, or lacks an image.
+        ValueError: If the table is damaged, or an image is missing from it.
     """
     place, names = listing.place, listing.names
     try:
@@ -420,7 +420,7 @@ def _json_labels(content: str) -> dict[str, str] | None:
 
 
 def _csv_labels(content: str) -> dict[str, str] | None:
-    """Returns the labels of a table with columns of names and of labels."""
+    """Returns the labels of a table with a column of names and a column of labels."""
     reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
     columns = {str(name).strip().lower(): name for name in reader.fieldnames or ()}
     name = next((columns[c] for c in _NAME_COLUMNS if c in columns), None)

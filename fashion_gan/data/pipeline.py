@@ -1,4 +1,4 @@
-"""Images as a `tf.data.Dataset` whose order is a function of the seed and the epoch alone."""
+"""Makes a `tf.data.Dataset` of images whose order depends only on the seed and the epoch."""
 
 import math
 import operator
@@ -29,43 +29,44 @@ def make_dataset(
 ) -> "ImageDataset":
     """Returns a `tf.data.Dataset` of float32 batches `(batch_size, h, w, c)` for `fit()`.
 
-    The order of an epoch is a permutation of all images that depends on `seed` and the number of
-    the epoch alone. With `steps_per_epoch`, an epoch is that many batches of the permutations one
-    after the other, whatever the number of images. An epoch continues where the one before it ends,
-    and a batch may end one permutation and begin the next. So all images are drawn equally often.
+    The order of an epoch is a permutation of all images that depends only on `seed` and the number
+    of the epoch. With `steps_per_epoch`, an epoch is that many batches from the concatenated
+    permutations. Each epoch continues where the previous epoch ended, and one batch may span two
+    permutations. Hence all images are drawn equally often.
 
-    Two int64 variables of the dataset (not of datasets derived from it) steer it; an iteration
-    reads them when its first batch is drawn, not when its iterator is made:
+    Two int64 variables of the dataset control it. Datasets derived from it do not have them. An
+    iteration reads the variables when its first batch is drawn, not when its iterator is created:
 
-    - `dataset.epoch`, at first 0, is the epoch whose order comes next; reading advances it by one.
-      To resume at epoch k, `dataset.epoch.assign(k)`, in `fit()` no earlier than
-      `on_epoch_begin`: under a strategy, Keras draws a batch before to build the model.
-    - `dataset.skip_batches`, at first 0, is the number of batches of the next iteration that are
-      blank (zeros, made without touching the images), to resume within an epoch and skip them.
-      The number of batches stays the same. Reading sets it back to 0.
+    - `dataset.epoch`, initially 0, is the number of the next epoch. Each iteration advances it by
+      one. To resume at epoch k, call `dataset.epoch.assign(k)`. Within `fit()`, call it in
+      `on_epoch_begin` or later, since under a strategy Keras draws a batch to build the model.
+    - `dataset.skip_batches`, initially 0, is the number of blank batches at the start of the next
+      iteration. They are zeros that are made without reading images. Set it to resume within an
+      epoch. The number of batches stays the same. Each iteration resets it to 0.
 
-    `dataset.indexed_images` is for compiled loops. It is None if the last batch may be smaller, and
-    for images that are not in memory: each batch of a `numpy.memmap`, or of an `ImageView` of one,
-    of more than `image_view.MAX_IN_MEMORY` bytes is read from the file.
+    `dataset.indexed_images` is for compiled loops. It is None if the last batch may be smaller, or
+    if the images are not in memory. The latter holds for a `numpy.memmap`, or an `ImageView` of
+    one, of more than `image_view.MAX_IN_MEMORY` bytes. Each batch is then read from the file.
 
     Args:
-        images: Array or `ImageView` `(n, h, w)` or `(n, h, w, c)`. uint8 is kept as it is and each
-            batch is scaled to `low + (high - low) * (x / 255)`; floating images must already be in
-            `value_range`.
-        batch_size: images in a batch.
-        labels: integers `(n,)`; batches are then pairs of images and int32 labels.
-        value_range: `(low, high)` of the batches.
-        shuffle: False gives the stored order.
-        seed: of the order.
-        drop_remainder: leave out the last, smaller batch of each epoch. With `steps_per_epoch` no
-            batch is smaller.
+        images: Array or `ImageView` `(n, h, w)` or `(n, h, w, c)`. uint8 images are stored as they
+            are, and each batch is scaled to `low + (high - low) * (x / 255)`. Float images must
+            already be in `value_range`.
+        batch_size: Number of images in a batch. Defaults to 32.
+        labels: Integers `(n,)`. With labels, batches are pairs of images and int32 labels. Defaults
+            to None.
+        value_range: Pair `(low, high)`. Range of the values in the batches. Defaults to (0, 1).
+        shuffle: Whether to shuffle. False keeps the stored order. Defaults to True.
+        seed: Seed of the order. Defaults to 42.
+        drop_remainder: Whether to drop the last, smaller batch of each epoch. With
+            `steps_per_epoch`, no batch is smaller. Defaults to True.
         steps_per_epoch: Number of batches in an epoch. Defaults to one pass over the images.
         mirror: Whether to add the mirror image of each image. Images n to 2n - 1 are images 0 to
             n - 1, flipped from left to right. Defaults to False.
 
     Raises:
-        TypeError: batch_size or steps_per_epoch is no integer.
-        ValueError: an argument is not as described, or the images do not fill one batch.
+        TypeError: If `batch_size` or `steps_per_epoch` is not an integer.
+        ValueError: If an argument is invalid, or the images do not fill one batch.
     """
     import tensorflow as tf
 
@@ -101,10 +102,10 @@ def make_dataset(
 
     with tf.device("CPU:0"):
         if isinstance(images, np.ndarray):
-            # A variable, since each iterator would copy a constant that its dataset captures.
+            # Each iterator would copy a captured constant, so the images are a variable.
             pixels = tf.Variable(images.reshape(-1, *shape), trainable=False, name="pixels")
         classes = None if labels is None else tf.constant(labels)
-        # Not the constant 255: Grappler replaces x / 255 by x * (1 / 255), which rounds otherwise.
+        # Not a constant: Grappler replaces x / 255 by x * (1 / 255), which rounds differently.
         peak = tf.constant(255.0)
     num_draws = None if steps_per_epoch is None else num_batches * batch_size
     orders = ImageOrder(n, seed if shuffle else None, num_draws)
@@ -147,12 +148,12 @@ def make_dataset(
 
     dataset = tf.data.Dataset.range(1).flat_map(iteration)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(2)
-    options = dataset_options()  # of several workers, each takes its rows of every batch
+    options = dataset_options()  # each of several workers takes its rows of every batch
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     dataset = dataset.with_options(options)
     if not drop_remainder or pixels is None:
         return ImageDataset(dataset, orders.epoch, orders.skip_batches, None)
-    with tf.device("CPU:0"):  # here, since XLA would round the same formula otherwise
+    with tf.device("CPU:0"):  # XLA would round the same formula differently
         lookup_table = scale(tf.range(256)) if scaled else None
     indexed_images = IndexedImages(
         pixels, lookup_table, classes, batch_size, orders.next, num_batches, mirror

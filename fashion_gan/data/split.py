@@ -1,4 +1,4 @@
-"""A collection of images, divided into images to train on and images to compare with."""
+"""Splits a collection of images into training images and held-out images."""
 
 from typing import Any
 
@@ -16,20 +16,20 @@ _MIN_HELD_OUT, _MAX_HELD_OUT = 100, 5_000
 
 
 def split_images(collection: Collection, held_out: str = "auto", seed: int = 0) -> Split:
-    """Divides images into those to train on and those to compare with.
+    """Splits images into training images and held-out images.
 
-    Where the layout has parts, these decide. Else images are drawn at random.
+    Parts in the layout determine the split. Without parts, the held-out images are drawn at random.
 
     Args:
-        collection: Images.
-        held_out: Number of images to hold out, or their fraction below 1, as text; `"0"` trains on
-            all images and compares with these. `"auto"` holds out a tenth, 100 to 5,000 images,
-            and none of fewer than 200.
-        seed: Seed of the draw.
+        collection: Images to split.
+        held_out: Number of images to hold out, or a fraction below 1, as text. `"0"` trains on all
+            images and compares with the same images. `"auto"` holds out a tenth of the images, at
+            least 100 and at most 5,000, but none of fewer than 200. Defaults to `"auto"`.
+        seed: Seed of the random split. Defaults to 0.
 
     Raises:
-        ValueError: If there are fewer than 20 images, or too few to hold out as many; if the layout
-            has parts, and `held_out` is not `"auto"`.
+        ValueError: If there are fewer than 20 images, or too few for `held_out`; if the layout has
+            parts and `held_out` is not `"auto"`.
     """
     images, labels = collection.images, collection.labels
     count = len(images)
@@ -81,10 +81,10 @@ def parse_held_out(text: str) -> float | None:
     """Returns a number of images or a fraction below 1, or None for `"auto"`.
 
     Args:
-        text: What to hold out.
+        text: Number, fraction or `"auto"`, as text.
 
     Raises:
-        ValueError: If it is none of these.
+        ValueError: If `text` is none of these.
     """
     if text == "auto":
         return None
