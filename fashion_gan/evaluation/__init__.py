@@ -1,4 +1,4 @@
-"""Scores of generated images against real ones, in features of a network and in pixels."""
+"""Scores generated images against real images, in network features and in pixel space."""
 
 from fashion_gan.evaluation.classifier import Classifier, load_classifier
 from fashion_gan.evaluation.evaluator import (

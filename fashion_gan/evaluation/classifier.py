@@ -1,6 +1,6 @@
-"""The evaluator: a frozen classifier of Fashion-MNIST, whose features distances are measured in.
+"""Loads and trains the frozen Fashion-MNIST classifier whose features the distances use.
 
-`python -m fashion_gan.evaluation.classifier` trains it anew, on the training split alone.
+`python -m fashion_gan.evaluation.classifier` trains it again, on the training split only.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ EPOCHS, BATCH_SIZE, SEED = 40, 128, 42
 
 
 class Classifier:
-    """A trained classifier: features and labels of images.
+    """Trained classifier that computes features and labels of images.
 
-    Images are uint8 `(n, 28, 28)` or `(n, 28, 28, 1)`, since it is bytes that are compared: round
-    what a generator makes by `images.to_uint8`. The last answer is kept, since an evaluation and
-    the monitor ask about the same samples; its arrays are read-only.
+    Images are uint8 `(n, 28, 28)` or `(n, 28, 28, 1)`, since scores compare images in 8 bits. Use
+    `images.to_uint8` to round the output of a generator. The last result is cached, since an
+    evaluation and the monitor use the same samples. Its arrays are read-only.
     """
 
     def __init__(self, network: Any, sha256: str) -> None:
@@ -33,11 +33,11 @@ class Classifier:
         self._last: tuple[bytes, tuple[np.ndarray, np.ndarray]] | None = None
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features float32 `(n, 128)` and labels int64 `(n,)`.
+        """Computes features float32 `(n, 128)` and labels int64 `(n,)`.
 
         Raises:
-            TypeError: if the images are not uint8.
-            ValueError: if they are not 28 by 28.
+            TypeError: If the images are not uint8.
+            ValueError: If the images are not 28 by 28 pixels.
         """
         images = np.asarray(images)
         if images.dtype != np.uint8:
@@ -80,7 +80,10 @@ def _compiled(classifier: Classifier) -> Any:
 
 
 def build_classifier() -> Any:
-    """The network: images `(n, 28, 28, 1)` in [0, 1] to `[features (n, 128), logits (n, 10)]`."""
+    """Builds a network from images `(n, 28, 28, 1)` in [0, 1] to `[features, logits]`.
+
+    The features are `(n, 128)` and the logits `(n, 10)`.
+    """
     import keras
     from keras import layers
 
@@ -103,14 +106,15 @@ def build_classifier() -> Any:
 
 @cache
 def load_classifier(path: str | Path = WEIGHTS, sha256: str | None = SHA256) -> Classifier:
-    """The classifier that comes with the package, checked against its hash.
+    """Loads the classifier of the package and verifies its hash.
 
     Args:
-        path: of the weights, a `.npz`.
-        sha256: of that file; None for your own classifier.
+        path: Path of the weights, a `.npz` file. Defaults to the file in the package.
+        sha256: Expected SHA-256 of the file, or None for your own classifier. Defaults to the hash
+            of the package's file.
 
     Raises:
-        ValueError: if the file is not the one that belongs to the package.
+        ValueError: If the hash of the file differs from `sha256`.
     """
     found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     if sha256 is not None and found != sha256:
@@ -126,11 +130,11 @@ def load_classifier(path: str | Path = WEIGHTS, sha256: str | None = SHA256) -> 
 
 
 def train_classifier(path: str | Path = WEIGHTS) -> None:
-    """Train on the 55,000 training images, print the accuracies, and write the weights.
+    """Trains on the 55,000 training images, prints the accuracies, and writes the weights.
 
-    AdamW with a cosine schedule; images are moved by up to two pixels, and patches of half of them
-    erased. Nothing is chosen by the test images, and nothing is flipped: shoes face one way. The
-    weights are rounded to float16, which halves the file.
+    Uses AdamW with a cosine schedule. Images are shifted by up to two pixels, and a patch is erased
+    in half of the images. Images are not flipped, since shoes face one way. Nothing is tuned on the
+    test images. The weights are rounded to float16, which halves the file.
     """
     import keras
     from keras import layers

@@ -1,4 +1,4 @@
-"""From generated images to numbers: sample, features, metrics."""
+"""Evaluates generators: draws samples, computes their features, and measures their scores."""
 
 import dataclasses
 import os
@@ -52,17 +52,17 @@ PIXEL_SCORES = ("frechet_distance", "kernel_distance", "recall")
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """What is measured, and on how many images: distances of different counts do not compare.
+    """Protocol of an evaluation; distances with different counts are not comparable.
 
     Args:
-        count: images on each side, generated and real.
-        seed: of the latents, and of random choices within metrics.
+        count: Number of generated images, and of real images.
+        seed: Seed of the latents and of random choices within metrics.
         kernel_subsets: Number of subsets of the kernel distance.
         kernel_size: Number of images in each subset. None measures all images at once, with the
-            standard error from `kernel_subsets` halves. If a subset is all images, one is taken,
-            and there is no deviation.
-        bins: Number of k-means bins of the pixels; 0 leaves out what needs the training images,
-            `ndb`, `copied_share` and `memorization_ratio`.
+            standard error from `kernel_subsets` halves. If a subset holds all images, only one
+            subset is measured, without a standard deviation.
+        bins: Number of k-means bins of the pixels. 0 omits the scores that need the training
+            images: `ndb`, `copied_share` and `memorization_ratio`.
     """
 
     count: int = 10_000
@@ -80,32 +80,31 @@ QUICK = EvalConfig(count=1_000, kernel_subsets=5, kernel_size=500, bins=0)
 
 
 class Evaluator:
-    """Measures generated images against real ones, in two feature spaces.
+    """Evaluator of generated images against real images, in two feature spaces.
 
-    The numbers are those of `fashion_gan.metrics`: in the space of `features` under their plain
-    names, in the space of the first 64 principal components of the pixels as `pixel_…`. Numbers
-    that fail the order test of docs/evaluation.md are left out. Where `features` also gives labels,
-    the shares of the classes are measured as well. The pixels of RGBA images are those of
-    `images.premultiply`, so that hidden colors do not count.
+    Computes the scores of `fashion_gan.metrics`. Scores in the space of `features` have plain
+    names. Scores in the space of the first 64 principal components of the pixels are named
+    `pixel_…`. Scores that fail the order test of docs/evaluation.md are omitted. If `features` also
+    returns labels, class shares are measured as well. RGBA images are measured after
+    `images.premultiply`, so that the colors of transparent pixels do not count.
 
     Args:
-        real: uint8 `(n, height, width, channels)` to compare with, `n >= protocol.count`; held-out
-            images, so that copying the training images does not pay.
-        train: uint8 images that the generator was trained on: the principal components, the bins
-            and the nearest neighbors are theirs.
-        features: Function from uint8 images to an array `(n, d)`, or to a pair of that and labels
-            `(n,)`; None to measure by the pixels alone. Its attribute `scores`, if it has one,
-            names the scores to compute, the one to watch first. Defaults to `SCORES`.
-        class_names: of the labels, in order; None where there are no labels.
-        protocol: what to measure.
-        name: of the real images, for records.
-        cache: folder in which the real side is kept, for `features` with a `sha256` such as the
-            classifier's; None for no such folder.
+        real: uint8 `(n, height, width, channels)`, `n >= protocol.count`. Real images to compare
+            with. Pass held-out images, so that copies of training images do not score well.
+        train: uint8 images that the generator was trained on. The principal components, the bins
+            and the nearest neighbors are computed from them.
+        features: Function from uint8 images to an array `(n, d)`, or to a pair of such an array and
+            labels `(n,)`. None measures the pixels only. Its optional attribute `scores` names the
+            scores to compute, beginning with the score to watch, and defaults to `SCORES`.
+        class_names: Names of the classes, in the order of the labels. None without labels.
+        protocol: Protocol of the evaluation.
+        name: Name of the real images, for records.
+        cache: Folder in which reference statistics are cached, for `features` with a `sha256`, such
+            as the classifier. None disables the cache.
 
     Raises:
-        ValueError: if there are fewer real images than the protocol needs, or if it counts no more
-            images than there are features of which the Fréchet distance is computed, such as the
-            128 of the classifier.
+        ValueError: If there are fewer real images than the protocol needs, or if its count does not
+            exceed the number of features in a Fréchet distance, such as 128 for the classifier.
     """
 
     def __init__(
@@ -144,33 +143,38 @@ class Evaluator:
 
     @property
     def watched_score(self) -> str:
-        """Name of the score that tells which of two generators is better; lower is better."""
+        """Returns the name of the score that ranks generators, where lower is better."""
         return self._scores[0] if self._scores else f"pixel_{PIXEL_SCORES[0]}"
 
     def sample(self, gan: Any, use_ema: bool = True) -> np.ndarray:
-        """`protocol.count` uint8 images of a GAN, by the protocol's seed, as its `sample` says."""
+        """Samples `protocol.count` uint8 images from a GAN with the protocol's seed."""
         samples = gan.sample(self.protocol.count, seed=self.protocol.seed, use_ema=use_ema)
         return pictures.with_channels(pictures.to_uint8(samples, gan.value_range))
 
     def evaluate(self, gan: Any, use_ema: bool = True) -> dict[str, Any]:
-        """The numbers of a GAN's samples, as its `sample` says.
+        """Computes the scores of a GAN's samples.
 
-        Conditional networks sample each class in turn, and `conditional_accuracy` is the fraction
-        that the classifier assigns to the requested class.
+        Conditional networks sample the classes in turn. `conditional_accuracy` is the fraction of
+        samples that the classifier assigns to the requested class.
         """
         classes = gan.num_classes
         labels = None if classes is None else np.arange(self.protocol.count) % classes
         return self(self.sample(gan, use_ema), labels)
 
     def __call__(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, Any]:
-        """The numbers of `protocol.count` uint8 images; `missing_classes` is a list of names.
+        """Computes the scores of `protocol.count` uint8 images.
 
         Args:
-            images: to be measured.
-            labels: the classes that they are meant to be of, `(protocol.count,)`; None if of any.
+            images: Images to measure.
+            labels: Requested classes of the images, `(protocol.count,)`. Defaults to None, for
+                unconditional images.
+
+        Returns:
+            Scores by name. `missing_classes` is a list of class names.
 
         Raises:
-            ValueError: if the images are not as many as the protocol says, or of another shape.
+            ValueError: If the number of images differs from the protocol, or if their shape differs
+                from that of the real images.
         """
         images = pictures.with_channels(images)
         if images.shape != self.real.shape:
@@ -203,14 +207,14 @@ class Evaluator:
             scores["bin_divergence"] = difference.divergence
             nearest = self.nearest_train(images).distances[:, 0]
             scores["copied_share"] = metrics.copied_share(reference.nearest_train_distance, nearest)
-            if np.median(reference.nearest_train_distance) > 0:  # not if most are duplicates
+            if np.median(reference.nearest_train_distance) > 0:  # 0 if most are duplicates
                 scores["memorization_ratio"] = metrics.memorization_ratio(
                     reference.nearest_train_distance, nearest
                 )
         return scores
 
     def record(self, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        """Scores of one or several sets of images, by name, with all that they depend on."""
+        """Returns a record of named sets of scores, with everything that they depend on."""
         return {
             "scores": scores,
             "real": self.name,
@@ -221,13 +225,13 @@ class Evaluator:
         }
 
     def nearest_train(self, images: np.ndarray) -> metrics.Neighbors:
-        """The nearest training image of each uint8 image, by the principal components."""
+        """Finds the nearest training image of each uint8 image, by the principal components."""
         return metrics.nearest(
             project_pixels(self.reference_stats.pca, images), self._train_components
         )
 
     def _measured(self, images: np.ndarray) -> tuple[Any, Any]:
-        """Features and labels of images, each None where there are none."""
+        """Returns the features and the labels of images, each None if not available."""
         output = None if self._features is None else self._features(images)
         return output if isinstance(output, tuple) else (output, None)
 
@@ -263,7 +267,7 @@ class Evaluator:
 
     @cached_property
     def reference_stats(self) -> ReferenceStats:
-        """The real side, from the cache or measured now."""
+        """Returns the reference statistics, from the cache or computed now."""
         protocol = self.protocol
         dependencies = [
             self.real,
@@ -286,7 +290,7 @@ class Evaluator:
 
     @cached_property
     def _gaussians(self) -> tuple[metrics.Gaussian | None, metrics.Gaussian]:
-        """The real features, if their Fréchet distance is asked for, and the real pixels."""
+        """Fits Gaussians to the real features, if the Fréchet distance needs them, and pixels."""
         features, known = self.reference_stats.features, None
         if features is not None and "frechet_distance" in self._scores:
             known = metrics.gaussian(features.samples)
@@ -304,14 +308,14 @@ def fashion_mnist_evaluator(
     images: data.Split | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Evaluator:
-    """The evaluator of Fashion-MNIST, with the classifier that comes with the package.
+    """Returns the evaluator of Fashion-MNIST, with the classifier of the package.
 
     Args:
-        protocol: what to measure.
-        split: `"test"` for scores to report, `"validation"` (5,000 images) for choices during
-            development.
-        images: Fashion-MNIST, if it is loaded already.
-        data_dir: else see `data.find_fashion_mnist`.
+        protocol: Protocol of the evaluation. Defaults to the full protocol.
+        split: Real images to compare with: `"test"` for scores to report, `"validation"` (5,000
+            images) for choices during development. Defaults to `"test"`.
+        images: Loaded Fashion-MNIST. Defaults to None, which loads it.
+        data_dir: Folder to load Fashion-MNIST from, see `data.find_fashion_mnist`.
     """
     fashion = data.load_fashion_mnist(data_dir) if images is None else images
     real = getattr(fashion, f"{split}_images")
@@ -327,19 +331,21 @@ def fashion_mnist_evaluator(
 
 
 def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluator:
-    """Returns the evaluator of images without a classifier: it compares with those held out.
+    """Returns the evaluator of your own images, which compares with the held-out images.
 
-    It measures in features of ImageNet if the extra `features` is installed, or else by the pixels.
+    Measures in ImageNet features if the extra `features` is installed, and in pixel space
+    otherwise.
 
     Args:
-        images: Images to train on and to compare with. Of training images that do not fit into
-            memory, the first stand for all.
-        protocol: What to measure, on no more images than are held out, with ten train images or
-            more in a bin. The kernel distance is that of all these images.
+        images: Training images and held-out images. If the training images do not fit into memory,
+            only the first ones are used.
+        protocol: Protocol of the evaluation. The count is limited to the number of held-out images,
+            and the number of bins to a tenth of the different training images. The kernel distance
+            uses all these images at once. Defaults to the full protocol.
     """
     count = min(protocol.count, len(images.test_images))
     train = sample_in_memory(images.train_images)
-    bins = protocol.bins if images.held_out else 0  # what is compared has to be new
+    bins = protocol.bins if images.held_out else 0  # copying needs held-out images as a baseline
     different = len({image.tobytes() for image in pictures.premultiply(train)}) if bins else 0
     fitting = dataclasses.replace(
         protocol, count=count, kernel_size=None, bins=min(bins, different // 10)
@@ -357,19 +363,20 @@ def image_evaluator(images: data.Split, protocol: EvalConfig = FULL) -> Evaluato
 def baselines(
     images: np.ndarray, labels: np.ndarray | None, count: int, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Returns images whose scores say what a score means; uint8, `count` each.
+    """Returns baselines for scores: sets of `count` uint8 images of known quality, by name.
 
-    They are training images, which the evaluator does not compare with, and the same images
-    damaged. With labels, one set lacks a class: the eighth, or else the last one.
+    The sets are training images, which the evaluator does not compare with, and degraded versions
+    of these images. With labels, one set lacks a class: the eighth class, or the last one if there
+    are fewer.
 
     Args:
         images: uint8 training images `(n, height, width, channels)`, `n >= count`.
-        labels: Their classes `(n,)`, or None.
-        count: Number of images of each kind.
-        seed: Seed of the choice and of the noise.
+        labels: Classes of the images `(n,)`, or None.
+        count: Number of images in each set.
+        seed: Seed of the selection and of the noise. Defaults to 0.
 
     Raises:
-        ValueError: If there are fewer images.
+        ValueError: If there are fewer than `count` images.
     """
     if len(images) < count:
         raise ValueError(
@@ -392,7 +399,7 @@ def baselines(
 
 
 def _blurred(images: np.ndarray, sigma: float) -> np.ndarray:
-    """Blurs images by a Gaussian along height and width, repeating the edges."""
+    """Blurs images with a Gaussian along height and width, with repeated edges."""
     radius = round(3 * sigma)
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     for axis in (1, 2):

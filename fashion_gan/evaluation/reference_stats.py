@@ -1,4 +1,4 @@
-"""The real side of a comparison: measured once, and kept on disk under all that it depends on."""
+"""Computes the reference statistics of real images, and caches them by their dependencies."""
 
 import hashlib
 import os
@@ -24,21 +24,22 @@ __all__ = [
 ]
 
 _MAX_VALUES = 2**27  # pixels that are projected at once
-_FORMAT = "2"  # to be changed with whatever the numbers below mean
+_FORMAT = "2"  # change it whenever the meaning of the statistics changes
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceStats:
-    """What generated images are compared with.
+    """Reference statistics that generated images are compared with.
 
     Attributes:
-        features: of the real images `(n, d)`, with the radii of their neighborhoods; None if they
-            have none but the pixels.
-        pixels: likewise, of their first principal components.
-        pca: those components, fitted to the train images.
-        bins: of the train images; None if they are not asked for.
-        nearest_train_distance: Distance of each real image to its nearest train image, by the
-            components, `(n,)`; None without bins.
+        features: Features of the real images `(n, d)`, with the radii of their neighborhoods. None
+            if only pixels are measured.
+        pixels: First principal components of the real images, with the radii of their
+            neighborhoods.
+        pca: Principal components, fitted to the training images.
+        bins: NDB bins of the training images, or None if no bins are requested.
+        nearest_train_distance: Distances of the real images to their nearest training images in the
+            principal components, `(n,)`. None without bins.
     """
 
     features: Manifold | None
@@ -49,19 +50,20 @@ class ReferenceStats:
 
 
 def num_components(train: np.ndarray, count: int) -> int:
-    """Returns how many principal components of the pixels are compared.
+    """Returns the number of principal components of the pixels to compare.
 
     Args:
-        train: Training images, whose components they are.
-        count: Number of images on each side, at least twice as many as components.
+        train: Training images that the components are fitted to.
+        count: Number of images on each side. The result is at most half of it.
     """
     return max(min(64, train[0].size, len(train) - 1, count // 2), 1)
 
 
 def project_pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
-    """Components of uint8 images, scaled to [0, 1]: the kernel distance depends on the scale.
+    """Projects uint8 images, scaled to [0, 1], to principal components.
 
-    Colors of RGBA images are multiplied by alpha, see `images.premultiply`.
+    The scale matters for the kernel distance. The colors of RGBA images are multiplied by alpha,
+    see `images.premultiply`.
     """
     visible = premultiply(images)
     if images.size <= _MAX_VALUES:
@@ -73,16 +75,16 @@ def project_pixels(pca: PCA, images: np.ndarray) -> np.ndarray:
 def compute_reference_stats(
     features: np.ndarray | None, real: np.ndarray, train: np.ndarray, bins: int, seed: int
 ) -> ReferenceStats:
-    """Measure the real side.
+    """Computes the reference statistics of real images.
 
-    What is measured of pixels is measured of `images.premultiply`.
+    Pixels are measured after `images.premultiply`.
 
     Args:
-        features: of the real images, `(n, d)`, or None.
-        real: uint8 images `(n, height, width, channels)`.
-        train: the same, that the generator was trained on.
-        bins: how many; 0 leaves out what needs all train images.
-        seed: of the bins.
+        features: Features of the real images, `(n, d)`, or None.
+        real: uint8 real images `(n, height, width, channels)`.
+        train: uint8 training images `(m, height, width, channels)`.
+        bins: Number of bins. 0 omits the statistics that need all training images.
+        seed: Seed of the bins.
     """
     visible = premultiply(train)
     pca = metrics.fit_pca(metrics.pca_images(visible) / 255, num_components(train, len(real)))
@@ -105,14 +107,14 @@ def cached(
     dependencies: list[Any],
     make: Callable[[], ReferenceStats],
 ) -> ReferenceStats:
-    """`make()`, or what an earlier call with the same dependencies left in the folder.
+    """Returns the cached statistics with the same dependencies, or the result of `make()`.
 
-    A file that cannot be read is made anew; a folder that cannot be written to is done without.
+    Recomputes unreadable cache files, and skips caching if the folder is not writable.
 
     Args:
-        folder: of the files; None for none.
-        dependencies: arrays, and other values that print alike if and only if they are alike.
-        make: measures.
+        folder: Folder of the cache, or None to skip caching.
+        dependencies: Arrays, and other values that have equal reprs if and only if they are equal.
+        make: Function that computes the statistics.
     """
     if folder is None:
         return make()
@@ -140,7 +142,7 @@ def _key(dependencies: list[Any]) -> str:
 
 
 def _flat(side: ReferenceStats) -> Any:
-    """`(name, array)` of each number in it, as `part.field`."""
+    """Yields a pair `(name, array)` for each field, with names such as `part.field`."""
     for part in fields(side):
         value = getattr(side, part.name)
         if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""What a generator learned, for a person: scores beside baselines, as table, JSON and pictures."""
+"""Reports the scores of a generator next to baselines, as tables, JSON and images."""
 
 import os
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ __all__ = [
 
 
 def score_tables(result: dict[str, Any]) -> Iterator[Any]:
-    """Yields two `rich` tables: a row for each set of images, and all numbers of the first set.
+    """Yields two `rich` tables: one row for each set of images, and all scores of the first set.
 
-    A class is missing with less than 1 % of the images.
+    A class is missing if it has less than 1 % of the images.
     """
     from rich.table import Table
 
@@ -57,10 +57,10 @@ def score_tables(result: dict[str, Any]) -> Iterator[Any]:
 
 
 def place_among_baselines(record: dict[str, Any]) -> str:
-    """Returns a sentence that places the watched score of the first set between its neighbors.
+    """Returns a sentence that places the watched score of the first set among the baselines.
 
     It names the nearest baselines on both sides, such as "kernel_distance: 1.9, between training
-    images (0.8) and blurred (3.1)". Without baselines it is empty.
+    images (0.8) and blurred (3.1)". It is empty without baselines.
 
     Args:
         record: Record of an evaluator, which names the watched score.
@@ -86,7 +86,7 @@ def write_report(
     samples: np.ndarray,
     evaluator: Evaluator,
 ) -> None:
-    """Write `scores.json`, `classes.png` and `closest.png` into a folder, made when needed."""
+    """Writes `scores.json`, `classes.png` and `closest.png` into a folder, created if needed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / SCORES, result)
@@ -96,14 +96,14 @@ def write_report(
 
 
 def class_grid(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
-    """A row for each class, the rarest first: `count` real images, a gap, `count` samples.
+    """Draws one row per class, the rarest first: `count` real images, a gap, `count` samples.
 
-    Where there are fewer samples of a class, the row ends early.
+    If there are fewer samples of a class, the row ends early.
     """
     _, real_labels = load_classifier()(evaluator.real)
     _, labels = load_classifier()(samples)
     order = np.argsort(np.bincount(labels, minlength=len(data.CLASS_NAMES)), kind="stable")
-    empty = np.full_like(samples[:1], 255 - 192)  # shown inverted, as gray as the margins
+    empty = np.full_like(samples[:1], 255 - 192)  # the gray of the margins once inverted
     cells = []
     for label in order:
         for pictures in (evaluator.real[real_labels == label], samples[labels == label]):
@@ -113,7 +113,7 @@ def class_grid(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np
 
 
 def nearest_neighbor_grid(samples: np.ndarray, evaluator: Evaluator, count: int = 24) -> np.ndarray:
-    """The samples that come nearest to a training image, each above that image."""
+    """Draws the samples nearest to a training image, each above that image."""
     pairs = metrics.closest_pairs(evaluator.nearest_train(samples), count)
     rows = []
     for start in range(0, len(pairs), 12):

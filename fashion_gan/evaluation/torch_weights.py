@@ -1,9 +1,8 @@
-"""Tensors of a legacy torch file, read without torch and without running anything of the file.
+"""Reads the tensors of a legacy torch file without torch and without running code in the file.
 
 Such a file holds five pickles and the bytes of the tensors. A pickle is a program for a stack
-machine, and may call any function. `read_tensors` is a machine of its own, which knows only the
-instructions that tensors need: no import, no attribute, no call. Each of torch's constructors
-becomes a plain tuple.
+machine that may call any function. `read_tensors` implements only the instructions that tensors
+need, without imports, attributes or calls. Each torch constructor becomes a plain tuple.
 """
 
 import enum
@@ -24,7 +23,7 @@ _MAX_DIMS = 8
 
 
 class _Constructor(enum.Enum):
-    """Names that a pickle of tensors may hold. None of them is imported."""
+    """Names that a pickle of tensors may contain, none of which is imported."""
 
     ORDERED_DICT = "collections.OrderedDict"
     TENSOR = "torch._utils._rebuild_tensor_v2"
@@ -54,17 +53,17 @@ class _Tensor(NamedTuple):
 def read_tensors(content: bytes) -> dict[str, NDArray[Any]]:
     """Reads the tensors of a torch file in the format before torch 1.6.
 
-    Offsets, strides and sizes are checked before memory is taken: the arrays take no more bytes
-    than the file.
+    Offsets, strides and sizes are checked before memory is allocated, so that the arrays take no
+    more bytes than the file.
 
     Args:
-        content: Content of the file: a state dict of float32 and int64 tensors.
+        content: Content of the file, a state dict of float32 and int64 tensors.
 
     Returns:
-        Arrays by name, C-contiguous, with their axes as torch orders them.
+        C-contiguous arrays by name, with their axes in torch's order.
 
     Raises:
-        ValueError: If the file holds anything else, or is damaged. Nothing of it has been run.
+        ValueError: If the file is damaged or holds anything else. No code in it runs.
     """
     machine = _Machine(content)
     magic, protocol, system = machine.run(), machine.run(), machine.run()
@@ -94,7 +93,7 @@ def read_tensors(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _read_storages(machine: "_Machine", keys: list[Any]) -> dict[str, bytes]:
-    """Reads the bytes behind the pickles: for each key a count, and as many numbers."""
+    """Reads the bytes after the pickles: for each key, a count and that many numbers."""
     declared = machine.storages
     if not all(type(key) is str for key in keys) or sorted(keys) != sorted(declared):
         _fail("other storages than its tensors need")
@@ -124,12 +123,12 @@ def _check_tensor(name: str, tensor: Any) -> None:
 
 @dataclass
 class _Machine:
-    """Runs the pickles of a file, one after the other, as far as they build inert values.
+    """Interpreter of the pickles in a file, limited to instructions that build plain values.
 
     Attributes:
         content: Content of the file.
-        position: Number of bytes that are read.
-        storages: Storages that tensors have named, by key.
+        position: Number of bytes read so far.
+        storages: Storages that the tensors refer to, by key.
     """
 
     content: bytes
@@ -137,14 +136,14 @@ class _Machine:
     storages: dict[str, _Storage] = field(default_factory=dict)
 
     def take(self, count: int) -> bytes:
-        """Reads a number of bytes."""
+        """Reads the next `count` bytes."""
         if not 0 <= count <= len(self.content) - self.position:
             _fail("a file that ends too early")
         self.position += count
         return self.content[self.position - count : self.position]
 
     def run(self) -> Any:
-        """Runs the next pickle, and returns the value that it builds."""
+        """Interprets the next pickle and returns the value that it builds."""
         try:
             return self._run()
         except (IndexError, KeyError, UnicodeDecodeError):  # stack, memo, text
@@ -152,7 +151,7 @@ class _Machine:
 
     def _run(self) -> Any:
         stack: list[Any] = []
-        below: list[list[Any]] = []  # what was on the stack before each mark
+        below: list[list[Any]] = []  # the stack before each mark
         memo: dict[int, Any] = {}
         while True:
             opcode = self.take(1)
@@ -218,7 +217,7 @@ class _Machine:
                 case b"e":
                     items, stack = stack, below.pop()
                     _extend(stack[-1], items)
-                case b"b":  # attributes of the dict, which are left out
+                case b"b":  # attributes of the dict, which are ignored
                     if not isinstance(stack.pop(), dict) or not isinstance(stack[-1], dict):
                         _fail("the state of an object that is no dict")
                 case _:
@@ -267,7 +266,7 @@ def _construct(constructor: Any, arguments: Any) -> Any:
 
 
 def _update(target: Any, items: list[Any]) -> None:
-    """Puts keys and values, which take turns in a list, into a dict."""
+    """Adds the alternating keys and values of a list to a dict."""
     keys, values = items[::2], items[1::2]
     if not isinstance(target, dict) or len(keys) != len(values):
         _fail("items for something that is no dict")
