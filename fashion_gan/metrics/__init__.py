@@ -1,4 +1,4 @@
-"""Measures of generated samples: NumPy arrays in, float64 numbers out, no network anywhere."""
+"""Computes metrics of generated samples from NumPy arrays, as float64 numbers."""
 
 from fashion_gan.metrics.bins import NDB, NDBBins, fit_ndb_bins, ndb
 from fashion_gan.metrics.classes import ClassBalance, class_balance

@@ -1,4 +1,4 @@
-"""Number of statistically different bins: which regions of the data get too much or too little."""
+"""Computes the number of statistically different bins (NDB) between real and fake images."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -15,7 +15,7 @@ __all__ = ["NDB", "NDBBins", "ndb", "fit_ndb_bins"]
 
 @dataclass(frozen=True, eq=False)
 class NDBBins:
-    """Centroids `(k, p)`, and how many of the samples they were fitted to are nearest: `(k,)`."""
+    """Centroids `(k, p)` of the bins, and the number of fitted samples in each bin `(k,)`."""
 
     centroids: Floats
     counts: NDArray[np.int64]
@@ -23,10 +23,11 @@ class NDBBins:
 
 @dataclass(frozen=True)
 class NDB:
-    """How differently two sets fill the same bins.
+    """Difference between the bin shares of two sets.
 
     Attributes:
-        ratio: share of the bins that differ significantly, NDB/K; `significance` by chance alone.
+        ratio: Fraction of the bins that differ significantly, NDB/K. By chance alone it is
+            `significance`.
         divergence: Jensen–Shannon divergence of the shares, in nats, from 0 to log 2.
     """
 
@@ -35,11 +36,11 @@ class NDB:
 
 
 def fit_ndb_bins(images: ArrayLike, num_bins: int = 100, *, seed: int = 0) -> NDBBins:
-    """Divide train images `(n, ...)` of `p` pixels into bins by k-means.
+    """Fits bins to training images `(n, ...)` of `p` pixels by k-means.
 
     Raises:
-        TypeError: if `images` are not real numbers.
-        ValueError: if they are not finite, or fewer than `num_bins` of them are different.
+        TypeError: If `images` are not real numbers.
+        ValueError: If `images` are not finite, or fewer than `num_bins` of them are different.
     """
     samples = as_samples(images, "train")
     centroids = kmeans(samples, num_bins, seed=seed)
@@ -47,16 +48,18 @@ def fit_ndb_bins(images: ArrayLike, num_bins: int = 100, *, seed: int = 0) -> ND
 
 
 def ndb(real: NDBBins, fake: ArrayLike, *, significance: float = 0.05) -> NDB:
-    """Compare the shares of real and fake images in each bin by a two-proportion z-test.
+    """Compares the shares of real and fake images in each bin by a two-proportion z-test.
 
     Args:
-        real: `fit_ndb_bins(train_images)`, which is worth keeping.
-        fake: images `(n, ...)` of `p` pixels, on the scale of the train images.
-        significance: of the two-sided test in each bin, in (0, 1).
+        real: Bins from `fit_ndb_bins(train_images)`. Reuse them for several calls.
+        fake: Images `(n, ...)` of `p` pixels, on the scale of the training images.
+        significance: Significance level of the two-sided test in each bin, in (0, 1). Defaults to
+            0.05.
 
     Raises:
-        TypeError: if `fake` are not real numbers.
-        ValueError: if they are not finite or do not have `p` pixels; for other significances.
+        TypeError: If `fake` are not real numbers.
+        ValueError: If `fake` are not finite or do not have `p` pixels; if `significance` is not in
+            (0, 1).
 
     References:
         Richardson and Weiss 2018, https://arxiv.org/abs/1805.12462, section 3.

@@ -1,4 +1,4 @@
-"""Class balance: whether every class is made, and how evenly."""
+"""Measures class balance: whether all classes are generated, and how evenly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ __all__ = ["ClassBalance", "class_balance"]
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """How labels spread over the classes.
+    """Distribution of labels over the classes.
 
     Attributes:
-        shares: of the labels in each class, summing to 1.
-        entropy: of the shares, in nats: 0 for one class, `log(num_classes)` for even shares.
-        normalized_entropy: the entropy over its maximum, in [0, 1].
-        total_variation: share of the labels that would have to change class for even shares.
-        missing: the classes with less than `missing_below` of the labels, by name.
+        shares: Fraction of the labels in each class, summing to 1.
+        entropy: Entropy of the shares, in nats: 0 for one class, `log(num_classes)` for even
+            shares.
+        normalized_entropy: Entropy divided by its maximum, in [0, 1].
+        total_variation: Fraction of the labels that would have to change class for even shares.
+        missing: Names of the classes with less than `missing_below` of the labels.
     """
 
     shares: tuple[float, ...]
@@ -35,17 +36,17 @@ def class_balance(
     names: Sequence[str] | None = None,
     missing_below: float = 0.01,
 ) -> ClassBalance:
-    """Measure how evenly labels spread over the classes.
+    """Measures how evenly labels are distributed over the classes.
 
     Args:
-        labels: integers `(n,)` in `0..num_classes - 1`, such as a classifier's predictions.
-        num_classes: at least 2.
-        names: of the classes; by default their numbers.
-        missing_below: the share from which on a class counts as present.
+        labels: Integers `(n,)` in `0..num_classes - 1`, such as a classifier's predictions.
+        num_classes: Number of classes, at least 2.
+        names: Names of the classes. Defaults to the class numbers.
+        missing_below: Fraction of the labels below which a class is missing. Defaults to 0.01.
 
     Raises:
-        TypeError: if `labels` are not integers.
-        ValueError: if there are none, or one is out of range; for a wrong number of names.
+        TypeError: If `labels` are not integers.
+        ValueError: If `labels` are empty or out of range; if the number of names is wrong.
     """
     names = tuple(map(str, range(num_classes) if names is None else names))
     if num_classes < 2 or len(names) != num_classes:

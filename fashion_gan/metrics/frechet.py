@@ -1,4 +1,4 @@
-"""Fréchet distance: how far apart two sets of features are, seen as two Gaussians."""
+"""Computes the Fréchet distance between Gaussians fitted to two sets of features."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ class Gaussian:
 
 
 def gaussian(features: ArrayLike | Gaussian) -> Gaussian:
-    """Fit a Gaussian to features `(n, d)`; one that is fitted already is returned as it is.
+    """Fits a Gaussian to features `(n, d)`, and returns a fitted Gaussian unchanged.
 
     Raises:
-        TypeError: if `features` are not real numbers.
-        ValueError: if they are not finite, or if `n <= d`: their covariance is singular then,
-            and the distance says more about `n` than about the samples.
+        TypeError: If `features` are not real numbers.
+        ValueError: If `features` are not finite, or if `n <= d`. The covariance is singular then,
+            and the distance depends more on `n` than on the samples.
     """
     if isinstance(features, Gaussian):
         return features
@@ -41,27 +41,29 @@ def gaussian(features: ArrayLike | Gaussian) -> Gaussian:
 
 
 def frechet_distance(real: ArrayLike | Gaussian, fake: ArrayLike | Gaussian) -> float:
-    r"""$\|\mu_r - \mu_f\|^2 + \mathrm{tr}(A) + \mathrm{tr}(B) - 2\,\mathrm{tr}(AB)^{1/2}$.
+    r"""Computes the Fréchet distance between Gaussians fitted to real and fake features.
 
-    Symmetric, at least 0, in squared units of the features. It is biased upwards by about `1 / n`:
-    compare only distances that were measured with the same numbers of samples.
+    It is $\|\mu_r - \mu_f\|^2 + \mathrm{tr}(A) + \mathrm{tr}(B) - 2\,\mathrm{tr}(AB)^{1/2}$ with
+    the means $\mu$ and the covariances $A$ and $B$. It is symmetric, at least 0, and in squared
+    units of the features. It is biased upwards by about `1 / n`, so only compare distances measured
+    with the same numbers of samples.
 
     Args:
-        real: features `(n, d)`, `n > d`, or `gaussian(features)`, which is worth keeping.
-        fake: the same, with `n` of its own.
+        real: Features `(n, d)`, `n > d`, or `gaussian(features)`, which can be reused.
+        fake: Features `(m, d)`, `m > d`, or `gaussian(features)`.
 
     Raises:
-        TypeError: if features are not real numbers.
-        ValueError: if they are too few, not finite, or of different `d`.
+        TypeError: If features are not real numbers.
+        ValueError: If features are too few, not finite, or differ in `d`.
 
     References:
         Dowson and Landau 1982, The Fréchet distance between multivariate normal distributions.
-        Heusel et al. 2017, https://arxiv.org/abs/1706.08500, where the features are Inception's.
+        Heusel et al. 2017, https://arxiv.org/abs/1706.08500, with features of Inception.
     """
     real, fake = gaussian(real), gaussian(fake)
     check_dims(real=real.mean, fake=fake.mean)
-    # With A = FF' and B = GG', the eigenvalues of AB are the squared singular values of F'G. So no
-    # square root is taken of a product's rounding errors, as sqrtm(AB) would.
+    # With A = FF' and B = GG', the eigenvalues of AB are the squared singular values of F'G. Unlike
+    # sqrtm(AB), this takes no square root of a product's rounding errors.
     cross = _factor(real.covariance).T @ _factor(fake.covariance)
     trace = np.trace(real.covariance) + np.trace(fake.covariance)
     trace -= 2 * np.linalg.svd(cross, compute_uv=False).sum()
@@ -69,6 +71,6 @@ def frechet_distance(real: ArrayLike | Gaussian, fake: ArrayLike | Gaussian) -> 
 
 
 def _factor(covariance: Floats) -> Floats:
-    """A matrix `F` with `F @ F.T == covariance`, which need not have full rank."""
+    """Returns `F` with `F @ F.T == covariance`, for a covariance of any rank."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(values.clip(min=0))

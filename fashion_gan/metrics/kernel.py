@@ -1,4 +1,4 @@
-"""Kernel distance: the squared maximum mean discrepancy of two sets of features, unbiased."""
+"""Computes the kernel distance, an unbiased estimate of the squared MMD of two feature sets."""
 
 from dataclasses import dataclass
 
@@ -28,30 +28,32 @@ class KernelDistance:
 def kernel_distance(
     real: ArrayLike, fake: ArrayLike, *, subsets: int = 100, size: int | None = 1000, seed: int = 0
 ) -> KernelDistance:
-    """Squared MMD under the kernel `(x @ y / d + 1) ** 3`, over random subsets or of all samples.
+    """Computes the squared MMD with the kernel `(x @ y / d + 1) ** 3`.
 
-    Unbiased: around 0, and as often below as above, if both sets have one distribution. The subsets
-    are drawn without replacement; with `size = n` on both sides each of them is the whole.
+    The estimate is unbiased. If both sets have the same distribution, it is around 0, and as often
+    negative as positive. Subsets are drawn without replacement. With `size = n` for both sets, each
+    subset is the whole set.
 
-    With `size=None`, for sets of a hundred samples and more, the distance is that of all samples.
-    Its standard error is the deviation over random halves, the jackknife that deletes half. It is
-    too large by up to a factor of 2 where the sets have one distribution.
+    With `size=None`, the distance uses all samples. Use it for sets of at least a hundred samples.
+    Its standard error is the deviation over random halves (delete-half jackknife). It is too large
+    by up to a factor of 2 if the sets have the same distribution.
 
     Args:
-        real: features `(n, d)`.
-        fake: features `(m, d)`.
-        subsets: how many pairs of subsets or halves, at least 1.
-        size: samples in each subset, at least 2 and at most `min(n, m)`; None for all samples, at
-            least 4 on both sides.
-        seed: of the draws.
+        real: Features `(n, d)`.
+        fake: Features `(m, d)`.
+        subsets: Number of pairs of subsets or halves, at least 1. Defaults to 100.
+        size: Number of samples in each subset, at least 2 and at most `min(n, m)`. None uses all
+            samples, at least 4 in each set. Defaults to 1000.
+        seed: Seed of the draws. Defaults to 0.
 
     Raises:
-        TypeError: if features are not real numbers.
-        ValueError: if they are too few, not finite, or of different `d`; for unusable arguments.
+        TypeError: If features are not real numbers.
+        ValueError: If features are too few, not finite, or differ in `d`; if an argument is out of
+            range.
 
     References:
         Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401, section 4.
-        Shao and Wu 1989, A general theory for jackknife variance estimation: halves.
+        Shao and Wu 1989, A general theory for jackknife variance estimation, for the halves.
     """
     if subsets < 1 or (size is not None and size < 2):
         raise ValueError(
@@ -83,7 +85,7 @@ def kernel_distance(
 
 
 def _halves(rng: np.random.Generator, count: int, subsets: int) -> Floats:
-    """Returns weights `(count, 1 + subsets)`: ones, then ones for a random half and zeros else."""
+    """Returns weights `(count, 1 + subsets)`: a column of ones, then 0/1 columns of halves."""
     chosen = np.ones((count, 1 + subsets))
     for column in range(1, 1 + subsets):
         chosen[rng.permutation(count)[count // 2 :], column] = 0
@@ -91,7 +93,7 @@ def _halves(rng: np.random.Generator, count: int, subsets: int) -> Floats:
 
 
 def _squared_mmds(x: Floats, y: Floats, in_x: Floats, in_y: Floats) -> Floats:
-    """Computes the U-statistic for each column of weights, 0 or 1, in one pass over the pairs."""
+    """Computes the U-statistic for each column of 0/1 weights, in one pass over the pairs."""
     within_x, within_y = (
         _pair_sums(z, z, w, w) - _diagonal(z) @ w for z, w in ((x, in_x), (y, in_y))
     )
@@ -101,7 +103,7 @@ def _squared_mmds(x: Floats, y: Floats, in_x: Floats, in_y: Floats) -> Floats:
 
 
 def _pair_sums(x: Floats, y: Floats, in_x: Floats, in_y: Floats) -> Floats:
-    """Sums the kernel over the pairs that each column of weights chooses, `(columns,)`."""
+    """Sums the kernel over the pairs that each column of weights selects, `(columns,)`."""
     total = np.zeros(in_x.shape[1])
     step = max(1, BLOCK_BYTES // (8 * len(y)))
     for start in range(0, len(x), step):
@@ -116,7 +118,7 @@ def _diagonal(z: Floats) -> Floats:
 
 
 def _squared_mmd(x: Floats, y: Floats) -> float:
-    """The U-statistic for two sets of equal size: no sample is paired with itself."""
+    """Computes the U-statistic for two sets of equal size, without pairs of equal indices."""
     size = len(x)
     itself = sum(_diagonal(z).sum() for z in (x, y))
     within = _kernel_sum(x, x) + _kernel_sum(y, y) - itself
@@ -124,7 +126,7 @@ def _squared_mmd(x: Floats, y: Floats) -> float:
 
 
 def _kernel_sum(x: Floats, y: Floats) -> float:
-    """Sum of the kernel over all pairs."""
+    """Sums the kernel over all pairs."""
     base = x @ y.T
     base /= x.shape[1]
     base += 1

@@ -1,4 +1,4 @@
-"""k-means: a partition of samples into bins, the same for the same samples, order and seed."""
+"""Partitions samples by k-means, deterministically for given samples, order and seed."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,18 +18,19 @@ def kmeans(
     tolerance: float = 1e-3,
     max_iterations: int = 100,
 ) -> Floats:
-    """Centroids `(num_clusters, d)` of samples `(n, d)`: Lloyd's iteration from a k-means++ start.
+    """Returns centroids `(num_clusters, d)` of samples by Lloyd's iteration after k-means++.
 
     Args:
-        samples: at least `num_clusters` different ones.
-        num_clusters: at least 1.
-        seed: of the start.
-        tolerance: stop when the sum of squared distances falls by less than this share of it.
-        max_iterations: stop after so many.
+        samples: Samples `(n, d)`, of which at least `num_clusters` are different.
+        num_clusters: Number of clusters, at least 1.
+        seed: Seed of the initialization. Defaults to 0.
+        tolerance: Relative decrease of the sum of squared distances below which the iteration
+            stops. Defaults to 1e-3.
+        max_iterations: Maximum number of iterations. Defaults to 100.
 
     Raises:
-        TypeError: if `samples` are not real numbers.
-        ValueError: if they are not finite, or fewer than `num_clusters` of them are different.
+        TypeError: If `samples` are not real numbers.
+        ValueError: If `samples` are not finite, or fewer than `num_clusters` of them are different.
 
     References:
         Arthur and Vassilvitskii 2007, k-means++: the advantages of careful seeding.
@@ -51,7 +52,7 @@ def kmeans(
 
 
 def _start(samples: Floats, norms: Floats, num_clusters: int, rng: np.random.Generator) -> Floats:
-    """Samples drawn one by one, each in proportion to its squared distance from those before."""
+    """Draws initial centroids in proportion to the squared distance from earlier centroids."""
     centroids = np.empty((num_clusters, samples.shape[1]))
     squared = np.ones(len(samples))
     rounding = 8 * samples.shape[1] * np.finfo(np.float64).eps * norms.max()
@@ -71,9 +72,9 @@ def _start(samples: Floats, norms: Floats, num_clusters: int, rng: np.random.Gen
 
 
 def _step(samples: Floats, norms: Floats, centroids: Floats) -> tuple[Floats, float]:
-    """The means of the samples nearest to each centroid, and what the old centroids cost.
+    """Returns the mean of the samples nearest to each centroid, and the cost before the update.
 
-    A centroid without samples moves to one of the samples that are farthest from their own.
+    A centroid without samples moves to one of the samples farthest from their centroids.
     """
     numbers = np.arange(len(centroids))
     totals = np.zeros_like(centroids)

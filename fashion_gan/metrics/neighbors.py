@@ -1,4 +1,4 @@
-"""What nearest neighbors tell: whether two sets fill the same space, and whether one is copied."""
+"""Measures overlap and copying between two sets by nearest neighbors."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,9 +23,9 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Manifold:
-    """Samples `(n, d)`, and around each a ball that reaches to its `k`-th neighbor: radii `(n,)`.
+    """Samples `(n, d)`, and the radii `(n,)` of balls that reach to their `k`-th neighbors.
 
-    The union of the balls stands for the space that the samples fill.
+    The union of the balls approximates the manifold of the samples.
     """
 
     samples: Floats
@@ -35,13 +35,14 @@ class Manifold:
 
 @dataclass(frozen=True)
 class PRDC:
-    """How far two manifolds agree; all but `density` are shares in [0, 1].
+    """Agreement of two manifolds; all numbers but `density` are fractions in [0, 1].
 
     Attributes:
-        precision: share of the fakes that lie in a ball of a real.
-        recall: share of the reals that lie in a ball of a fake.
-        density: mean number of reals' balls around a fake, over `k`; near 1 if both agree.
-        coverage: share of the reals with a fake in their ball.
+        precision: Fraction of the fakes that lie in the ball of a real.
+        recall: Fraction of the reals that lie in the ball of a fake.
+        density: Mean number of reals whose balls contain a fake, divided by `k`. Near 1 if the
+            manifolds agree.
+        coverage: Fraction of the reals with a fake in their ball.
     """
 
     precision: float
@@ -51,7 +52,7 @@ class PRDC:
 
 
 class NeighborPair(NamedTuple):
-    """Sample number `query`, its nearest reference, and how far they are apart."""
+    """Index of a query, the index of its nearest reference, and their distance."""
 
     query: int
     reference: int
@@ -59,13 +60,14 @@ class NeighborPair(NamedTuple):
 
 
 def manifold(samples: ArrayLike | Manifold, k: int = 5) -> Manifold:
-    """Measure the balls around samples `(n, d)`; a manifold of the same `k` is returned as it is.
+    """Computes the balls around samples `(n, d)`, and returns a manifold of the same `k` unchanged.
 
-    Duplicates count as neighbors: a sample with `k` of them has a ball of radius 0.
+    Duplicates count as neighbors, so a sample with `k` duplicates has a ball of radius 0.
 
     Raises:
-        TypeError: if `samples` are not real numbers.
-        ValueError: if they are not finite, unless `1 <= k < n`, or for a manifold of another `k`.
+        TypeError: If `samples` are not real numbers.
+        ValueError: If `samples` are not finite or are a manifold of another `k`; unless
+            `1 <= k < n`.
     """
     if isinstance(samples, Manifold):
         if samples.k != k:
@@ -84,23 +86,24 @@ def manifold(samples: ArrayLike | Manifold, k: int = 5) -> Manifold:
 
 
 def prdc(real: ArrayLike | Manifold, fake: ArrayLike | Manifold, k: int = 5) -> PRDC:
-    """Precision, recall, density and coverage, from one pass over all pairs.
+    """Computes precision, recall, density and coverage in one pass over all pairs.
 
-    Balls are open, as in the `prdc` package of Naeem et al.; so a copy of the reals has density 1.
-    Precision and recall change places with the arguments; density and coverage have no such pair.
+    Balls are open, as in the `prdc` package of Naeem et al., so a copy of the reals has density 1.
+    Swapping the arguments swaps precision and recall. Density and coverage have no such symmetry.
 
     Args:
-        real: features `(n, d)`, `n > k`, or `manifold(features, k)`, which is worth keeping.
-        fake: features `(m, d)`, `m > k`, or their manifold.
-        k: neighbors that a ball reaches to.
+        real: Features `(n, d)`, `n > k`, or `manifold(features, k)`, which can be reused.
+        fake: Features `(m, d)`, `m > k`, or `manifold(features, k)`.
+        k: Number of the neighbor that a ball reaches to. Defaults to 5.
 
     Raises:
-        TypeError: if features are not real numbers.
-        ValueError: if they are too few, not finite, or of different `d`, or a manifold's `k` is.
+        TypeError: If features are not real numbers.
+        ValueError: If features are too few, not finite, or differ in `d`; if a manifold has another
+            `k`.
 
     References:
-        Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991: precision and recall.
-        Naeem et al. 2020, https://arxiv.org/abs/2002.09797: density and coverage, with k = 5.
+        Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991, for precision and recall.
+        Naeem et al. 2020, https://arxiv.org/abs/2002.09797, for density and coverage, with k = 5.
     """
     real, fake = manifold(real, k), manifold(fake, k)
     check_dims(real=real.samples, fake=fake.samples)
@@ -123,15 +126,17 @@ def prdc(real: ArrayLike | Manifold, fake: ArrayLike | Manifold, k: int = 5) -> 
 
 
 def memorization_ratio(test: ArrayLike, fake: ArrayLike) -> float:
-    """Median distance fake to train over median distance test to train; well below 1 is copying.
+    """Computes the median fake-to-train distance divided by the median test-to-train distance.
+
+    Values well below 1 indicate copying.
 
     Args:
-        test: distances of test images to their nearest train images, `(n,)`: those of
-            `nearest(test_images, train_images)`, which are worth keeping.
-        fake: the same of generated images, `(m,)`.
+        test: Distances of test images to their nearest training images, `(n,)`, from
+            `nearest(test_images, train_images)`. Reuse them for several calls.
+        fake: Distances of generated images to their nearest training images, `(m,)`.
 
     Raises:
-        ValueError: if half of the test samples are train samples: then there is no baseline.
+        ValueError: If half of the test samples are training samples, since the baseline is 0 then.
     """
     baseline = np.median(np.asarray(test))
     if baseline == 0:
@@ -143,23 +148,23 @@ def memorization_ratio(test: ArrayLike, fake: ArrayLike) -> float:
 
 
 def copied_share(test: ArrayLike, fake: ArrayLike, quantile: float = 0.05) -> float:
-    """Computes the share of fakes that are nearer to a train image than test images ever are.
+    """Computes the excess fraction of fakes near a training image, relative to test images.
 
-    A fake counts if its nearest train image is no further than that of the nearest `quantile` of
-    the test images. What test images reach by chance or as duplicates is subtracted, so that 0
-    means no copies. In contrast to the median of `memorization_ratio`, it sees few copies among
-    many fakes, and fakes that are poor do not hide copies.
+    A fake counts if the distance to its nearest training image is at most the `quantile` of the
+    distances of the test images. The fraction of test images within this distance, by chance or as
+    duplicates, is subtracted, so that 0 means no copies. Unlike the median of `memorization_ratio`,
+    this number detects few copies among many fakes, and poor fakes do not hide copies.
 
     Args:
-        test: Distances of test images to their nearest train images, `(n,)`.
-        fake: Distances of generated images to their nearest train images, `(m,)`.
-        quantile: Share of the test images that count as near, in (0, 1). Defaults to 0.05.
+        test: Distances of test images to their nearest training images, `(n,)`.
+        fake: Distances of generated images to their nearest training images, `(m,)`.
+        quantile: Fraction of the test images that count as near, in (0, 1). Defaults to 0.05.
 
     Returns:
-        Share in [-1, 1], with a standard error of about `sqrt(quantile * (1 / n + 1 / m))` at 0.
+        Fraction in [-1, 1], with a standard error of about `sqrt(quantile * (1 / n + 1 / m))` at 0.
 
     Raises:
-        ValueError: For another quantile.
+        ValueError: If `quantile` is not in (0, 1).
     """
     if not 0 < quantile < 1:
         raise ValueError(f"Expected 0 < quantile < 1. Received: quantile={quantile}.")
@@ -169,10 +174,10 @@ def copied_share(test: ArrayLike, fake: ArrayLike, quantile: float = 0.05) -> fl
 
 
 def closest_pairs(neighbors: Neighbors, count: int) -> list[NeighborPair]:
-    """The `count` queries nearest to a reference, or all if there are fewer; nearest first.
+    """Returns up to `count` queries with the smallest distance to a reference, in ascending order.
 
     Raises:
-        ValueError: unless `count >= 1`.
+        ValueError: Unless `count >= 1`.
     """
     if count < 1:
         raise ValueError(f"Expected count >= 1. Received: count={count}.")
@@ -186,7 +191,10 @@ def closest_pairs(neighbors: Neighbors, count: int) -> list[NeighborPair]:
 def _closer(
     squared: Floats, error: Floats, radii: Floats, queries: Floats, references: Floats
 ) -> NDArray[np.bool_]:
-    """Whether each pair is less than its radius apart; `radii` broadcast against `squared`."""
+    """Returns whether the distance of each pair is below its radius.
+
+    `radii` broadcast against `squared`.
+    """
     closer = squared < radii**2 - error
     rows, columns = where(closer != (squared <= radii**2 + error))
     limits = np.broadcast_to(radii, squared.shape)[rows, columns]

@@ -1,4 +1,4 @@
-"""Principal components of pixels: a feature space that no network has shaped."""
+"""Computes principal components of pixels, a feature space that needs no network."""
 
 import math
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ _MANY_PIXELS, _ENOUGH_IMAGES = 2_048, 2_048
 
 @dataclass(frozen=True, eq=False)
 class PCA:
-    """The directions in which samples vary most.
+    """Principal components of a set of samples.
 
     Attributes:
-        mean: `(p,)`, of the samples it was fitted to.
-        components: `(dim, p)`, orthonormal rows; the entry of largest size in each is positive.
-        variances: `(dim,)`, of the samples along each component, descending.
+        mean: Mean of the fitted samples `(p,)`.
+        components: Orthonormal rows `(dim, p)`. The entry with the largest magnitude in each row is
+            positive.
+        variances: Variances of the samples along the components `(dim,)`, descending.
     """
 
     mean: Floats
@@ -29,11 +30,11 @@ class PCA:
     variances: Floats
 
     def transform(self, images: ArrayLike) -> Floats:
-        """Images `(n, ...)` of `p` pixels, on the scale of the fit, to features `(n, dim)`.
+        """Projects images `(n, ...)` of `p` pixels, on the fitted scale, to features `(n, dim)`.
 
         Raises:
-            TypeError: if `images` are not real numbers.
-            ValueError: if they are not finite, or do not have `p` pixels.
+            TypeError: If `images` are not real numbers.
+            ValueError: If `images` are not finite, or do not have `p` pixels.
         """
         samples = as_samples(images, "images")
         check_dims(pca=self.mean, images=samples)
@@ -41,10 +42,10 @@ class PCA:
 
 
 def pca_images(images: NDArray[Any]) -> NDArray[Any]:
-    """Returns the images that are enough to fit components to.
+    """Returns a sufficient subset of images to fit principal components to.
 
-    These are all, or of more than 2,048 images with more than 2,048 pixels each, 2,048 at even
-    distances: the cost of a fit grows with the square of either number.
+    If there are more than 2,048 images with more than 2,048 pixels each, the subset is 2,048 evenly
+    spaced images, since the cost of a fit grows with both numbers. Otherwise it is all images.
 
     Args:
         images: Images `(n, ...)`.
@@ -55,11 +56,11 @@ def pca_images(images: NDArray[Any]) -> NDArray[Any]:
 
 
 def fit_pca(images: ArrayLike, dim: int = 64) -> PCA:
-    """Fit `dim` components to images `(n, ...)` of `p` pixels each.
+    """Fits `dim` principal components to images `(n, ...)` of `p` pixels each.
 
     Raises:
-        TypeError: if `images` are not real numbers.
-        ValueError: if they are not finite, or unless `1 <= dim <= p` and `dim < n`.
+        TypeError: If `images` are not real numbers.
+        ValueError: If `images` are not finite; unless `1 <= dim <= p` and `dim < n`.
     """
     samples = as_samples(images, "images")
     count, pixels = samples.shape
@@ -70,7 +71,7 @@ def fit_pca(images: ArrayLike, dim: int = 64) -> PCA:
         )
     mean = samples.mean(axis=0)
     if pixels > max(count, _MANY_PIXELS):
-        # The matrix of inner products of images has the same values, and is smaller.
+        # The Gram matrix of the images has the same nonzero eigenvalues and is smaller.
         centered = samples - mean
         values, vectors = np.linalg.eigh(centered @ centered.T / (count - 1))
         components = vectors.T[::-1][:dim] @ centered

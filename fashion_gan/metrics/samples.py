@@ -1,4 +1,4 @@
-"""The border: what is given becomes one finite float64 matrix, or an error that says why not."""
+"""Validates samples and converts them to a finite float64 matrix."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,15 +9,15 @@ Floats = NDArray[np.float64]
 
 
 def as_samples(x: ArrayLike, name: str) -> Floats:
-    """`x` as C-contiguous float64 `(n, d)`; images `(n, h, w, c)` become `n` rows of pixels.
+    """Converts `x` to C-contiguous float64 `(n, d)`, with one row for each sample or image.
 
     Args:
-        x: real numbers of any dtype, the first axis counting the samples.
-        name: what the caller calls `x`, for the message.
+        x: Real numbers of any dtype, `(n, ...)`.
+        name: Name of the argument, for the message.
 
     Raises:
-        TypeError: if `x` are not real numbers.
-        ValueError: if `x` has no second axis, is empty, or holds NaN or infinity.
+        TypeError: If `x` are not real numbers.
+        ValueError: If `x` has no second axis, is empty, or holds NaN or infinity.
     """
     array = np.asarray(x)
     if array.dtype.kind not in "fiu":
@@ -38,10 +38,11 @@ def as_samples(x: ArrayLike, name: str) -> Floats:
 
 
 def check_dims(**arrays: Floats) -> None:
-    """Refuse arrays whose last axes differ; the keywords name them in the message.
+    """Checks that the last axes of arrays are equal; the keywords name the arrays.
 
     Raises:
-        ValueError: naming every array with its number of features.
+        ValueError: If the last axes differ. The message lists each array and its number of
+            features.
     """
     dims = {name: array.shape[-1] for name, array in arrays.items()}
     if len(set(dims.values())) > 1:

@@ -1,4 +1,4 @@
-"""Sliced transport distance: how far samples move along random directions to become others."""
+"""Computes the sliced transport distance between two sets of features."""
 
 from dataclasses import dataclass
 
@@ -17,12 +17,12 @@ class TransportDistance:
     """Squared sliced transport distance.
 
     Attributes:
-        mean: Estimate without the part that is due to the number of samples: around 0 if both sets
-            have one distribution, and as often below as above.
-        std: Standard error of the estimate: the deviation over random halves, the jackknife that
-            deletes half. It is too large by about half where the sets have one distribution.
-        biased: Estimate with that part, from all samples: never negative, and larger the fewer
-            samples there are.
+        mean: Estimate without the bias of finite samples. It is around 0 if both sets have the same
+            distribution, and as often negative as positive.
+        std: Standard error of the estimate, as the deviation over random halves (delete-half
+            jackknife). It is too large by about half if the sets have the same distribution.
+        biased: Estimate with the bias, from all samples. It is never negative, and larger for fewer
+            samples.
     """
 
     mean: float
@@ -35,30 +35,31 @@ def sliced_transport_distance(
 ) -> TransportDistance:
     r"""Computes the mean squared 2-Wasserstein distance along random directions, times `d`.
 
-    Along one direction, the optimal transport of two sets joins values of equal rank. The factor
-    `d` makes the distance of two sets that differ by a shift $v$ about $\|v\|^2$, as the Fréchet
-    distance does.
+    Along one direction, the optimal transport of two sets pairs values of equal rank. With the
+    factor `d`, two sets that differ by a shift $v$ have a distance of about $\|v\|^2$, as in the
+    Fréchet distance.
 
-    Samples of one distribution are apart as well, the further the fewer they are. This part is
-    removed as the energy distance removes it: with both sets halved at random, the mean distance
-    of halves of different sets, minus that of halves of the same set. All halves are of the size
-    that the smaller set gives.
+    Finite samples of the same distribution have a positive distance as well, which is larger for
+    fewer samples. This bias is removed as in the energy distance. Both sets are halved at random,
+    and the mean distance of halves of the same set is subtracted from the mean distance of halves
+    of different sets. All halves have half the size of the smaller set.
 
     Args:
         real: Features `(n, d)`, `n >= 4`.
-        fake: Features `(m, d)`, `m >= 4`, of another count or the same.
+        fake: Features `(m, d)`, `m >= 4`.
         directions: Number of random directions. Defaults to 512.
         halvings: Number of times that the sets are halved. Defaults to 8.
-        seed: Seed of directions and halves.
+        seed: Seed of directions and halves. Defaults to 0.
 
     Raises:
         TypeError: If features are not real numbers.
-        ValueError: If they are too few, not finite, or of different `d`; for unusable arguments.
+        ValueError: If features are too few, not finite, or differ in `d`; if an argument is out of
+            range.
 
     References:
         Bonneel et al. 2015, Sliced and Radon Wasserstein barycenters of measures.
-        Berthet et al. 2026, https://arxiv.org/abs/2605.06797: the measure MIND, with the part that
-        is removed here.
+        Berthet et al. 2026, https://arxiv.org/abs/2605.06797, for the measure MIND, which includes
+        the bias.
     """
     if directions < 1 or halvings < 1:
         raise ValueError(
@@ -107,7 +108,7 @@ def _transport(x: Floats, y: Floats) -> float:
 
 
 def _coupling(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """Returns which of `n` sorted values goes to which of `m`, and how much of the whole."""
+    """Returns the optimal coupling of `n` and `m` sorted values: pairs of indices and weights."""
     ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # in units of 1 / (n m)
     starts = np.concatenate([[0], ends[:-1]])
     return starts // m, starts // n, (ends - starts) / (n * m)

@@ -1,4 +1,4 @@
-"""Vendi score: how many different samples a set amounts to, without anything to compare with."""
+"""Computes the Vendi score, a measure of diversity that needs no reference set."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,18 +12,18 @@ def vendi_score(features: ArrayLike) -> float:
     r"""Computes the effective number of different samples, from 1 to `n`.
 
     It is $\exp(-\sum_i \lambda_i \log \lambda_i)$ with the eigenvalues $\lambda$ of $K / n$,
-    where $K$ holds the cosines of all pairs of features. It grows with `n`: compare only scores of
-    one count.
+    where $K$ holds the cosine similarities of all pairs of features. It grows with `n`, so only
+    compare scores with the same `n`.
 
-    The cost is that of a matrix of `min(n, d)` rows, since $X X^T$ and $X^T X$ have the same
-    eigenvalues.
+    The eigenvalues are those of a matrix with `min(n, d)` rows, since $X X^T$ and $X^T X$ have the
+    same nonzero eigenvalues.
 
     Args:
-        features: Features `(n, d)`, none of them all 0.
+        features: Features `(n, d)`, without rows of zeros.
 
     Raises:
         TypeError: If features are not real numbers.
-        ValueError: If they are not finite, or all 0 in one sample.
+        ValueError: If features are not finite, or all 0 in one sample.
 
     References:
         Friedman and Dieng 2023, https://arxiv.org/abs/2210.02410.
