@@ -1,4 +1,4 @@
-"""The engine of `callbacks.ModeCollapseMonitor`: health signals, thresholds and issues."""
+"""Computes the health signals and issues that `callbacks.ModeCollapseMonitor` reports."""
 
 from fashion_gan.monitor.diagnosis import LABELED, UNLABELED, Issue, Thresholds, diagnose
 from fashion_gan.monitor.reference import MIN_IMAGES, HealthSignals, ReferenceSet

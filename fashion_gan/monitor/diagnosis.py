@@ -1,4 +1,4 @@
-"""From signals to issues: what is wrong with a training, in plain words, and what helps."""
+"""Diagnoses training issues from health signals, with an explanation and advice for each."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from fashion_gan.monitor.reference import HealthSignals
 
 __all__ = ["LABELED", "UNLABELED", "Issue", "Thresholds", "diagnose", "read_thresholds"]
 
-_LISTED = 10  # classes in a text; all are in `Issue.classes`
+_LISTED = 10  # largest number of classes in a text; `Issue.classes` holds all
 _BALANCE = "lower learning rates, R1 and R2 penalties or an EMA of the generator"
 _VARIETY = (
     "a relativistic loss with R1 and R2 penalties, minibatch standard deviation, experience "
@@ -27,36 +27,39 @@ _STRONGER = "a higher learning rate of the discriminator, or one with more layer
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The limits beyond which `diagnose` reports an issue.
+    """Limits beyond which `diagnose` reports an issue.
 
     The first five were fitted to labeled cases, see docs/monitor.md.
 
     Attributes:
-        missing_class_ratio: Fraction of the fakes in a class over that of the reals, below which
-            the class is missing.
-        missing_class_ratio_nn: The same limit for the nearest-neighbor vote, where there is one.
-            Both have to agree.
-        dominant: Fraction of the fakes in a class less that of the reals, above which the class
-            dominates. The nearest-neighbor vote has to agree. 1 reports nothing.
+        missing_class_ratio: Ratio of the fraction of fakes in a class to the fraction of reals,
+            below which the class is missing.
+        missing_class_ratio_nn: Limit of this ratio in the nearest-neighbor vote, if there is a
+            vote. Both ratios must be below their limits.
+        dominant: Difference between the fractions of fakes and of reals in a class, above which
+            the class dominates. The nearest-neighbor vote must agree. 1 reports nothing.
         class_imbalance: `HealthSignals.class_imbalance` above which the fakes are unbalanced. 1
             reports nothing.
         diversity: `HealthSignals.diversity` below which the fakes are repetitive.
         min_class_share: Fraction of the reals below which a class is too small to be missing.
         mode_rotation: Fraction of the fakes that change class between two evaluations, above which
             the classes rotate.
-        loss_oscillation: Standard deviation of a loss around its trend over its mean, above which
-            the losses oscillate.
-        loss_growth: Growth of a loss within the window over its start, above which it diverges.
+        loss_oscillation: Standard deviation of a loss around its trend, divided by its mean, above
+            which the losses oscillate.
+        loss_growth: Growth of a loss within the window, divided by its initial value, above which
+            the loss diverges.
         saturated_accuracy: Accuracy on reals and on fakes, above which the discriminator may be
             saturated.
-        saturated_gap: Difference of the logits of reals and fakes, above which it is saturated if
-            no gradient is logged.
-        g_gradient_ratio: Norm of the generator's gradient over its recent maximum, below which the
-            gradient has vanished.
+        saturated_gap: Difference of the logits of reals and fakes, above which the discriminator is
+            saturated if no gradient is logged.
+        g_gradient_ratio: Norm of the generator's gradient divided by its recent maximum, below
+            which the gradient has vanished.
         chance_margin: Difference of the mean accuracy from 0.5, within which the discriminator may
-            be at chance level. Trainings with gradient penalties end close above it, so it is
-            small: at chance level its standard deviation is 0.0015 in an epoch of 55,000 images.
-        chance_gap: Difference of the logits of reals and fakes, below which it is at chance level.
+            be at chance level. It is small, since trainings with gradient penalties end just above
+            it. At chance level, the standard deviation of the mean accuracy is 0.0015 in an epoch
+            of 55,000 images.
+        chance_gap: Difference of the logits of reals and fakes, below which the discriminator is at
+            chance level.
     """
 
     missing_class_ratio: float = 0.35
@@ -79,9 +82,8 @@ def read_thresholds(path: Path) -> dict[str, Thresholds]:
     """Reads the thresholds with and without labels from a JSON file.
 
     Args:
-        path: File `{"labeled": {"missing_class_ratio": 0.38, …}, "unlabeled": {…}}`, which
-            `benchmarks/mode_collapse/fit_thresholds.py` writes. A threshold that it leaves out has
-            its default.
+        path: File `{"labeled": {"missing_class_ratio": 0.38, …}, "unlabeled": {…}}`, as written by
+            `benchmarks/mode_collapse/fit_thresholds.py`. Missing thresholds have their defaults.
 
     Returns:
         Thresholds by mode, `"labeled"` and `"unlabeled"`.
@@ -116,15 +118,15 @@ LABELED, UNLABELED = _FITTED["labeled"], _FITTED["unlabeled"]
 
 @dataclass(frozen=True)
 class Issue:
-    """Something that is wrong.
+    """Issue of a training.
 
     Attributes:
-        kind: `"missing"`, `"dominant"`, `"unbalanced"`, `"repetitive"`, `"rotating"`,
-            `"oscillating"`, `"diverging"`, `"discriminator saturated"` or
+        kind: Kind of the issue: `"missing"`, `"dominant"`, `"unbalanced"`, `"repetitive"`,
+            `"rotating"`, `"oscillating"`, `"diverging"`, `"discriminator saturated"` or
             `"discriminator at chance level"`.
-        classes: that vanished or dominate, by name.
-        text: one sentence with the numbers.
-        advice: what helps.
+        classes: Names of the missing or dominant classes.
+        text: Sentence that describes the issue with its numbers.
+        advice: Suggested fix.
     """
 
     kind: str
@@ -137,7 +139,7 @@ class Issue:
 
 
 def diagnose(signals: HealthSignals, thresholds: Thresholds = LABELED) -> tuple[Issue, ...]:
-    """All that is wrong by these signals; signals that were not measured say nothing."""
+    """Returns all issues in the signals, and ignores signals that were not measured."""
     return tuple(
         [
             *_classes(signals, thresholds),
@@ -166,8 +168,8 @@ def _classes(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
     if (excess > limits.dominant).any():
         yield _about("dominant", "made far too often", excess > limits.dominant, signals)
     if signals.class_imbalance is not None and signals.class_imbalance > limits.class_imbalance:
-        # The clusters that are at least twice too full, or else the fullest one. They change from
-        # one evaluation to the next, so that it is the text that names them.
+        # Clusters with at least twice their share, or else the largest one. They change between
+        # evaluations, so they are named only in the text.
         crowded = (fake > 2 * real) | (excess == excess.max())
         excess_share = f"{signals.class_imbalance:.0%} of the samples are too many in some places"
         much = f"spread unevenly: {excess_share}"

@@ -1,4 +1,4 @@
-"""What real images are like, and the signals by which a set of fakes differs from them."""
+"""Describes real images, and measures the signals by which fakes differ from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,24 +23,25 @@ DIM = 64
 
 @dataclass(frozen=True)
 class HealthSignals:
-    """What `diagnose` looks at. What was not measured is empty or None.
+    """Health signals for `diagnose`; signals that were not measured are empty or None.
 
     Attributes:
-        names: Names of the `k` classes, or of the clusters that stand in for them.
+        names: Names of the `k` classes, or of the clusters that replace classes.
         shares: Fraction of the fakes in each class, `(k,)`, summing to 1.
         real_shares: Fraction of the reals in each class.
-        neighbor_shares: Fraction of the fakes whose nearest real, by pixels, is of each class,
+        neighbor_shares: Fraction of the fakes whose nearest real in pixel space is in each class,
             `(k,)`, or empty. This vote does not share a classifier's errors on unclear images.
-        real_neighbor_shares: Fraction of the reals whose nearest other real is of each class.
+        real_neighbor_shares: Fraction of the reals whose nearest other real is in each class.
         class_imbalance: Fraction of the fakes that would have to change class to match the reals,
             beyond what chance explains, in [0, 1].
-        diversity: See `diversity`. Below 1 the fakes are more alike than the reals.
-        mode_rotation: See `mode_rotation`, between this evaluation and the one before.
-        loss_oscillation: See `loss_oscillation`, the larger one of both losses.
-        loss_growth: See `loss_growth`, the larger one of both losses.
-        d_accuracies: Fractions of the reals and of the fakes that the discriminator got right.
-        logit_gap: Mean logit of the reals less that of the fakes.
-        g_gradient_ratio: Norm of the generator's gradient over its recent maximum.
+        diversity: Result of `diversity`. Below 1 the fakes are less diverse than the reals.
+        mode_rotation: Result of `mode_rotation` for this and the previous evaluation.
+        loss_oscillation: Larger result of `loss_oscillation` for the two losses.
+        loss_growth: Larger result of `loss_growth` for the two losses.
+        d_accuracies: Fractions of the reals and of the fakes that the discriminator classifies
+            correctly.
+        logit_gap: Mean logit of the reals minus mean logit of the fakes.
+        g_gradient_ratio: Norm of the generator's gradient divided by its recent maximum.
     """
 
     names: tuple[str, ...] = ()
@@ -58,7 +59,7 @@ class HealthSignals:
     g_gradient_ratio: float | None = None
 
     def numbers(self) -> dict[str, float]:
-        """Those that are worth a curve, by the names they have in the logs."""
+        """Returns the scalar signals to plot, by their names in the logs."""
         numbers = {
             "largest_class_share": max(self.shares, default=None),
             "class_imbalance": self.class_imbalance,
@@ -72,24 +73,25 @@ class HealthSignals:
 
 
 class ReferenceSet:
-    """Real images, with their classes if these are known, and else in clusters.
+    """Real images, with their classes if known, or with clusters otherwise.
 
-    Clusters are found by k-means among the features, or among the first 64 principal components of
-    the pixels if there are none. They stand in for classes, but do not separate what looks alike.
-    The pixels of RGBA images are those of `images.premultiply`.
+    Clusters are computed by k-means from the features, or from the first 64 principal components of
+    the pixels without features. They replace classes, but do not separate classes that look alike.
+    RGBA images are measured after `images.premultiply`.
 
     Args:
-        images: real ones `(n, ...)` of `p` pixels, uint8, at least 100.
-        features: of them `(n, d)`; by default the principal components.
-        labels: integers `(n,)` in `0..k - 1`, from the classifier that will label the fakes.
-        names: of the `k` classes; goes with labels.
-        clusters: how many, where there are no labels.
-        seed: of the clusters.
+        images: Real images `(n, ...)` of `p` pixels, uint8, at least 100.
+        features: Features of the images `(n, d)`. Defaults to the principal components.
+        labels: Integers `(n,)` in `0..k - 1`, from the classifier that also labels the fakes.
+            Defaults to None.
+        names: Names of the `k` classes. Required with labels.
+        clusters: Number of clusters without labels.
+        seed: Seed of the clusters.
 
     Raises:
-        TypeError: if images or features are not real numbers.
-        ValueError: if they are not finite, too few or not equally many; if only one of `labels` and
-            `names` is given.
+        TypeError: If images or features are not real numbers.
+        ValueError: If images or features are not finite, too few, or differ in number; if only one
+            of `labels` and `names` is given.
     """
 
     def __init__(
@@ -140,7 +142,7 @@ class ReferenceSet:
 
     @property
     def labeled(self) -> bool:
-        """Whether the names are those of classes, not of clusters."""
+        """Returns whether the names are names of classes, not of clusters."""
         return self._centroids is None
 
     def signals(
@@ -149,11 +151,14 @@ class ReferenceSet:
         features: ArrayLike | None = None,
         labels: ArrayLike | None = None,
     ) -> HealthSignals:
-        """The signals in fakes: images, and features and labels if the reals came with them.
+        """Measures the signals of fakes.
+
+        Features and labels are required if the reals have them.
 
         Raises:
-            TypeError: if images or features are not real numbers.
-            ValueError: if they are not finite or not like the reals'; fewer than two.
+            TypeError: If images or features are not real numbers.
+            ValueError: If images or features are not finite, do not match the reals, or are fewer
+                than two.
         """
         pixels = self._pca.transform(premultiply(images) / 255)
         fakes = pixels if features is None else as_samples(features, "features of the fakes")
@@ -181,7 +186,7 @@ class ReferenceSet:
         )
 
     def _diversity(self, fakes: Floats) -> float:
-        """`diversity(reals, fakes)`, with the reals' spread measured once."""
+        """Computes `diversity(reals, fakes)` with the spread of the reals cached."""
         count = min(len(fakes), len(self._features))
         if count not in self._spreads:
             self._spreads[count] = median_nn_distance(self._features[:count])

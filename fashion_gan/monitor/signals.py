@@ -1,4 +1,4 @@
-"""Signals of health: numbers that tell a balanced GAN from one that collapses."""
+"""Computes health signals that separate balanced GANs from collapsing ones."""
 
 from collections.abc import Sequence
 
@@ -22,32 +22,35 @@ CHANCE_LOSS = float(np.log(2))
 
 
 def median_nn_distance(samples: ArrayLike) -> float:
-    """Median distance of a sample to its nearest other one; half of them being copies, it is 0.
+    """Returns the median distance of a sample to its nearest other sample.
 
-    It shrinks slowly as there are more samples: compare sets of the same size.
+    It is 0 if half of the samples are copies. It decreases slowly with the number of samples, so
+    only compare sets of the same size.
 
     Args:
-        samples: features `(n, d)`, or images, `n >= 2`.
+        samples: Features `(n, d)` or images, `n >= 2`.
 
     Raises:
-        TypeError: if the samples are not real numbers.
-        ValueError: if they are not finite, or fewer than two.
+        TypeError: If the samples are not real numbers.
+        ValueError: If the samples are not finite, or fewer than two.
     """
     samples = as_samples(samples, "samples")
     return float(np.median(nearest(samples, samples, count=2).distances[:, 1]))
 
 
 def diversity(real: ArrayLike, fake: ArrayLike) -> float:
-    """How far apart the fakes are, relative to as many reals: 1 if they are alike, 0 for copies.
+    """Computes the spread of the fakes relative to the spread of equally many reals.
+
+    It is 1 if both sets are equally diverse, and 0 if half of the fakes are copies.
 
     Args:
-        real: features `(n, d)`; the first `min(n, m)` count.
-        fake: features `(m, d)`, likewise.
+        real: Features `(n, d)`. The first `min(n, m)` are used.
+        fake: Features `(m, d)`. The first `min(n, m)` are used.
 
     Raises:
-        TypeError: if features are not real numbers.
-        ValueError: if they are not finite, of different `d`, or fewer than two; if half of the
-            reals are copies, since then there is no baseline.
+        TypeError: If features are not real numbers.
+        ValueError: If features are not finite, differ in `d`, or are fewer than two; if half of the
+            reals are copies, since the baseline is 0 then.
     """
     real, fake = as_samples(real, "real"), as_samples(fake, "fake")
     check_dims(real=real, fake=fake)
@@ -62,27 +65,29 @@ def diversity(real: ArrayLike, fake: ArrayLike) -> float:
 
 
 def sampling_noise(shares: ArrayLike, count: int) -> float:
-    """Total variation to expect between the shares of two random sets of `count` samples.
+    """Returns the expected total variation between the shares of two random sets.
 
-    The mean absolute difference of two independent binomial shares, in the normal approximation,
-    is `sqrt(4 p (1 - p) / (pi count))`; this is half of its sum over the classes.
+    Each set has `count` samples. In the normal approximation, the mean absolute difference of two
+    independent binomial shares is `sqrt(4 p (1 - p) / (pi count))`. The result is half of its sum
+    over the classes.
     """
     p = np.asarray(shares, np.float64)
     return float(np.sqrt(4 * p * (1 - p) / (np.pi * count)).sum() / 2)
 
 
 def mode_rotation(before: ArrayLike, now: ArrayLike, count: int) -> float:
-    """Share of the samples that changed class since the last time, beyond what chance explains.
+    """Computes the fraction of samples that changed class, beyond sampling noise.
 
-    Total variation between two histograms, less `sampling_noise` of their mean, in [0, 1].
+    It is the total variation between two histograms minus `sampling_noise` of their mean, in
+    [0, 1].
 
     Args:
-        before: shares of the classes `(k,)`, summing to 1.
-        now: the same, later.
-        count: samples behind each.
+        before: Earlier shares of the classes `(k,)`, summing to 1.
+        now: Current shares of the classes `(k,)`, summing to 1.
+        count: Number of samples in each histogram.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: If the shapes differ.
     """
     p, q = np.asarray(before, np.float64), np.asarray(now, np.float64)
     if p.shape != q.shape or p.ndim != 1:
@@ -95,13 +100,14 @@ def mode_rotation(before: ArrayLike, now: ArrayLike, count: int) -> float:
 
 
 def loss_oscillation(losses: Sequence[float]) -> float:
-    """Standard deviation of losses around their straight line, over their mean size.
+    """Computes the standard deviation of losses around their linear trend over their magnitude.
 
-    A steady or evenly rising loss has 0, one that alternates between `a - b` and `a + b` nearly
-    `b / a`. A mean size below log 2, the loss of guessing, counts as log 2.
+    A constant or linear loss has 0. A loss that alternates between `a - b` and `a + b` has nearly
+    `b / a`. The magnitude is the mean absolute loss, but at least log 2, the loss at chance level.
 
     Args:
-        losses: of consecutive epochs, at least 4; fewer give 0. Infinite if one is not finite.
+        losses: Losses of consecutive epochs. Fewer than 4 losses give 0. A loss that is not finite
+            gives infinity.
     """
     values = np.asarray(losses, np.float64)
     if not np.isfinite(values).all():
@@ -115,13 +121,15 @@ def loss_oscillation(losses: Sequence[float]) -> float:
 
 
 def loss_growth(losses: Sequence[float]) -> float:
-    """How much a loss has grown: last third of the epochs less the first, in units of the first.
+    """Computes the growth of a loss from the first to the last third of the epochs.
 
-    0 for a steady loss, 1 for one that doubled, negative for one that falls. A first third of a
-    size below log 2, the loss of guessing, counts as log 2.
+    The growth is relative to the first third: 0 for a constant loss, 1 for a loss that doubled,
+    negative for a falling loss. A first third with a magnitude below log 2, the loss at chance
+    level, counts as log 2.
 
     Args:
-        losses: of consecutive epochs, at least 3; fewer give 0. Infinite if one is not finite.
+        losses: Losses of consecutive epochs. Fewer than 3 losses give 0. A loss that is not finite
+            gives infinity.
     """
     values = np.asarray(losses, np.float64)
     if not np.isfinite(values).all():

@@ -1,4 +1,4 @@
-"""The state of the monitor between epochs: losses, classes, and the issues that it reported."""
+"""Keeps the state of the monitor between epochs: losses, class shares and reported issues."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -19,17 +19,17 @@ _SERIES = ("d_loss", "g_loss", "g_gradient_norm")
 
 @dataclass
 class MonitorState:
-    """What the monitor keeps from one epoch to the next.
+    """State that the monitor keeps between epochs.
 
-    `dataclasses.asdict` returns what JSON can hold; `from_dict` restores it.
+    `dataclasses.asdict` converts it to a dict for JSON, and `from_dict` restores it.
 
     Attributes:
-        series: the last values of the losses, and of the generator's gradient if it is logged.
-        shares: of the classes at the last evaluation.
-        streaks: of each issue, named by kind and class: evaluations in a row that showed it, or,
-            negative, that did not.
-        reported: the issues that were news and have not gone away.
-        restores: how often the model was put back.
+        series: Recent values of the losses, and of the generator's gradient if it is logged.
+        shares: Shares of the classes at the last evaluation.
+        streaks: Number of consecutive evaluations with each issue, by kind and class. Negative for
+            consecutive evaluations without the issue.
+        reported: Reported issues that are still active.
+        restores: Number of times that the model was restored.
     """
 
     series: dict[str, list[float]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class MonitorState:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "MonitorState":
-        """Returns the state that `dataclasses.asdict` returned.
+        """Restores a state from the result of `dataclasses.asdict`.
 
         Raises:
             ValueError: If the content is anything else.
@@ -58,7 +58,7 @@ class MonitorState:
             raise ValueError(f"{error!r} in {str(content)[:80]}") from error
 
     def record(self, logs: Mapping[str, Any], window: int) -> None:
-        """Keep the numbers of an epoch, and of the last `window` epochs in all."""
+        """Records the numbers of an epoch, and drops all but the last `window` epochs."""
         for name in _SERIES:
             if name in logs:
                 values = [*self.series.get(name, []), float(logs[name])]
@@ -67,16 +67,15 @@ class MonitorState:
     def add_history(
         self, signals: HealthSignals, logs: Mapping[str, Any], count: int, window: int
     ) -> HealthSignals:
-        """The signals of an epoch's samples, and those that take the epochs before it.
+        """Adds the signals that depend on earlier epochs to the signals of an epoch's samples.
 
-        Losses are judged once there is a whole window of them, or if one is not finite.
+        Losses are evaluated once there is a whole window of them, or if one is not finite.
 
         Args:
-            signals: of `count` samples.
-            logs: of the epoch; the discriminator's accuracies and logits are taken if they are
-                there.
-            count: of the samples.
-            window: epochs.
+            signals: Signals of the samples.
+            logs: Logs of the epoch. The discriminator's accuracies and logits are used if present.
+            count: Number of samples.
+            window: Number of epochs in a window.
         """
         losses = [
             values
@@ -103,9 +102,9 @@ class MonitorState:
         )
 
     def new_issues(self, issues: Iterable[Issue], patience: int) -> list[Issue]:
-        """The issues to speak of: seen `patience` times in a row, and not yet spoken of.
+        """Returns the issues to report: present `patience` times in a row and not yet reported.
 
-        A issue is news again once it was away for `patience` evaluations, or with a further
+        An issue is reported again after `patience` evaluations without it, or with an additional
         class.
         """
         issues = list(issues)
@@ -129,7 +128,7 @@ class MonitorState:
         return fresh
 
     def active(self, issues: Iterable[Issue]) -> tuple[Issue, ...]:
-        """Those of the issues that were spoken of."""
+        """Returns the issues that have been reported."""
         return tuple(f for f in issues if any(key in self.reported for key in _keys(f)))
 
 
