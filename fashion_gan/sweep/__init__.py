@@ -1,4 +1,4 @@
-"""Sweeps: settings and seeds tried through Optuna, and how sensitive training is to each."""
+"""Runs sweeps over settings and seeds with Optuna, and measures the sensitivity to each."""
 
 from fashion_gan.sweep.sensitivity import chart, sensitivity, table
 from fashion_gan.sweep.space import Range, Space, covering_points, grid, parse

@@ -1,4 +1,4 @@
-"""How sensitive training is: for each value of a setting, what its runs reached."""
+"""Computes how sensitive training is to each setting of a sweep."""
 
 import itertools
 import statistics
@@ -16,10 +16,10 @@ __all__ = ["chart", "sensitivity", "table"]
 
 
 def sensitivity(study: "optuna.Study") -> dict[str, list[dict[str, Any]]]:
-    """For each setting and value: what its runs reached, over all other settings and seeds.
+    """Aggregates the results for each value of each setting, over all other settings and seeds.
 
-    Ranges are cut into thirds of the trials. Each row has `value`, `runs`, `mean`, `std`, `min`,
-    `max` of the distance, and `collapsed`, a share of the runs. Pruned trials count with the
+    Ranges are divided into thirds of the trials. Each row has `value`, `runs`, `mean`, `std`, `min`
+    and `max` of the distance, and `collapsed`, a fraction of the runs. Pruned trials count with the
     seeds that they finished.
     """
     trials = [trial for trial in study.get_trials(deepcopy=False) if "reached" in trial.user_attrs]
@@ -37,7 +37,7 @@ def sensitivity(study: "optuna.Study") -> dict[str, list[dict[str, Any]]]:
 
 
 def _grouped(name: str, trials: Sequence[Any]) -> list[tuple[str, Any]]:
-    """Each trial with the label of its value, in the order of the values."""
+    """Returns pairs of a trial and the label of its value, in the order of the values."""
     if not trials:
         return []
     values = [trial.params[name] for trial in trials]
@@ -95,7 +95,7 @@ def table(
 def chart(
     found: Mapping[str, Sequence[Mapping[str, Any]]], metric: str = "frechet_distance"
 ) -> str:
-    """Returns an SVG document with a bar for each mean, and a line from minimum to maximum.
+    """Returns an SVG chart with a bar for each mean, and a line from minimum to maximum.
 
     Args:
         found: Result of `sensitivity`.

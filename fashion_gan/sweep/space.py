@@ -1,4 +1,4 @@
-"""What a sweep varies: settings, each with a list of values or a range."""
+"""Defines the search space of a sweep: settings, each with a list of values or a range."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ __all__ = ["Range", "Space", "covering_points", "grid", "parse", "grid_size", "s
 
 
 class Range(NamedTuple):
-    """Values from `low` to `high`, drawn evenly, or evenly in their logarithm."""
+    """Range from `low` to `high`, sampled uniformly or log-uniformly."""
 
     low: float
     high: float
@@ -32,10 +32,11 @@ Space = Mapping[str, Sequence[Any] | Range]
 
 
 def parse(text: str) -> tuple[str, list[Any] | Range]:
-    """`NAME=A,B,C` or `NAME=LOW..HIGH` or `NAME=LOW..HIGH:log`, as name and values.
+    """Parses `NAME=A,B,C`, `NAME=LOW..HIGH` or `NAME=LOW..HIGH:log` into a name and values.
 
     Raises:
-        ValueError: if it is none of these, or `NAME` no setting, or a value none of its values.
+        ValueError: If the text has another form; if `NAME` is not a setting; if the setting does
+            not allow a value.
     """
     name, _, values = text.partition("=")
     fields = {field.name: field for field in dataclasses.fields(Config)}
@@ -77,14 +78,14 @@ def _value(kind: type, text: str) -> Any:
 
 
 def grid_size(space: Space) -> int | None:
-    """How many points there are; None if one of the settings has a range."""
+    """Returns the number of points in the grid, or None if a setting has a range."""
     if any(isinstance(values, Range) for values in space.values()):
         return None
     return math.prod(len(values) for values in space.values())
 
 
 def grid(space: Space) -> Iterator[dict[str, Any]]:
-    """The points of a space of lists, in an order without pattern; none if there is a range."""
+    """Yields the points of a grid in a fixed random order, or nothing if a setting has a range."""
     if grid_size(space) is not None:
         values = [tuple(values) for values in space.values()]
         made = [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
@@ -92,7 +93,7 @@ def grid(space: Space) -> Iterator[dict[str, Any]]:
 
 
 def covering_points(space: Space) -> list[dict[str, Any]]:
-    """Points in which each value is at least once; of a range, both its ends."""
+    """Returns points that together contain each value, or both ends of each range."""
     values = {
         name: [tried.low, tried.high] if isinstance(tried, Range) else list(tried)
         for name, tried in space.items()
@@ -102,7 +103,7 @@ def covering_points(space: Space) -> list[dict[str, Any]]:
 
 
 def suggest(trial: "optuna.Trial", name: str, values: Sequence[Any] | Range) -> Any:
-    """The value of a setting in a trial."""
+    """Suggests the value of a setting in a trial."""
     if not isinstance(values, Range):
         return trial.suggest_categorical(name, values)
     if isinstance(values.low, int):

@@ -1,4 +1,4 @@
-"""The storage of a sweep: a database or a journal, checked before anything is written."""
+"""Checks and opens the storage of a sweep, a database or a journal."""
 
 import json
 import shlex
@@ -12,22 +12,22 @@ from typing import Any
 __all__ = ["JournalLock", "check_storage", "connect", "storage_errors", "write_errors"]
 
 _STALE_SECONDS = 30.0
-_CREATE_STUDY = 0  # an operation code of Optuna's journal
+_CREATE_STUDY = 0  # operation code in Optuna's journal
 _RESTORE = "Restore it, or name another storage or folder."
 _UNLOCK = "Wait, or end the process that locks it."
 
 
 def check_storage(storage: str) -> list[str] | None:
-    """Returns the names of the studies in a storage, and changes nothing.
+    """Returns the names of the studies in a storage, without changing it.
 
     Args:
         storage: URL of a database, or path of a journal that ends in `.log`.
 
     Returns:
-        Names of the studies. None for a database on a server.
+        Names of the studies, or None for a database on a server.
 
     Raises:
-        ValueError: If the storage is locked, damaged, of no known kind or in a missing folder.
+        ValueError: If the storage is locked, damaged, of an unknown kind or in a missing folder.
     """
     import sqlalchemy
 
@@ -47,7 +47,7 @@ def check_storage(storage: str) -> list[str] | None:
 
 
 def connect(storage: str) -> Any:
-    """Returns what Optuna takes as the storage.
+    """Returns the storage in a form that Optuna accepts.
 
     Args:
         storage: Storage that `check_storage` accepts.
@@ -63,10 +63,10 @@ def connect(storage: str) -> Any:
 
 @contextmanager
 def storage_errors(storage: str) -> Iterator[None]:
-    """Turns every error of a storage that is being opened into a ValueError with its name."""
+    """Converts every error while a storage is opened into a ValueError that names the storage."""
     try:
         yield
-    except ImportError:  # of a driver
+    except ImportError:  # the database driver is missing
         raise
     except Exception as error:  # damaged content may raise anything
         raise _storage_error(f"The storage {storage} cannot be opened", error) from error
@@ -74,7 +74,7 @@ def storage_errors(storage: str) -> Iterator[None]:
 
 @contextmanager
 def write_errors(folder: Path) -> Iterator[None]:
-    """Turns an error of the database in which a sweep is written into a ValueError."""
+    """Converts an error while a sweep writes its database into a ValueError."""
     import optuna
     import sqlalchemy
 
@@ -86,9 +86,9 @@ def write_errors(folder: Path) -> Iterator[None]:
 
 
 class JournalLock:
-    """A lock of Optuna's journal that raises TimeoutError when it meets a stale lock.
+    """Lock of Optuna's journal that raises TimeoutError for a stale lock.
 
-    It excludes Optuna's own locks, which remove a stale lock or wait for it forever.
+    It works alongside Optuna's own locks, which remove a stale lock or wait for it forever.
 
     Args:
         journal: Path of the journal.
@@ -99,7 +99,7 @@ class JournalLock:
         self.path = Path(f"{self.journal}.lock")
 
     def acquire(self) -> bool:
-        """Waits for the lock and takes it.
+        """Acquires the lock, and waits for it if necessary.
 
         Raises:
             TimeoutError: If another process has held the lock for half a minute.
@@ -130,7 +130,7 @@ class JournalLock:
 
     def _check_age(self, created: float, waited: float) -> None:
         age = max(time.time() - created, waited)
-        if age > _STALE_SECONDS and waited > 2:  # the clocks of hosts may differ
+        if age > _STALE_SECONDS and waited > 2:  # clocks of hosts may differ
             raise TimeoutError(
                 f"Expected a journal that is locked for an instant. Received: {self.path}, which "
                 f"is {_duration(age)} old. Unless its worker still writes, remove it: "
@@ -151,7 +151,7 @@ def _check_file(storage: str, path: Path, list_studies: Any) -> list[str]:
 def _list_sqlite(path: Path) -> list[str]:
     if not path.exists():
         return []
-    # With mode=ro, SQLite could not roll back what a killed worker left half written.
+    # With mode=ro, SQLite could not roll back an incomplete write of a killed worker.
     uri = f"{path.absolute().as_uri()}?mode=rw"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         (damage,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -185,14 +185,14 @@ def _list_journal(path: Path) -> list[str]:
 
 
 def _storage_error(subject: str, error: Exception) -> ValueError:
-    if isinstance(error, TimeoutError):  # of `JournalLock`
+    if isinstance(error, TimeoutError):  # raised by `JournalLock`
         return ValueError(str(error))
     reason = _reason(error)
     return ValueError(f"{subject}: {reason}. {_UNLOCK if 'locked' in reason else _RESTORE}")
 
 
 def _reason(error: BaseException) -> str:
-    """Returns the first line of the error that caused an error."""
+    """Returns the first line of the root cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""The trials of a sweep: one study, in which as many processes work as one likes."""
+"""Runs the trials of a sweep, one study that any number of processes can share."""
 
 import dataclasses
 import os
@@ -29,9 +29,9 @@ Watch = Callable[[int, Mapping[str, float]], bool]
 Train = Callable[[Config, Path, Watch], Any]
 
 """Metrics that score a trial, and how a report calls them."""
-SETTINGS = "settings"  # of a study: see `_described`
-_ENDED = ("done", "collapsed")  # states of a run
-_WORKERS = "workers"  # a folder for each, locked as long as it works
+SETTINGS = "settings"  # attribute of a study, see `_described`
+_ENDED = ("done", "collapsed")  # states of finished runs
+_WORKERS = "workers"  # holds a folder for each worker, locked while the worker runs
 
 
 def open_study(
@@ -41,25 +41,26 @@ def open_study(
     seeds: Sequence[int],
     storage: str | None = None,
 ) -> "optuna.Study":
-    """Open the sweep of a folder, or begin it.
+    """Opens the sweep of a folder, or creates it.
 
-    Lists alone make a grid, of which every point is tried; with a range, Optuna's tree-structured
-    Parzen estimator chooses. A trial is pruned if its distance after an epoch is above the median
-    of the others at that epoch.
+    If all settings have lists of values, every point of the grid is tried. If a setting has a
+    range, Optuna's tree-structured Parzen estimator chooses the points. A trial is pruned if its
+    distance after an epoch is above the median of the other trials at that epoch.
 
     Args:
-        folder: of the sweep; made when needed.
-        space: settings to their values.
-        config: what all trials share.
-        seeds: of the trainings in a trial.
-        storage: a URL of a database, or a `.log` file for Optuna's journal, which workers on many
-            hosts can share; by default `FOLDER/study.db`.
+        folder: Folder of the sweep. Created if needed.
+        space: Settings to vary, with their values.
+        config: Config that all trials share.
+        seeds: Seeds of the trainings in each trial.
+        storage: URL of a database, or path of a `.log` file for Optuna's journal, which workers on
+            several hosts can share. Defaults to `FOLDER/study.db`.
 
     Raises:
-        ImportError: if Optuna is missing.
-        FileExistsError: if the folder is a file.
-        ValueError: If the sweep began with another space, config or seeds. If the storage is
-            damaged, locked or empty beside trials, or cannot be opened. Nothing is changed then.
+        ImportError: If Optuna is not installed.
+        FileExistsError: If the folder is a file.
+        ValueError: If the sweep began with another space, config or seeds; if the storage is
+            damaged or locked, cannot be opened, or is empty although the folder has trials. Nothing
+            changes in these cases.
     """
     try:
         import optuna
@@ -83,8 +84,8 @@ def open_study(
                 "pruner": optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
             }
             study, is_new = _load_or_create(**arguments)
-            study.get_trials(deepcopy=False)  # finds damage that no check of the file finds
-            # None: the process that created the study was killed.
+            study.get_trials(deepcopy=False)  # finds damage that the file check misses
+            # None if the process that created the study was killed.
             before = None if is_new else _wait_for(lambda: study.user_attrs.get(SETTINGS))
             then = before and {**before["varied"], **before["shared"]}
         if then:
@@ -99,27 +100,27 @@ def open_study(
 
 
 def _load_or_create(**arguments: Any) -> "tuple[optuna.Study, bool]":
-    """Returns a study, and whether this process created it. Only creating it writes anything."""
+    """Returns a study and whether this process created it; loading writes nothing."""
     import optuna
 
     with suppress(KeyError):
         return optuna.load_study(**arguments), False
     try:
         return optuna.create_study(**arguments), True
-    except optuna.exceptions.DuplicatedStudyError:  # of several workers, one succeeds
+    except optuna.exceptions.DuplicatedStudyError:  # another worker created it first
         return optuna.load_study(**arguments), False
 
 
 def _study_name(folder: Path, storage: str, is_own: bool) -> str:
-    """Returns the name of the study of a folder, once its storage is checked.
+    """Checks the storage of a folder and returns the name of its study.
 
     Args:
         folder: Folder of the sweep.
         storage: URL of a database, or path of a journal.
-        is_own: Whether the storage lies in the folder, and is moved with it.
+        is_own: Whether the storage is in the folder and moves with it.
     """
     name = folder.resolve().name
-    has_trials = any(folder.glob("trial-*"))  # before the studies are listed: others may begin one
+    has_trials = any(folder.glob("trial-*"))  # before listing studies, as others may create one
     names = check_storage(storage)
     if names is None:
         return name
@@ -136,11 +137,12 @@ def _study_name(folder: Path, storage: str, is_own: bool) -> str:
 def metric_name(config: Config, space: Space) -> str:
     """Returns the name of the metric that scores a trial.
 
-    Own images are scored in features of ImageNet if these are installed, or else in pixels.
+    Your own images are scored in ImageNet features if these are installed, and in pixel space
+    otherwise.
 
     Args:
         config: Config that all trials share.
-        space: Settings to their values.
+        space: Settings to vary, with their values.
     """
     if "data" in space:
         config = dataclasses.replace(config, data=str(space["data"]))
@@ -148,7 +150,7 @@ def metric_name(config: Config, space: Space) -> str:
 
 
 def _described(space: Space, config: Config, seeds: Sequence[int]) -> dict[str, dict[str, str]]:
-    """What makes trials comparable, as text: the values that are varied, and what all share."""
+    """Returns the varied values and the shared settings as text, to check that trials compare."""
     shared = {**dataclasses.asdict(config), "seeds": ",".join(map(str, seeds))}
     del shared["seed"]
     return {
@@ -161,7 +163,7 @@ def _described(space: Space, config: Config, seeds: Sequence[int]) -> dict[str, 
 
 
 def _check_same(folder: Path, then: dict[str, str], new: dict[str, str]) -> None:
-    """Raise ValueError, which lists what differs, unless a sweep may go on with these settings."""
+    """Raises a ValueError that lists the differences if a sweep cannot continue with `new`."""
     changed = [name for name in new if new[name] != then.get(name)]
     if changed:
         began, came = (" ".join(f"{n}={part.get(n)}" for n in changed) for part in (then, new))
@@ -172,7 +174,7 @@ def _check_same(folder: Path, then: dict[str, str], new: dict[str, str]) -> None
 
 
 def _wait_for(look: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What `look` returns once it is something, or at last nothing."""
+    """Calls `look` until its result is not None or the time is up, and returns the result."""
     until = time.monotonic() + seconds
     while (found := look()) is None and time.monotonic() < until:
         time.sleep(0.1)
@@ -181,7 +183,7 @@ def _wait_for(look: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 @contextmanager
 def _study_lock(folder: Path) -> Iterator[None]:
-    """One worker of this host at a time: on SQLite, Optuna may give one trial to two that ask."""
+    """Excludes other workers of this host, as Optuna on SQLite may assign a trial twice."""
     with ExitStack() as held:
         while True:
             try:
@@ -203,24 +205,24 @@ def run_worker(
     train: Train,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Train trials until the sweep has enough; call it in as many processes as one likes.
+    """Trains trials until the sweep has enough; any number of processes may call it.
 
-    A trial is a point of the space, trained with each of the seeds in a run folder of its own,
-    `FOLDER/trial-0003/seed-1`. Its score is the mean over the seeds of the last quick Fréchet
-    distance, see `metric_name`. What a killed worker of this host had begun goes on from its
-    backups.
+    A trial is a point of the space. It is trained with each seed in a separate run folder, such as
+    `FOLDER/trial-0003/seed-1`. Its score is the mean over the seeds of the last quick distance, see
+    `metric_name`. Trials of a killed worker of this host resume from their backups.
 
     Args:
-        study: what `open_study` returned.
-        folder: of the sweep.
-        config: what all trials share.
-        space: settings to their values.
-        seeds: of the trainings in a trial.
-        trials: how many make enough; by default a grid's every point, and else 20.
-        train: called with a config, a run folder and what to call after each epoch, with the
-            number of finished epochs and the logs, and to end the training if that returns True;
-            it goes on with a run that is there.
-        say: is told of each trial that ends.
+        study: Study from `open_study`.
+        folder: Folder of the sweep.
+        config: Config that all trials share.
+        space: Settings to vary, with their values.
+        seeds: Seeds of the trainings in each trial.
+        trials: Number of trials in the sweep. Defaults to all points of a grid, or to 20 with a
+            range.
+        train: Function that trains a config. Its arguments are the config, the run folder and a
+            function to call after each epoch with the number of finished epochs and the logs. It
+            must end the training if that function returns True, and resume an existing run.
+        say: Function that is called with a line on each trial that ends.
 
     Raises:
         TimeoutError: If the journal has a stale lock.
@@ -289,7 +291,7 @@ def _train_seeds(
     metric: str,
     train: Train,
 ) -> float:
-    """The mean distance over the seeds, and in the trial's attributes what each reached."""
+    """Returns the mean distance over the seeds, and stores each result in the trial."""
     import optuna
 
     reached: list[dict[str, Any]] = []
@@ -297,7 +299,7 @@ def _train_seeds(
     def watch(epoch: int, logs: Mapping[str, float]) -> bool:
         if reached or metric not in logs:
             return False
-        with suppress(ValueError):  # a worker that was killed has reported it
+        with suppress(ValueError):  # a killed worker may have reported it already
             trial.report(logs[metric], epoch)
         return bool(trial.should_prune())
 
@@ -316,7 +318,7 @@ def _train_seeds(
 
 
 def _requeue_interrupted(study: "optuna.Study", folder: Path, say: Callable[[str], None]) -> None:
-    """Enqueue again what was interrupted, or begun by workers of this host that were killed."""
+    """Enqueues interrupted trials again, including those of killed workers of this host."""
     import optuna
 
     states = optuna.trial.TrialState
@@ -328,7 +330,7 @@ def _requeue_interrupted(study: "optuna.Study", folder: Path, say: Callable[[str
             ours = worker.startswith(f"{socket.gethostname()}-")
             if not ours or RunDirectory(folder / _WORKERS / worker).is_locked():
                 continue
-            # Looked up again: the worker may have finished it since, and gone home.
+            # The worker may have finished the trial and exited since the first look.
             state = study.get_trials(deepcopy=False)[trial.number].state
             if state == states.RUNNING:
                 study.tell(trial.number, state=states.FAIL)
