@@ -88,7 +88,8 @@ def write_errors(folder: Path) -> Iterator[None]:
 class JournalLock:
     """Lock of Optuna's journal that raises TimeoutError for a stale lock.
 
-    It works alongside Optuna's own locks, which remove a stale lock or wait for it forever.
+    Only one of this lock and Optuna's own locks can be held at a time. Optuna's locks remove a
+    stale lock or wait for it forever.
 
     Args:
         journal: Path of the journal.
