@@ -1,3 +1,3 @@
-"""The command line: one file for each command or group of commands."""
+"""Implements the command line, with one file for each command or group of commands."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""`fashion-gan benchmark`."""
+"""Implements the command `fashion-gan benchmark`."""
 
 import argparse
 import json

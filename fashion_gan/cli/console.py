@@ -1,4 +1,4 @@
-"""What is printed: tables, errors and warnings as text, whatever the terminal or the pipe."""
+"""Prints tables, errors and warnings as text, to any terminal or pipe."""
 
 import os
 import sys
@@ -12,14 +12,14 @@ from fashion_gan.registry import printable
 
 __all__ = ["discard", "format_error", "lossy_streams", "show", "show_warning", "use_streams"]
 
-_WIDTH = 200  # of a pipe or file, in characters
+_WIDTH = 200  # characters in a line of a pipe or file
 
 
 def use_streams() -> None:
-    """Lets the process print anywhere: to closed streams nothing, to ASCII terminals escapes.
+    """Makes printing safe for closed streams, which drop output, and for ASCII terminals.
 
-    A closed descriptor is opened as the null device. Otherwise the next file that is opened would
-    get its number, and what is printed would be written into that file.
+    A closed descriptor is reopened as the null device. Otherwise the next opened file would get its
+    number, and output would be written into that file.
     """
     for descriptor in range(3):
         try:
@@ -35,7 +35,7 @@ def use_streams() -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Sends what is still printed to a stream to the null device, since nobody reads it."""
+    """Redirects further output of a stream without reader to the null device."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -43,7 +43,7 @@ def discard(stream: TextIO) -> None:
 
 
 class _LossyStream:
-    """A stream whose reader may go away: what is written then is lost, and raises nothing."""
+    """Stream that drops output, instead of raising, once its reader has gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -67,7 +67,7 @@ class _LossyStream:
 
 @contextmanager
 def lossy_streams() -> Iterator[None]:
-    """Lets a long work go on when its output is closed or its disk is full, as by `| head`."""
+    """Lets work continue when its output is closed, as by `| head`, or the disk is full."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(_LossyStream, before)
     try:
@@ -77,7 +77,7 @@ def lossy_streams() -> Iterator[None]:
 
 
 def show(*tables: Any) -> None:
-    """Prints `rich` tables, one below the other; in full where there is no terminal."""
+    """Prints `rich` tables below each other, without truncation if there is no terminal."""
     from rich.console import Console
 
     options: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
@@ -88,11 +88,11 @@ def show(*tables: Any) -> None:
 
 
 def format_error(error: Exception, out: str | None = None) -> str:
-    """Formats an exception as one line, with the path of an `OSError` that has no message of ours.
+    """Formats an exception as one line, with the path for a system `OSError`.
 
     Args:
         error: Exception to format.
-        out: Path that was to be written, if any. It replaces a temporary path in the message.
+        out: Path of the output, which replaces a temporary path in the message. Defaults to None.
     """
     if not isinstance(error, OSError) or error.filename is None:
         return printable(" ".join(str(error).split()))
@@ -103,6 +103,6 @@ def format_error(error: Exception, out: str | None = None) -> str:
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Prints a warning as a line of its own, without the place in the code that gave it."""
+    """Prints a warning as a separate line, without its location in the code."""
     text = printable(" ".join(str(message).split()))
     print(f"\nfashion-gan: warning: {text}", file=sys.stderr, flush=True)

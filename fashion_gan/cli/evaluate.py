@@ -1,4 +1,4 @@
-"""`fashion-gan evaluate`."""
+"""Implements the command `fashion-gan evaluate`."""
 
 import argparse
 import json
@@ -70,7 +70,7 @@ def add_commands(commands: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     if options.out:
         check_suffix(options.out, (), folder=True)
-    # The folder is created first, so that a wrong path does not fail at the end.
+    # The folder is created first, so that a wrong path fails before the evaluation.
     with create_dir_or_undo(options.out) if options.out else nullcontext():
         _evaluate_and_report(options)
 

@@ -1,4 +1,4 @@
-"""`fashion-gan sample`, `animate`, `export` and `explore`: what a trained generator makes."""
+"""Implements the commands `fashion-gan sample`, `animate`, `export` and `explore`."""
 
 import argparse
 import os
@@ -142,27 +142,28 @@ def write_samples(
 
     Args:
         gan: GAN to sample from.
-        out: `FILE.png` for a grid; `FILE.npy` for uint8 `(num_images, height, width, channels)`; a
-            name without a suffix for a folder of PNG files, `00000.png` and so on, one for each
-            image. An older file is replaced. In a folder, the images of an earlier sample are
-            replaced, and those of other numbers are removed.
+        out: Path to write. `FILE.png` is a grid. `FILE.npy` is an array uint8
+            `(num_images, height, width, channels)`. A name without a suffix is a folder of PNG
+            files, one for each image, named `00000.png` and so on. An existing file is overwritten.
+            In a folder, images of an earlier sample are overwritten or removed.
         num_images: Number of images to generate.
         seed: Seed of the latents. Defaults to 0.
-        seeds: Seeds of the latent of each image, by which files in a folder are named. Defaults to
-            None, for latents by `seed` and files by index.
-        truncation: Largest number of a latent, see `latents.truncate`. Defaults to None, for all.
-        keep: Fraction of the images to write, or of the images of each class: those with the
-            largest logits of the discriminator. Defaults to None, for all.
-        columns: Number of images in a row of a grid. Defaults to one for each class, or to as many
-            as make the grid about square.
+        seeds: Seed of the latent of each image, which also names the file in a folder. Defaults to
+            None, for latents from `seed` and file names by index.
+        truncation: Largest absolute value in a latent, see `latents.truncate`. Defaults to None,
+            for no limit.
+        keep: Fraction of the images, or of the images of each class, to write. Images with the
+            largest logits of the discriminator are kept. Defaults to None, for all images.
+        columns: Number of images in a row of a grid. Defaults to the number of classes, or to a
+            number that makes the grid about square.
         labels: Classes of the images, see `GAN.sample`. Defaults to None.
         use_ema: Whether to sample from the averaged generator, see `GAN.sample`. Defaults to True.
 
     Returns:
-        Number of images that were written.
+        Number of images written.
 
     Raises:
-        FileExistsError: If the folder is a file, or holds anything but images of earlier samples.
+        FileExistsError: If the folder is a file, or holds files that are not samples.
         ValueError: If `out` has another suffix, or `keep` is given with a discriminator that was
             never trained.
     """
@@ -209,14 +210,14 @@ def _most_real(
 ) -> "np.ndarray":
     """Returns the indices of the images with the largest logits of the discriminator.
 
-    The same fraction of each class is kept, and classes take turns, as in a grid with a column for
+    The same fraction of each class is kept. The classes alternate, as in a grid with a column for
     each class.
     """
     import numpy as np
 
     from fashion_gan.typing import LabeledImages
 
-    # A statistic over the batch is taken over groups, which the last images are repeated to fill.
+    # Batch statistics are computed over groups, and the last images are repeated to fill a group.
     order = np.arange(-(-len(samples) // gan.group_size) * gan.group_size) % len(samples)
     rated = LabeledImages(samples[order], None if classes is None else classes[order])
     batches = rated.batches(512 // gan.group_size * gan.group_size)

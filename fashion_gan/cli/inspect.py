@@ -1,4 +1,4 @@
-"""`fashion-gan inspect`: what a training on images of your own would see."""
+"""Implements the command `fashion-gan inspect`, which previews your own training images."""
 
 import argparse
 import dataclasses
@@ -15,7 +15,7 @@ from fashion_gan.runs.config import Config
 
 __all__ = ["add_commands"]
 
-_GRID = 64  # images that are drawn
+_GRID = 64  # images in the grid
 _SETTINGS = ("skip_corrupt", "image_size", "resize", "resample", "channels", "background")
 
 

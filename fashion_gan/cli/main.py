@@ -1,4 +1,4 @@
-"""The command `fashion-gan`: its sub-commands, and how it ends."""
+"""Implements the command `fashion-gan`: its sub-commands and its exit status."""
 
 import argparse
 import errno
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = show_warning
             options.command(options)
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read what it wanted
+    except BrokenPipeError:  # the reader has closed the pipe, as in `| head`
         discard(sys.stdout)
     except ConnectionError as error:
         if options.debug:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         message = format_error(error, getattr(options, "out", None))
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            discard(sys.stdout)  # which is what is full, or may be
+            discard(sys.stdout)  # its disk may be full
         print(f"fashion-gan: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

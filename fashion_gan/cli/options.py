@@ -1,4 +1,4 @@
-"""Flags that commands share, and the config that the flags of settings make."""
+"""Defines flags that commands share, and builds a config from the flags of settings."""
 
 import argparse
 import dataclasses
@@ -44,10 +44,10 @@ def add_command(
     """Adds a command and the flags that all commands have.
 
     Args:
-        commands: Sub-parsers to add it to.
+        commands: Sub-parsers to add the command to.
         name: Name of the command.
-        run: Function that runs it.
-        help: One phrase, from which its description is made.
+        run: Function that runs the command.
+        help: Help text. One phrase, from which the description is made.
 
     Returns:
         The parser of the command.
@@ -64,18 +64,18 @@ def add_command(
 
 
 def start_tensorflow(options: argparse.Namespace) -> None:
-    """Imports TensorFlow, which takes seconds, without its messages unless they are asked for."""
+    """Imports TensorFlow, which takes seconds, without its messages unless requested."""
     check_backend()
     load_tensorflow(quiet=not options.tensorflow_log)
     import keras
 
-    # Defaults that a user's keras.json may set otherwise; a run has settings of its own.
+    # A user's keras.json may change these defaults, but a run has its own settings.
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    """Adds `--data-dir`, which is checked as it is read."""
+    """Adds `--data-dir`, which is checked when it is parsed."""
 
     def folder(text: str) -> str:
         from fashion_gan import data
@@ -110,12 +110,12 @@ def add_which(parser: argparse.ArgumentParser) -> None:
 
 
 def report(line: str) -> None:
-    """Prints a line beside the output of a command, to the standard error stream."""
+    """Prints a line to the standard error stream, apart from the output of a command."""
     print(printable(line), file=sys.stderr, flush=True)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Adds a flag for each setting of a config; `config_from_options` reads them."""
+    """Adds a flag for each setting of a config, for `config_from_options`."""
     group = parser.add_argument_group("settings, each in place of the preset's")
     group.add_argument(
         "--steps",
@@ -160,7 +160,7 @@ def _choose(text: str, words: dict[str, Any]) -> Any:
 
 
 def settings_from_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns the settings that were given as flags, by name."""
+    """Returns the settings given as flags, by name."""
     values = {
         field.name: getattr(options, field.name, None) for field in dataclasses.fields(Config)
     }
@@ -168,25 +168,25 @@ def settings_from_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def preset_name(options: argparse.Namespace) -> str:
-    """Returns the preset that was named, or else the default for the images to train on."""
+    """Returns the given preset, or the default preset for the training images."""
     return options.preset or (IMAGES_PRESET if options.data else PRESET)
 
 
 def config_from_options(options: argparse.Namespace) -> Config:
-    """Returns the preset, or the config of the run to resume, with the settings that were given.
+    """Returns the preset, or the config of the run to resume, with the given settings.
 
-    Those of a file take the place of the preset's, and flags the place of both. A file that names
-    every setting, as the config of a run does, stands for itself.
+    Settings in a file override the preset, and flags override both. A file that names every
+    setting, such as the config of a run, needs no preset.
 
-    If a preset is named, `RunDirectory.check_available` compares it with the run to resume.
+    If a preset is given, `RunDirectory.check_available` compares it with the run to resume.
 
     Raises:
-        ValueError: if a setting is out of bounds, or was given and does nothing beside the others;
-            if there is no such preset.
+        ValueError: If a setting is out of bounds; if a given setting has no effect with the other
+            settings; if the preset is unknown.
     """
     in_file = read_settings(options.config) if options.config else {}
     given = {**in_file, **settings_from_options(options)}
-    options.data = given.get("data")  # by which the default preset is chosen
+    options.data = given.get("data")  # determines the default preset
     base = lookup(PRESETS, preset_name(options), "preset")
     if options.resume and options.run_dir is None:
         raise ValueError(
@@ -208,7 +208,7 @@ def config_from_options(options: argparse.Namespace) -> Config:
 
 
 def _with_length(config: Config, options: argparse.Namespace) -> Config:
-    """Returns the config with the length that `--steps` or `--images` says."""
+    """Returns the config with the length given by `--steps` or `--images`."""
     lengths = [name for name in ("steps", "images") if getattr(options, name)]
     if not lengths:
         return config
@@ -218,7 +218,7 @@ def _with_length(config: Config, options: argparse.Namespace) -> Config:
         raise ValueError(f"Expected one length of the training. Received: {flags}. Omit one.")
     batch = config.batch_size * config.d_steps
     steps = options.steps or math.ceil(options.images / batch)
-    # The epochs of a run that is resumed keep their length.
+    # The epochs of a resumed run keep their length.
     has_run = options.resume and options.preset is None and RunDirectory(options.run_dir).exists()
     fixed = options.steps_per_epoch or (config.steps_per_epoch if has_run else 0)
     return config.with_steps(steps, fixed)

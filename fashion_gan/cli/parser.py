@@ -1,4 +1,4 @@
-"""How the commands read their arguments: one line about what is wrong, and a guess at the right."""
+"""Parses the arguments of the commands, with one-line errors and suggestions."""
 
 import argparse
 import math
@@ -22,12 +22,13 @@ __all__ = [
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers wrong use in one line."""
+    """Argument parser that reports wrong use in one line."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does it; an empty argument, a variable of a shell without a value, is wrong.
+        """Parses arguments as argparse does, but rejects empty arguments.
 
-        Each command has a parser of its own, of which argparse calls this.
+        An empty argument is usually a shell variable without a value. Each command has its own
+        parser, on which argparse calls this method.
         """
         found, rest = super().parse_known_args(args, namespace)
         for action in self._actions:
@@ -39,11 +40,11 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def error(self, message: str) -> NoReturn:
-        """End with status 2 and one line."""
+        """Exits with status 2 and a one-line message."""
         self.exit(2, f"{self.prog}: error: {message}{self._hint(message)} (--help shows more)\n")
 
     def _hint(self, message: str) -> str:
-        """The flag, command or choice that a wrong one is closest to."""
+        """Returns a hint at the flag, command or choice that is closest to a wrong one."""
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if wrong:
             choices = re.findall(r"[\w.-]+", wrong[2])
@@ -54,7 +55,7 @@ class Parser(argparse.ArgumentParser):
         return f". Did you mean {close[0]}?" if close else ""
 
     def _flags(self) -> Iterator[str]:
-        """Those of this parser and of all commands."""
+        """Yields the flags of this parser and of all commands."""
         for action in self._actions:
             yield from action.option_strings
             if isinstance(action.choices, dict):
@@ -63,7 +64,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _within(kind: type, name: str, least: float, most: float, wanted: str) -> Callable[[str], Any]:
-    """A reader of numbers within bounds; argparse gives its name for what is no number."""
+    """Returns a function that parses numbers within bounds, named for argparse's messages."""
 
     def read(text: str) -> Any:
         number = kind(text)
@@ -85,7 +86,7 @@ frames_per_second = _within(float, "number", 0.1, 100, "0.1 to 100 frames a seco
 
 
 def seed_list(text: str) -> list[int]:
-    """Returns the seeds that a text such as `3,17,42` or `0-31` lists, in its order."""
+    """Returns the seeds in a text such as `3,17,42` or `0-31`, in order."""
     seeds: list[int] = []
     for part in text.split(","):
         found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part.strip(), re.ASCII)

@@ -1,4 +1,4 @@
-"""`fashion-gan project`: the latents that draw given images most nearly."""
+"""Implements the command `fashion-gan project`, which finds the latents of given images."""
 
 import argparse
 from pathlib import Path
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_commands"]
 
-_COLUMNS = 12  # images in a row of the picture
-_SHOWN = 120  # images in the picture
+_COLUMNS = 12  # images in a row of the grid
+_SHOWN = 120  # images in the grid
 
 
 def add_commands(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""`fashion-gan runs` and `compare`: what the runs on disk trained, and how good they are."""
+"""Implements the commands `fashion-gan runs` and `compare`, which summarize runs on disk."""
 
 import argparse
 import json

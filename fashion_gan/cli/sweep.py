@@ -1,4 +1,4 @@
-"""`fashion-gan sweep`."""
+"""Implements the command `fashion-gan sweep`."""
 
 import argparse
 import dataclasses
@@ -95,7 +95,7 @@ def _sweep(options: argparse.Namespace) -> None:
     def train_quietly(config: Config, folder: Path, watch: sweep.Watch) -> None:
         print(f"{folder}, up to {config.epochs} epochs", file=sys.stderr, flush=True)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the monitor's, which the report counts
+            warnings.simplefilter("ignore", UserWarning)  # the report counts monitor warnings
             train_run(
                 config,
                 folder,
@@ -131,10 +131,11 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _configs(config: Config, space: sweep.Space) -> list[Config]:
-    """Some that together have each value, once every point of a grid is known to be a config.
+    """Checks every point of a grid, and returns configs that together contain each value.
 
     Raises:
-        ValueError: if a point is none, or a setting is varied that does nothing anywhere.
+        ValueError: If a point is not a valid config; if a varied setting has no effect in any
+            config.
     """
     for point in sweep.grid(space):
         dataclasses.replace(config, **point)

@@ -1,4 +1,4 @@
-"""`fashion-gan train`."""
+"""Implements the command `fashion-gan train`."""
 
 import argparse
 from contextlib import nullcontext

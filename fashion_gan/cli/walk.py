@@ -1,4 +1,4 @@
-"""`fashion-gan walk`: a way through the latent space, as a film or side by side."""
+"""Implements the command `fashion-gan walk`, which animates or tiles a latent path."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ from fashion_gan.registry import check_suffix
 __all__ = ["add_commands"]
 
 _SEEDS = "0-3"
-_WIDTH = 256  # pixels that a film is enlarged to
+_WIDTH = 256  # width in pixels to which an animation is enlarged
 
 
 def add_commands(commands: Any) -> None:
