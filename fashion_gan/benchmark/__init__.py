@@ -1,4 +1,4 @@
-"""The benchmark: presets × variants, each measured in processes of its own, which take turns."""
+"""Benchmarks presets in several variants, each in separate processes and interleaved rounds."""
 
 import dataclasses
 import json
@@ -33,34 +33,37 @@ def compare(
     profile: str | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Time the train step of presets, each in several variants.
+    """Times the train step of presets, each in several variants.
 
-    Each measurement has a process of its own, and every round makes one of each, so that a drift of
-    the machine's speed hits all alike. This process must stay small, and so does not import
-    TensorFlow: on Linux a child's peak memory counts from its parent's.
+    Each measurement runs in a separate process. Each round makes one measurement of each variant,
+    so that a drift of the machine's speed affects all variants equally. This process does not
+    import TensorFlow and must stay small, since on Linux the peak memory of a child process starts
+    at that of its parent.
 
     Args:
-        presets: names of `PRESETS`.
-        variants: names of `VARIANTS`, or `devices-N`; by default all of `VARIANTS`, but the book's
-            loop for the book's networks alone, and all GPUs if there are several.
-        rounds: measurements of each.
-        steps: train steps to warm up, and as many to be timed, in each measurement; at most an
-            epoch of them.
-        steps_per_execution: of the variants with many.
-        settings: fields of `Config` in place of the presets' own.
-        device: "CPU" or "GPU"; by default what TensorFlow prefers.
-        data_dir: see `data.find_fashion_mnist`.
-        profile: folder that gets a TensorBoard profile of each in the first round.
-        progress: told a line after each measurement.
+        presets: Names of `PRESETS`.
+        variants: Names of `VARIANTS`, or `devices-N`. Defaults to all of `VARIANTS`, and all GPUs
+            if there are several. The book's loop is only a default for the book's networks.
+        rounds: Number of measurements of each variant. Defaults to 5.
+        steps: Number of train steps to warm up, and of train steps to time, in each measurement. At
+            most one epoch. Defaults to 500.
+        steps_per_execution: Steps per execution in the variants with many. Defaults to 100.
+        settings: Fields of `Config` that override those of the presets. Defaults to None.
+        device: `"CPU"` or `"GPU"`. Defaults to the device that TensorFlow prefers.
+        data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
+        profile: Folder for a TensorBoard profile of each variant in the first round. Defaults to
+            None.
+        progress: Function that is called with a line after each measurement.
 
     Returns:
-        `machine`, `settings`, and `results`, one for each preset and variant: the median, least and
-        largest `ms_per_step` of the rounds with all `measurements`, `images_per_second`,
-        `floor_ms`, which is the step's FLOPs at the machine's best float32 rate, and
-        `flops_utilization`, 1 if a step took no longer; or the `error` that ended it.
+        Dict with `machine`, `settings` and `results`, one for each preset and variant. A result has
+        the median, minimum and maximum `ms_per_step` of the rounds, all `measurements`,
+        `images_per_second`, `floor_ms` and `flops_utilization`, or the `error` that ended it.
+        `floor_ms` is the time of the step's FLOPs at the machine's best float32 rate. A step that
+        takes `floor_ms` has a `flops_utilization` of 1.
 
     Raises:
-        ValueError: for an unknown name, a device that is not there, or rounds or steps below 1.
+        ValueError: If a name is unknown; if the device is missing; if rounds or steps are below 1.
     """
     if rounds < 1 or steps < 1:
         raise ValueError(f"Expected at least 1. Received: rounds={rounds}, steps={steps}.")
@@ -114,7 +117,7 @@ def compare(
 
 
 def table(report: dict[str, Any]) -> Any:
-    """What `compare` returned as a table for `rich.console.Console.print`."""
+    """Returns the result of `compare` as a `rich` table."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -142,10 +145,10 @@ def table(report: dict[str, Any]) -> Any:
 
 
 def chart(report: dict[str, Any]) -> str:
-    """What `compare` returned as bars in an SVG document.
+    """Returns the result of `compare` as an SVG bar chart.
 
     Raises:
-        ValueError: if every variant failed.
+        ValueError: If every variant failed.
     """
     spreads = [(r, r["ms_per_step"]) for r in report["results"] if "error" not in r]
     drawn = [
@@ -181,7 +184,7 @@ def _summary(measurements: list[dict[str, Any]], machine: dict[str, Any]) -> dic
 
 
 def _child(request: dict[str, Any]) -> dict[str, Any]:
-    """The answer of a new process; its `error` if it could not do what was asked."""
+    """Returns the result of a new process, or a dict with its `error` if the process failed."""
     command = [sys.executable, "-W", "ignore", "-m", "fashion_gan.benchmark", json.dumps(request)]
     done = subprocess.run(command, capture_output=True, text=True)
     try:
@@ -192,7 +195,7 @@ def _child(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The name of the machine's processor, as far as the system tells it."""
+    """Returns the name of the machine's processor, as far as the system reports it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""`python -m fashion_gan.benchmark`: the process of one measurement, from JSON to JSON."""
+"""Runs one measurement as `python -m fashion_gan.benchmark`, with JSON input and output."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from fashion_gan.runtime import load_tensorflow
 
 
 def main(text: str) -> None:
-    """Do what the request says, and print the result or the error as the last line."""
+    """Runs the request, and prints the result or the error as the last line."""
     request = json.loads(text)
     load_tensorflow()
     from fashion_gan.benchmark import measure
@@ -19,7 +19,7 @@ def main(text: str) -> None:
         else:
             preset = Config.from_dict(request["preset"])
             result = measure.measure(preset, **request["arguments"])
-    except Exception as error:  # the parent says it in one line, whatever it is
+    except Exception as error:  # the parent reports any error in one line
         result = {"error": f"{type(error).__name__}: {error}", "kind": type(error).__name__}
     print(json.dumps(result))
 

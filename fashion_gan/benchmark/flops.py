@@ -1,4 +1,4 @@
-"""The arithmetic floor of a train step: its multiplications, and how fast the machine does them."""
+"""Counts the FLOPs of a train step, and measures the FLOPs per second of the machine."""
 
 import math
 import time
@@ -13,34 +13,34 @@ __all__ = ["forward_flops", "matmul_flops_per_second", "step_flops"]
 
 
 def forward_flops(network: keras.Model) -> list[int]:
-    """FLOPs of each layer's matrix product or convolution for one example, in the order of layers.
+    """Returns the FLOPs of each layer's matrix product or convolution for one example.
 
-    A multiplication with its addition is 2 FLOPs. A convolution multiplies its kernel with each
-    output pixel, a transposed one with each input pixel; the zeros of the padding count as pixels.
-    Biases, activations, batch norm and dropout are not counted.
+    A multiply-add is 2 FLOPs. A convolution applies its kernel at each output pixel, and a
+    transposed convolution at each input pixel. Zeros of the padding count as pixels. Biases,
+    activations, batch norm and dropout are not counted.
 
     Raises:
-        ValueError: for a layer with a kernel that is neither dense nor a convolution.
+        ValueError: If a layer with a kernel is neither dense nor a convolution.
     """
     layers = (layer for layer in iter_layers(network) if layer is not network)
     return [_layer_flops(layer) for layer in layers if getattr(layer, "kernel", None) is not None]
 
 
 def step_flops(generator: keras.Model, discriminator: keras.Model, batch_size: int) -> int:
-    """FLOPs of one train step in matrix products and convolutions: the least that it can do.
+    """Returns the minimum FLOPs of one train step, in matrix products and convolutions.
 
-    With forward FLOPs F per example, the gradient for a layer's kernel costs F, and the one for its
-    input F again; the first layer of a network needs the latter only if a gradient goes on through
-    its input. For B real images:
+    If a layer takes F forward FLOPs per example, the gradient of its kernel takes F, and the
+    gradient of its input takes F. The first layer of a network needs the latter only if a gradient
+    passes through its input. For B real images:
 
-    - the discriminator's phase: B examples forward through the generator, 2 B forward and backward
-      through the discriminator, whose images need no gradient;
-    - the generator's phase: B examples forward through both networks, backward through the
-      discriminator for its input alone, and backward through the generator, whose latents need no
+    - Discriminator phase: B examples forward through the generator, and 2 B forward and backward
+      through the discriminator, whose images need no gradient.
+    - Generator phase: B examples forward through both networks, backward through the discriminator
+      for the gradient of its input only, and backward through the generator, whose latents need no
       gradient.
 
     Raises:
-        ValueError: as `forward_flops` does.
+        ValueError: If a layer with a kernel is neither dense nor a convolution.
     """
     g, d = forward_flops(generator), forward_flops(discriminator)
     d_phase = sum(g) + 2 * (2 * sum(d) + sum(d[1:]))
@@ -65,10 +65,10 @@ def _layer_flops(layer: Any) -> int:
 
 
 def matmul_flops_per_second(seconds: float = 1.0) -> float:
-    """The best rate of float32 matrix products that TensorFlow reaches here, in FLOPs a second.
+    """Measures the best rate of TensorFlow's float32 matrix products, in FLOPs per second.
 
-    Squares of several sizes are tried, each for an equal part of `seconds`, on the device that
-    TensorFlow prefers; on a GPU in the precision that TensorFlow chooses there for float32.
+    Square matrices of several sizes are tried, each for an equal part of `seconds`, on the device
+    that TensorFlow prefers. On a GPU, the precision is TensorFlow's choice for float32.
     """
     sizes = [512, 1024, 2048]
     if tf.config.list_logical_devices("GPU"):
@@ -81,7 +81,7 @@ def matmul_flops_per_second(seconds: float = 1.0) -> float:
         until = time.perf_counter() + seconds / len(sizes)
         while True:
             start = time.perf_counter()
-            float(corner(a, b))  # reading a number waits for the whole product
+            float(corner(a, b))  # reading one number waits for the whole product
             end = time.perf_counter()
             best = max(best, 2 * size**3 / (end - start))
             if end > until:

@@ -1,4 +1,4 @@
-"""One measurement, in a process of its own: one variant of one preset, or the machine itself."""
+"""Measures one variant of one preset, or the machine, in a separate process."""
 
 import resource
 import sys
@@ -20,10 +20,10 @@ __all__ = ["machine", "measure"]
 
 
 def machine(device: str | None) -> dict[str, Any]:
-    """What TensorFlow finds: `device`, `devices`, `flops_per_second`, and the versions.
+    """Returns the `device`, `devices`, `flops_per_second` and versions that TensorFlow finds.
 
     Raises:
-        ValueError: if there is no device of the kind that was asked for.
+        ValueError: If there is no device of the requested kind.
     """
     kind = _use(device, 1)
     names = [found.name for found in tf.config.list_physical_devices(kind)]
@@ -46,25 +46,28 @@ def measure(
     data_dir: str | None = None,
     profile: str | None = None,
 ) -> dict[str, Any]:
-    """Train a variant for `steps` to warm up and as many again to be timed.
+    """Trains a variant for `steps` steps to warm up, and times the next `steps` steps.
 
     Args:
-        preset: what to train.
-        variant: a name, see `variants.find_variant`.
-        steps: rounded down to whole executions, at least one and at most an epoch of them.
-        steps_per_execution: of the variants with many.
+        preset: Config to train.
+        variant: Name of the variant, see `variants.find_variant`.
+        steps: Number of steps. Rounded down to whole executions, at least one execution and at most
+            one epoch.
+        steps_per_execution: Steps per execution in the variants with many.
         started: `time.time()` when the command for this process was given.
-        device: "CPU" or "GPU"; by default what TensorFlow prefers.
-        data_dir: see `data.find_fashion_mnist`.
-        profile: folder for a TensorBoard profile of one more execution, of at least 10 steps.
+        device: `"CPU"` or `"GPU"`. Defaults to the device that TensorFlow prefers.
+        data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
+        profile: Folder for a TensorBoard profile of one more execution, of at least 10 steps.
+            Defaults to None.
 
     Returns:
-        `ms_per_step`; `first_seconds`, from the command to the end of the first execution, and
-        `compile_seconds`, that execution less the time that it takes later; peak `host_mib` and
-        `device_mib` (None on a CPU); `flops` of a step; `xla`, what was chosen and why.
+        Dict with these keys, among others. `ms_per_step`. `first_seconds`, from the command to the
+        end of the first execution. `compile_seconds`, the excess of the first execution over later
+        ones. `host_mib` and `device_mib`, the peak memory, where `device_mib` is None on a CPU.
+        `flops` of a step. `xla`, the decision on XLA and its reason.
 
     Raises:
-        ValueError: if there are not the devices that were asked for.
+        ValueError: If the requested devices are missing.
     """
     chosen = find_variant(variant)
     config = chosen.config(preset, steps_per_execution)
@@ -110,7 +113,7 @@ def measure(
 
 
 class _Clock(keras.callbacks.Callback):
-    """The seconds of an epoch's executions, without what `fit()` does around them."""
+    """Clock that times the executions of an epoch, without the overhead of `fit()`."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.start = time.perf_counter()
@@ -132,7 +135,7 @@ def _time(train: Any) -> float:
 
 
 def _use(device: str | None, count: int) -> str:
-    """Make TensorFlow see only devices of the wanted kind, at least `count` if they are CPUs."""
+    """Makes only devices of the requested kind visible, and splits a CPU into `count` devices."""
     gpus = tf.config.list_physical_devices("GPU")
     if device == "GPU" and not gpus:
         raise ValueError(
@@ -142,7 +145,7 @@ def _use(device: str | None, count: int) -> str:
     if device == "CPU":
         tf.config.set_visible_devices([], "GPU")
     kind = "GPU" if gpus and device != "CPU" else "CPU"
-    if kind == "CPU" and count > 1:  # one CPU can pose as several
+    if kind == "CPU" and count > 1:  # one CPU can be split into several logical devices
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration()] * count
         tf.config.set_logical_device_configuration(cpu, parts)
@@ -150,7 +153,7 @@ def _use(device: str | None, count: int) -> str:
 
 
 def _host_mib() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 

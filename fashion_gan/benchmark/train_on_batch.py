@@ -1,4 +1,4 @@
-"""The chapter's training loop, made to work on Keras 3, as what `fit()` is compared with."""
+"""Implements the chapter's training loop on Keras 3, as a baseline for `fit()`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,10 +10,10 @@ __all__ = ["TrainOnBatchLoop"]
 
 
 class TrainOnBatchLoop:
-    """Two compiled models and `train_on_batch`, with the discriminator's `trainable` toggled.
+    """Loop over two compiled models with `train_on_batch` and a toggled `trainable`.
 
-    Keras 3 reads `trainable` when a model's train function is made, which is at its first batch:
-    each of the two then keeps to the weights that were trainable at that time.
+    Keras 3 reads the discriminator's `trainable` when a model's train function is created, at its
+    first batch. Each model then always trains the weights that were trainable at that time.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class TrainOnBatchLoop:
         optimizers: tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer],
         jit_compile: bool,
     ) -> None:
-        """Compile both: `optimizers` are the generator's and the discriminator's."""
+        """Compiles both models with the generator's and the discriminator's `optimizers`."""
         self.generator, self.discriminator = generator, discriminator
         self.latent_dim = generator.input_shape[-1]
         arguments: dict[str, Any] = {"loss": "binary_crossentropy", "jit_compile": jit_compile}
@@ -32,7 +32,7 @@ class TrainOnBatchLoop:
         self.both.compile(optimizer=optimizers[0], **arguments)
 
     def run(self, batches: Iterator[Any], steps: int) -> None:
-        """Train on so many batches of images `(batch, height, width, channels)`."""
+        """Trains on `steps` batches of images `(batch, height, width, channels)`."""
         for _ in range(steps):
             real = next(batches)
             size = len(real)

@@ -1,4 +1,4 @@
-"""The variants that a benchmark compares: ways to run one and the same train step."""
+"""Defines the variants of a benchmark, different ways to run the same train step."""
 
 import dataclasses
 import re
@@ -13,16 +13,21 @@ __all__ = ["BOOK_MODELS", "VARIANTS", "Variant", "find_variant"]
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to train a preset: settings in place of its own, on one or several devices."""
+    """Way to train a preset, with other settings and on one or several devices."""
 
     help: str
     settings: dict[str, Any] = field(default_factory=dict)
-    many_steps: bool = True  # in an execution, rather than one
-    book: bool = False  # the chapter's loop in place of fit()
+    many_steps: bool = True  # many steps per execution, rather than one
+    book: bool = False  # the chapter's loop instead of fit()
     devices: int = 1
 
     def config(self, preset: Config, steps_per_execution: int) -> Config:
-        """The preset, trained this way; `steps_per_execution` if there are many in one."""
+        """Returns the config of a preset in this variant.
+
+        Args:
+            preset: Config of the preset.
+            steps_per_execution: Steps per execution, if the variant has many.
+        """
         steps = steps_per_execution if self.many_steps else 1
         return dataclasses.replace(preset, **self.settings, steps_per_execution=steps)
 
@@ -50,10 +55,10 @@ BOOK_MODELS = ("dense", "dcgan")
 
 
 def find_variant(name: str) -> Variant:
-    """The variant of a name.
+    """Returns the variant of a name.
 
     Raises:
-        ValueError: if there is none; the message lists the names.
+        ValueError: If the name is unknown. The message lists the names.
     """
     if match := re.fullmatch(r"devices-([1-9]\d*)", name):
         devices = int(match[1])
