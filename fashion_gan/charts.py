@@ -1,4 +1,4 @@
-"""Charts as SVG text: bars with whiskers, and curves."""
+"""Draws charts as SVG text: bars with whiskers, and curves."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ COLORS = ("#4c78a8", "#e45756", "#54a24b", "#b279a2", "#f58518", "#72b7b2", "#9d
 """Of curves, in their order, again and again."""
 
 _LABELS, _BARS, _NUMBERS, _ROW = 220, 440, 120, 26  # widths and the height of a row, in pixels
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 440, 240, 64, 28, 28  # of curves
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 440, 240, 64, 28, 28  # pixels of a chart of curves
 
 
 class Bar(NamedTuple):
-    """`value` is drawn, `low` to `high` is its spread; all of them at least 0."""
+    """Bar of length `value` with a whisker from `low` to `high`, all at least 0."""
 
     label: str
     value: float
@@ -24,10 +24,10 @@ class Bar(NamedTuple):
 
 
 def bars(title: str, unit: str, values: Sequence[Bar]) -> str:
-    """An SVG document with one horizontal bar for each of `values`, all to one scale from 0.
+    """Returns an SVG document with one horizontal bar for each value, on a scale from 0.
 
     Raises:
-        ValueError: if there is no value.
+        ValueError: If there is no value.
     """
     if not values:
         raise ValueError("Expected at least one bar to draw. Received: none.")
@@ -54,13 +54,13 @@ def bars(title: str, unit: str, values: Sequence[Bar]) -> str:
 def curves(
     title: str, x_label: str, series: Mapping[str, Sequence[tuple[float, float | None]]]
 ) -> str:
-    """An SVG document with a curve for each of the named series of points `(x, y)`, on one scale.
+    """Returns an SVG document with a curve for each named series of points `(x, y)`.
 
-    Where y is None or not finite, the curve has a gap. Names are shown on hovering; colors are
-    `COLORS` in the order of the series.
+    All curves share one scale. A curve has a gap where y is None or not finite. Names appear on
+    hovering. Colors are `COLORS` in the order of the series.
 
     Raises:
-        ValueError: if there is no point.
+        ValueError: If there is no point.
     """
     known = {
         name: [(x, y if y is not None and math.isfinite(y) else None) for x, y in points]
@@ -111,7 +111,7 @@ def _begin(width: int, height: int) -> list[str]:
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """The least and the largest, and never the same."""
+    """Returns the minimum and the maximum, which always differ."""
     low, high = min(values), max(values)
     margin = 0.5 * max(1.0, abs(low))
     return (low, high) if low < high else (low - margin, high + margin)

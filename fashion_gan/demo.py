@@ -1,4 +1,4 @@
-"""A page to play with: sliders through the latent space, classes, and the nearest real images."""
+"""Serves a demo page with sliders for the latent space, classes and nearest real images."""
 
 import base64
 import binascii
@@ -34,11 +34,11 @@ NO_TRUNCATION = 4.0
 
 _ANY = "any"
 _SEEDS = 2**31
-_MAX_UPLOAD = 4 * 2**20  # characters of an image as the page sends it
+_MAX_UPLOAD = 4 * 2**20  # characters of an encoded image from the page
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ALL_ADDRESSES = ("0.0.0.0", "::")
-# The page reads the file, draws it at 512 pixels at most and passes it on as text, for the server
-# takes no uploads. The browser opens the dialog only as an answer to a click.
+# The page reads the file, scales it to at most 512 pixels and sends it as text, since the server
+# accepts no uploads. The browser opens the file dialog only in response to a click.
 _CHOOSE = """
 async (_, ...others) => {
   const input = document.createElement("input");
@@ -73,18 +73,18 @@ most, the first one most of all; none of them was trained to have a meaning.
 
 @dataclass(frozen=True)
 class Explorer:
-    """What the page shows: pictures as uint8 `(height, width, 3)`, with a square for each pixel.
+    """Generator of the images on the page, as uint8 `(height, width, 3)` with enlarged pixels.
 
-    RGBA images lie on white.
+    RGBA images are composited on white.
 
     Attributes:
-        gan: that draws.
-        directions: `(latent_dim, latent_dim)`, `latents.directions` of its generator.
-        train_images: uint8 `(n, height, width, channels)` that it was trained on, the first of them
-            if they do not fit into memory, or None.
-        class_names: of a conditional GAN; else empty.
-        use_ema: whether the averaged generator draws, if there is one.
-        image_options: what an image to be projected becomes; by default of the generator's size.
+        gan: GAN to sample from.
+        directions: Array `(latent_dim, latent_dim)`. `latents.directions` of the generator.
+        train_images: Training images uint8 `(n, height, width, channels)`, or the first ones if
+            they do not fit into memory. None if they are unknown.
+        class_names: Class names of a conditional GAN, or empty.
+        use_ema: Whether to sample from the averaged generator, if there is one.
+        image_options: Options for images to project. Defaults to the size of the generator.
     """
 
     gan: GAN
@@ -97,19 +97,19 @@ class Explorer:
     def project(
         self, content: bytes, invert: bool, label: int | None
     ) -> tuple[np.ndarray, int | None, np.ndarray, float]:
-        """Finds the latent that draws an image most nearly.
+        """Finds the latent whose image is closest to a given image.
 
         Args:
             content: Content of an image file of any size.
-            invert: Whether to exchange light and dark first.
-            label: Class of the image for a conditional GAN, or None to try all.
+            invert: Whether to invert the image first.
+            label: Class of the image for a conditional GAN, or None to try all classes.
 
         Returns:
-            The latent `(latent_dim,)`, its class or None, the picture of the image as the
-            generator's size has it, and the error, see `latents.Projection`.
+            The latent `(latent_dim,)`, its class or None, the given image at the generator's size,
+            and the error, see `latents.Projection`.
 
         Raises:
-            ValueError: If it is no image.
+            ValueError: If `content` is not an image.
         """
         target = data.load_image(content, self.image_options)[None]
         if invert:
@@ -121,20 +121,26 @@ class Explorer:
     def move(
         self, latent: np.ndarray, label: int | None, offsets: Sequence[float] = ()
     ) -> np.ndarray:
-        """Draws an image from a latent, moved along the first directions by standard deviations."""
+        """Draws the image of a latent, shifted along the first directions by `offsets`.
+
+        Args:
+            latent: Latent `(latent_dim,)`.
+            label: Class for a conditional GAN. None is the first class.
+            offsets: Shift along each of the first directions, in standard deviations.
+        """
         moved = latent + np.asarray(offsets, np.float32) @ self.directions[: len(offsets)]
         return _shown(self._draw(moved[None], label), 1, 448)
 
     def sample(
         self, seed: int, label: int | None, threshold: float, offsets: Sequence[float] = ()
     ) -> tuple[np.ndarray, list[tuple[np.ndarray, str]]]:
-        """An image, and the nearest training images, each with its distance.
+        """Draws an image, and returns it with the nearest training images and their distances.
 
         Args:
-            seed: of the latent.
-            label: of a conditional GAN; None is the first.
-            threshold: see `latents.truncate`.
-            offsets: standard deviations along each of the first directions.
+            seed: Seed of the latent.
+            label: Class for a conditional GAN. None is the first class.
+            threshold: Largest absolute value in the latent, see `latents.truncate`.
+            offsets: Shift along each of the first directions, in standard deviations.
         """
         latent = self._latents(1, seed, threshold)
         latent += np.asarray(offsets, np.float32) @ self.directions[: len(offsets)]
@@ -144,12 +150,12 @@ class Explorer:
     def interpolate(
         self, start: int, end: int, label: int | None, threshold: float, steps: int = 9
     ) -> np.ndarray:
-        """A strip of images from the latent of one seed to another's, on the arc between them."""
+        """Draws a strip of images between the latents of two seeds, along the arc between them."""
         first, last = (self._latents(1, seed, threshold)[0] for seed in (start, end))
         return _shown(self._draw(latents.interpolate(first, last, steps), label), steps, 1008)
 
     def grid(self, seed: int, label: int | None, threshold: float, count: int = 100) -> np.ndarray:
-        """A square of images; of a conditional GAN without a label, the classes by turns."""
+        """Draws a grid of images, which alternates the classes of a conditional GAN by default."""
         return _shown(self._draw(self._latents(count, seed, threshold), label), 10, 840)
 
     def _latents(self, count: int, seed: int, threshold: float) -> np.ndarray:
@@ -164,7 +170,7 @@ class Explorer:
             return []
         count = min(NEIGHBORS, len(self.train_images))
         found = metrics.nearest(_pixels(image), self._references, count)
-        root = np.sqrt(image.size)  # to the root of the mean over pixels
+        root = np.sqrt(image.size)  # converts the norm to the root mean square over pixels
         return [
             (_shown(self.train_images[[index]], 1, 140), f"{distance / root:.0f} of 255")
             for index, distance in zip(found.indices[0], found.distances[0], strict=True)
@@ -177,12 +183,12 @@ class Explorer:
 
 
 def _pixels(pictures: np.ndarray) -> np.ndarray:
-    """Returns uint8 images as float32 rows, in which hidden colors do not count."""
+    """Returns uint8 images as float32 rows, without the colors of transparent pixels."""
     return images.premultiply(pictures).reshape(len(pictures), -1).astype("float32")
 
 
 def _shown(pictures: np.ndarray, columns: int, width: int) -> np.ndarray:
-    """As a grid that is about so wide; gray images dark on white, as everywhere."""
+    """Tiles images into a grid of about `width` pixels, with gray images inverted."""
     grid = images.composite(images.tile(pictures, columns, invert=pictures.shape[-1] == 1))
     grid = np.broadcast_to(grid, (*grid.shape[:2], 3))
     factor = max(1, width // grid.shape[1])
@@ -197,19 +203,19 @@ def open_source(
     use_ema: bool = True,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Explorer:
-    """The explorer of a run folder, a `.keras` file or a pretrained name.
+    """Returns the explorer of a run folder, a `.keras` file or a pretrained generator.
 
-    Without its training images, there are no nearest ones; the rest works.
+    If the training images are not available, only the nearest images are missing.
 
     Args:
         source: Run folder, `.keras` file or pretrained name.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
         which: State of a run, see `checkpoints.load`. Defaults to `"last"`.
-        use_ema: Whether to sample from the averaged generator, if there is one.
-        announce: Function that is called with a line on the backup, if one is loaded.
+        use_ema: Whether to sample from the averaged generator, if there is one. Defaults to True.
+        announce: Function that is called with a line on the backup, if a backup is loaded.
 
     Raises:
-        FileNotFoundError: if there is no such source.
+        FileNotFoundError: If the source does not exist.
     """
     found = find_source(source)
     gan, config = found.load(which, announce), found.config or Config()
@@ -220,7 +226,7 @@ def open_source(
             raise
         split = None
     if split is not None and split.train_images.shape[1:] != (*gan.image_shape, 1)[:3]:
-        split = None  # a .keras file does not tell what it was trained on
+        split = None  # a .keras file does not name its training images
     names: Sequence[str] = ()
     if gan.num_classes is not None:
         known = None if split is None else split.class_names
@@ -239,10 +245,10 @@ def open_source(
 
 
 def page(explorer: Explorer, title: str) -> Any:
-    """The page, a `gradio.Blocks`.
+    """Builds the page as a `gradio.Blocks`.
 
     Raises:
-        ImportError: if Gradio is not installed.
+        ImportError: If Gradio is not installed.
     """
     if not importlib.util.find_spec("gradio"):
         raise ImportError('The page needs Gradio: pip install "fashion-gan[explore]".')
@@ -266,7 +272,7 @@ def page(explorer: Explorer, title: str) -> Any:
         return gr.Image(label=label, format="png", interactive=False, buttons=["download"])
 
     def follow(inputs: list[Any], outputs: Any, show: Callable[..., Any]) -> None:
-        """Show anew at first and after each change, the last of those that come too fast."""
+        """Updates `outputs` on load and after each change, and skips all but the last of many."""
         gr.on(
             [blocks.load, *(component.change for component in inputs)],
             show,
@@ -374,7 +380,7 @@ def _decoded(text: str) -> bytes:
     """Returns the content of a PNG file that the page sent as a data URL.
 
     Raises:
-        ValueError: If it is none, or too large.
+        ValueError: If the text is not such a URL, or too large.
     """
     head = "data:image/png;base64,"
     try:
@@ -390,10 +396,10 @@ def _decoded(text: str) -> bytes:
 
 @contextmanager
 def _listening(host: str, port: int | None) -> Iterator[None]:
-    """Say in one error that one cannot listen there."""
+    """Converts the errors of an address or port that cannot be used into a single error."""
     try:
         yield
-    except (OSError, OverflowError, UnicodeError) as error:  # of ports and names that cannot be
+    except (OSError, OverflowError, UnicodeError) as error:  # invalid ports and names raise these
         wanted = "a port from 7860 on" if port is None else f"port {port}"
         raise OSError(
             f"Cannot listen on {wanted} of {host}. Either it is taken or no port, or {host} is "
@@ -402,10 +408,10 @@ def _listening(host: str, port: int | None) -> Iterator[None]:
 
 
 class _RequestCheck:
-    """Answers 403 to requests for another host, from another origin or with an upload.
+    """ASGI middleware that answers 403 to other hosts, other origins and uploads.
 
-    A website can point its own name at this machine (DNS rebinding). The browser then takes the
-    page for a part of that website. Such requests are recognized by the website's name in `Host`.
+    A website can point its own name at this machine (DNS rebinding). The browser then treats the
+    page as part of that website. Such requests carry the website's name in `Host`.
 
     Args:
         app: ASGI application to protect.
@@ -467,12 +473,12 @@ def _gradio_environment(host: str) -> Iterator[None]:
 @contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
     """Raises KeyboardInterrupt on the first SIGTERM, and restores the previous handler."""
-    if threading.current_thread() is not threading.main_thread():  # which alone handles signals
+    if threading.current_thread() is not threading.main_thread():  # only it can handle signals
         yield
         return
 
     def interrupt(*_: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut off the removal
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the cleanup
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -493,22 +499,23 @@ def serve(
 ) -> None:
     """Serves the page of an explorer until Ctrl-C or SIGTERM.
 
-    Unless `host` is another, only this machine can reach the page. The page answers requests for
-    its own address alone. Its pictures lie in a temporary folder, which is removed at the end. It
-    serves no other file, takes no uploads and sends nothing anywhere. An image to be projected
-    comes as text, and stays in memory.
+    With the default `host`, only this machine can reach the page. The page answers only requests
+    for its own address. Its images are in a temporary folder, which is removed at the end. It
+    serves no other files, accepts no uploads and makes no external requests. An image to project
+    is sent as text and stays in memory.
 
     Args:
         explorer: Explorer from `open_source`.
         title: Title of the page.
-        host: Address to bind to. `"0.0.0.0"` binds to all addresses of this machine.
+        host: Address to bind to. `"0.0.0.0"` binds to all addresses of this machine. Defaults to
+            `"127.0.0.1"`.
         port: Port to listen on. Defaults to the first free one from 7860.
         browser: Whether to open the page in a browser. Defaults to True.
         announce: Function that is called with the address of the page. Defaults to `print`.
 
     Raises:
         ImportError: If Gradio is not installed.
-        OSError: If the port is taken, or `host` is no address of this machine.
+        OSError: If the port is in use, or `host` is not an address of this machine.
     """
     host = host.removeprefix("[").removesuffix("]")
     with _listening(host, port):  # uvicorn would print a line of its own for each port it tries
@@ -517,7 +524,7 @@ def serve(
 
     @asynccontextmanager
     async def check_requests(app: Any) -> AsyncIterator[None]:
-        # Gradio's own CORS middleware encloses any in `app_kwargs`, and would answer first.
+        # Gradio's own CORS middleware wraps any in `app_kwargs` and would answer first.
         app.middleware_stack = _RequestCheck(app.middleware_stack, host)
         yield
 

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and read without surprises."""
+"""Writes files and folders atomically, and reads files with checks of type and size."""
 
 import errno
 import json
@@ -46,7 +46,7 @@ _PREFIX = ".partial-"
 
 
 def cache_dir() -> Path:
-    """Returns the folder of files that can be made again: `fashion_gan` in `$KERAS_HOME`.
+    """Returns the cache folder, `fashion_gan` in `$KERAS_HOME`, whose files can be recreated.
 
     `$KERAS_HOME` defaults to `~/.keras`.
     """
@@ -55,24 +55,24 @@ def cache_dir() -> Path:
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path, whose file or folder replaces `path` when the block ends.
+    """Yields a temporary path whose file or folder replaces `path` when the block ends.
 
-    The temporary path lies beside `path`, in a folder of its own that no other process uses. It has
-    the lower-case ending of `path`, since many writers derive the format from it. A file is flushed
-    to the disk before it is renamed. If the block raises, what it wrote is removed, and an older
-    `path` stays as it is.
+    The temporary path is in the same folder as `path`, in a sub-folder that no other process uses.
+    It has the lower-case suffix of `path`, since many writers derive the format from the suffix. A
+    file is flushed to disk before it is renamed. If the block raises, its output is removed, and an
+    existing `path` does not change.
 
     Args:
-        path: File or folder to write. Missing parent folders are created. An older file is
-            replaced; a folder that holds something is not.
+        path: File or folder to write. Missing parent folders are created. An existing file is
+            replaced. A folder that is not empty is not replaced.
 
     Raises:
         OSError: If `path` cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A folder, so that what is created within has the usual permissions, and neither a pattern
-    # such as *.png nor TensorBoard's search for event files matches it.
+    # With a sub-folder, files get the usual permissions, and neither a pattern such as *.png nor
+    # TensorBoard's search for event files matches them.
     scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
     try:
         partial = scratch / f"partial{path.suffix.lower()}"
@@ -89,8 +89,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 def flush(path: Path) -> None:
     """Flushes a file or the entries of a folder to the disk.
 
-    A folder that cannot be opened or flushed is left to the system: Windows opens no folder, and
-    some network disks flush none.
+    Errors for folders are ignored, since Windows cannot open folders, and some network disks cannot
+    flush them.
 
     Args:
         path: File or folder to flush.
@@ -99,7 +99,7 @@ def flush(path: Path) -> None:
         OSError: If a file cannot be flushed.
     """
     if not path.is_dir():
-        with path.open("rb+") as file:  # Windows flushes only what is open for writing
+        with path.open("rb+") as file:  # Windows flushes only files that are open for writing
             os.fsync(file.fileno())
         return
     with suppress(OSError):
@@ -116,10 +116,10 @@ def is_partial(path: Path) -> bool:
 
 
 def remove_partials(folder: str | os.PathLike[str]) -> None:
-    """Removes what interrupted calls of `atomic_write` left in a folder, at any depth.
+    """Removes leftovers of interrupted calls of `atomic_write` in a folder, at any depth.
 
     Args:
-        folder: Folder in which nobody writes now.
+        folder: Folder in which no process is writing.
     """
     for path in Path(folder).rglob(f"{_PREFIX}*"):
         if path.is_dir() and not path.is_symlink():
@@ -127,7 +127,7 @@ def remove_partials(folder: str | os.PathLike[str]) -> None:
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file with `atomic_write`, if the disk has room for it.
+    """Writes a file with `atomic_write`, if the disk has enough space.
 
     Args:
         path: File to write.
@@ -142,7 +142,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def check_space(folder: str | os.PathLike[str], num_bytes: int) -> None:
-    """Checks that a disk has room, rather than to fill it.
+    """Checks that a disk has enough space, before a write fills it.
 
     Args:
         folder: Folder on the disk.
@@ -174,18 +174,18 @@ def write_json(
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int = READ_LIMIT) -> bytes:
-    """Reads a regular file, and neither waits for a pipe nor takes more memory than a limit.
+    """Reads a regular file up to a size limit, without waiting for a pipe.
 
     Args:
-        path: File to read. Links are followed; `check_no_links_out` says where they lead.
+        path: File to read. Links are followed, see `check_no_links_out`.
         limit: Largest size in bytes. Defaults to 256 MiB.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is no regular file, or larger than the limit.
+        ValueError: If the path is not a regular file, or the file is larger than the limit.
     """
     path = Path(path)
-    _check_regular(path, path.stat(), limit)  # before it is opened: that alone can act on a device
+    _check_regular(path, path.stat(), limit)  # first, since opening a device can have effects
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -210,11 +210,11 @@ def _check_regular(path: Path, status: os.stat_result, limit: int) -> None:
 
 
 def read_text(path: str | os.PathLike[str], limit: int = READ_LIMIT) -> str:
-    """Reads a regular file of UTF-8, see `read_bytes`.
+    """Reads UTF-8 text from a regular file, see `read_bytes`.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is no regular file, too large, or no UTF-8.
+        ValueError: If the path is not a regular file; if the file is too large or not UTF-8.
     """
     try:
         return read_bytes(path, limit).decode()
@@ -227,7 +227,8 @@ def read_json(path: str | os.PathLike[str], limit: int = READ_LIMIT) -> Any:
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is no regular file, too large, or no JSON; if it is nested too deeply.
+        ValueError: If the path is not a regular file; if the file is too large, not JSON, or nested
+            too deeply.
     """
     try:
         return json.loads(read_text(path, limit))
@@ -238,13 +239,13 @@ def read_json(path: str | os.PathLike[str], limit: int = READ_LIMIT) -> Any:
 
 
 def check_no_links_out(folder: str | os.PathLike[str]) -> None:
-    """Checks that no symbolic link in a folder, at any depth, leads out of it.
+    """Checks that no symbolic link in a folder, at any depth, leads out of the folder.
 
     Args:
         folder: Folder to check. It may itself be a link.
 
     Raises:
-        ValueError: If a link leads out. The message names it and its target.
+        ValueError: If a link leads out. The message names the link and its target.
     """
     root = Path(folder).resolve()
     for parent, folders, names in os.walk(root):
@@ -266,10 +267,10 @@ def check_no_links_out(folder: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def create_dir_or_undo(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Creates a folder, and removes it again if the block raises and left it empty.
+    """Creates a folder, and removes it again if the block raises and the folder is empty.
 
     Args:
-        folder: Folder to create. Missing parent folders are created and removed with it.
+        folder: Folder to create. Missing parent folders are created and removed as well.
     """
     folder = Path(folder)
     new = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -290,7 +291,7 @@ def unique_dir(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
     The folder is removed at the end if it is still empty.
 
     Args:
-        parent: Folder to create it in.
+        parent: Parent folder.
         name: Name of the new folder.
     """
     number = 1
