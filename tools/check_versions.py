@@ -1,9 +1,10 @@
-"""Installs the built wheel beside the oldest and the newest versions that it allows, and uses it.
+"""Tests the built wheel with the oldest and the newest versions that it allows.
 
     make versions        # runs python tools/check_versions.py dist
 
-uv makes two environments for each installed Python from 3.10. In each, a GAN is trained for one
-epoch on small images, resumed for another, sampled and listed, and a pretrained generator samples.
+uv creates two environments for each installed Python from 3.10. In each environment, a GAN is
+trained for one epoch on small images and resumed for another epoch. Then the GAN and a pretrained
+generator are sampled, and the runs are listed.
 """
 
 import argparse
@@ -44,7 +45,7 @@ def is_installed(python):
 
 
 def read_requirements(wheel):
-    """Returns the requirements of a wheel: uv takes the oldest only of those that are named."""
+    """Returns the requirements of a wheel, since uv resolves only named ones to the oldest."""
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
     requirements = re.findall("^Requires-Dist: (.*)$", archive.read(metadata).decode(), re.M)
@@ -52,10 +53,10 @@ def read_requirements(wheel):
 
 
 def check(wheel, python, resolution):
-    """Uses a wheel with a version of Python; returns the line on what it worked with.
+    """Tests a wheel with a version of Python, and returns a line on the versions that worked.
 
     Raises:
-        SystemExit: If it does not work.
+        SystemExit: If the test fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         environment = Path(folder) / "environment"

@@ -1,4 +1,4 @@
-"""Imports the built wheel from a folder that holds nothing else, as a user would have it.
+"""Imports the built wheel from a separate folder, as after an installation by a user.
 
 make wheel        # runs python tools/check_wheel.py dist
 """

@@ -1,4 +1,4 @@
-"""Makes the tables of docs/many-devices.md: measured bytes, and what they cost on many hosts."""
+"""Makes the tables of docs/many-devices.md: measured bytes, and their cost on many hosts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ RATES = [f"{gigabits} Gbit/s" for gigabits in GIGABITS]
 def ring_seconds(num_bytes: float, hosts: int, gigabits: float) -> float:
     """Computes the seconds of a step's ring all-reduces.
 
-    Each host sends 2 (n - 1) / n of the bytes, in 2 (n - 1) turns.
+    Each host sends 2 (n - 1) / n of the bytes, in 2 (n - 1) steps of the ring.
 
     Args:
         num_bytes: Bytes to reduce in a step.

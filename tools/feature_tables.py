@@ -1,4 +1,4 @@
-"""Makes the tables of ImageNet's features: layers and sizes, their cost, and the order test."""
+"""Makes the tables of ImageNet features: layers and sizes, their cost, and the order test."""
 
 import math
 import re
@@ -30,7 +30,7 @@ TOLERANCE = 2
 
 
 def layers() -> str:
-    """Makes the table of layers and sizes: how often they are right, and what they tell apart."""
+    """Makes the table of layers and sizes: the fraction of right comparisons, and separations."""
     result = read("feature-space")
     sizes = list(result["layers"])
     rows = [
@@ -41,7 +41,7 @@ def layers() -> str:
 
 
 def cost() -> str:
-    """Makes the table of seconds for 1,000 images, up to each layer."""
+    """Makes the table of the seconds that 1,000 images take up to each layer."""
     result = read("feature-space")
     names = list(next(iter(result["cost"].values())))
     rows = [
@@ -56,14 +56,14 @@ def _cell(collections: dict[str, Any], name: str) -> str:
 
 
 def ordered(collections: dict[str, Any], name: str) -> float:
-    """Returns the share of comparisons that a layer gets right, over collections and distances."""
+    """Returns a layer's fraction of right comparisons, over collections and distances."""
     return mean(
         x[name][distance]["ordered"] for x in collections.values() for distance in DISTANCES
     )
 
 
 def weakest(collections: dict[str, Any], name: str) -> float:
-    """Returns the separation of the kind of degradation that a layer sees least."""
+    """Returns the smallest separation of a layer over all kinds of degradation."""
     return min(
         median(
             x[name][distance]["separation"][kind]
@@ -76,7 +76,7 @@ def weakest(collections: dict[str, Any], name: str) -> float:
 
 
 def order() -> str:
-    """Makes the table of the order test: what each number says to each kind of degradation."""
+    """Makes the table of the order test: the result of each number for each degradation."""
     found = read("feature-space")["order"]["collections"]
     rows = []
     for space, title in SPACES.items():
@@ -99,7 +99,7 @@ def order() -> str:
 
 
 def copying() -> str:
-    """Makes the table of the measures of copying, with the mean over collections and counts."""
+    """Makes the table of the copying metrics, as means over collections and counts."""
     found = read("feature-space")["order"]["collections"]
     shares = list(next(iter(next(iter(found.values())).values()))["imagenet"]["copied_share"])
     rows = []
@@ -136,10 +136,10 @@ def _noise(found: dict[str, Any], space: str, name: str) -> Iterator[str]:
 def _values(
     found: dict[str, Any], space: str, name: str
 ) -> Iterator[tuple[dict[str, float], float]]:
-    """Yields values and spread.
+    """Yields values and their spread.
 
-    Where a draw is the whole pool, the spread is that of the count before it, smaller by the square
-    root of the counts' ratio.
+    If a draw is the whole pool, the spread is that of the next smaller count, divided by the square
+    root of the ratio of the counts.
     """
     std, measured = 0.0, 1
     for _, count, spaces in _sets(found):
@@ -161,10 +161,10 @@ def _counts(verdicts: Counter[str]) -> str:
 
 
 def choice() -> str:
-    """Names the layer and the size that the rule chooses.
+    """Returns a sentence that names the layer and the size that the rule chooses.
 
     Raises:
-        ValueError: If the package has others.
+        ValueError: If the package uses another layer or size.
     """
     result = read("feature-space")
     affordable = [size for size in result["layers"] if max(result["cost"][size].values()) <= LIMIT]

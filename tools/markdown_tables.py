@@ -27,7 +27,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def describe(machine: dict[str, Any]) -> str:
-    """Names the processor, the cores and the versions of a machine."""
+    """Returns the processor, the cores and the versions of a machine as text."""
     versions = ", ".join(f"{name} {machine[name]}" for name in VERSIONS if name in machine)
     return f"{machine['processor']}, {machine['cores']} cores; {versions}"
 

@@ -2,8 +2,8 @@
 
     python tools/migrate_run.py RUN_OR_FILE …
 
-Each is replaced once its converted form loads. Unfinished runs cannot be converted: finish them
-with the version that began them. Converting a second time changes nothing.
+A run or file is replaced only after its converted form loads. Unfinished runs cannot be converted.
+Finish them first with the version that started them. A second conversion changes nothing.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def migrate_run(folder):
 
 
 def renamed(content, names):
-    """Returns JSON content with other keys, at every depth."""
+    """Returns JSON content with renamed keys, at every depth."""
     if isinstance(content, list):
         return [renamed(item, names) for item in content]
     if isinstance(content, dict):
@@ -203,7 +203,7 @@ def migrate_weights(weights, average):
 
 
 def copy_replay(old, new):
-    """Copies the layers of the GAN itself, of which the replay buffer has another name now."""
+    """Copies the layers of the GAN itself, with the replay buffer under its new name."""
     for name in old.get("layers", {}):
         target = "replay_buffer" if name == "replay" else name
         old.copy(old[f"layers/{name}"], new, f"layers/{target}")

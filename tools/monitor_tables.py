@@ -1,4 +1,4 @@
-"""Makes the tables of docs/monitor.md: thresholds, how often they are right, and the book's run."""
+"""Makes the tables of docs/monitor.md: thresholds, their error rates, and the book's run."""
 
 import dataclasses
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def groups() -> str:
 
 
 def wrong() -> str:
-    """Lists the cases that are missed, and the false alarms."""
+    """Lists the missed cases and the false alarms."""
     report, items = read("mode-collapse"), []
     for mode, title in MODES.items():
         for collapsed, what in ((True, "missed"), (False, "false alarms")):
@@ -98,7 +98,7 @@ def book_epochs() -> str:
 
 
 def book_classes() -> str:
-    """Makes the table of when classes are missing in the book's run, and when it is reported."""
+    """Makes the table of when classes are missing and reported as missing in the book's run."""
     report, rows = read("mode-collapse-book"), []
     for index, name in enumerate(report["class_names"]):
         stretches = [f"{a} to {b}" if a < b else str(a) for a, b in _stretches(report, index)]

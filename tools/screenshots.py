@@ -2,7 +2,7 @@
 
     python tools/screenshots.py logs/dense_modern-42
 
-Needs Debian's chromium. Writes docs/images/tensorboard-*.png and explore.png.
+Requires Debian's chromium. Writes docs/images/tensorboard-*.png and explore.png.
 """
 
 import argparse

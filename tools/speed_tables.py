@@ -10,7 +10,7 @@ BATCH = {"dense": 32, "dcgan": 64}
 
 
 def peers() -> str:
-    """Makes a table for each pair: the time of every peer, and its ratio to ours in the round."""
+    """Makes a table for each pair: the time of each peer, and its ratio to ours within a round."""
     text = ""
     for pair, report in read("peers").items():
         results = report["peers"]
@@ -83,7 +83,7 @@ def matmul() -> str:
 
 
 def convolutions() -> str:
-    """Makes the table of other ways to convolve."""
+    """Makes the table of alternative convolutions."""
     report = read("kernels-convolutions")
     base = [r["ms_per_step"] for r in report["rounds"]["as it is"]]
     rows = []
@@ -96,7 +96,7 @@ def convolutions() -> str:
 
 
 def callback_overhead() -> str:
-    """Makes the table of what callbacks add to an epoch, and the ratio after a resumption."""
+    """Makes the table of the cost of callbacks per epoch, and the ratio after resuming."""
     report = read("callback-overhead")
     rows = []
     for name, overheads in report["overheads"].items():
@@ -143,7 +143,7 @@ def scaling() -> str:
 
 
 def precision() -> str:
-    """Makes the table of dtype policies with XLA and without, for each preset."""
+    """Makes the table of dtype policies with and without XLA, for each preset."""
     report = read("precision")
     runs = report["runs"]
     bases = {

@@ -1,20 +1,20 @@
-"""Trains a preset where XLA runs and TensorFlow does not, such as a GPU that has JAX alone.
+"""Trains a preset with JAX on machines without TensorFlow, such as a GPU with JAX only.
 
     python tools/train_with_jax.py export FOLDER --preset resnet     with TensorFlow, on any machine
     python tools/train_with_jax.py train FOLDER                      with JAX, on the accelerator
     python tools/train_with_jax.py import FOLDER logs/resnet-42      with TensorFlow: a finished run
     python benchmarks/train_presets.py resnet                        scores and records that run
 
-The step is that of `GAN.fit()`, in the loop that XLA compiles, on the same images in the same
-order. `export` lowers the loop to HLO and writes what `train` needs into FOLDER: loop.hlo.gz,
-images.npz, lookup_table.npy, orders.npz, state-0.npz and meta.json. `train` needs jax and numpy,
-and of jax some interfaces that may change (written for 0.11). It writes the networks of every fifth
-epoch, and epochs.jsonl with the losses and seconds of each epoch. `evaluate` compares the saved
-epochs with the validation images. The moments of the optimizers are not saved. `import` also takes
-files that hold only the average of the generator, and then writes the scores of the average.
+The train step is that of `GAN.fit()`, in the loop that XLA compiles, on the same images in the same
+order. `export` lowers the loop to HLO and writes the inputs of `train` into FOLDER: loop.hlo.gz,
+images.npz, lookup_table.npy, orders.npz, state-0.npz and meta.json. `train` needs jax and numpy. It
+uses private interfaces of jax that may change (written for 0.11). It writes the networks of every
+fifth epoch, and epochs.jsonl with the losses and seconds of each epoch. `evaluate` compares the
+saved epochs with the validation images. The moments of the optimizers are not saved. `import` also
+accepts files with only the averaged generator, and then writes the scores of the average.
 
-docs/results/residual-trials.jsonl is the scores.jsonl of seven folders, one after the other. To
-save time, `train` was ended after 50 epochs of RQ and CK, and after 60 of RK:
+docs/results/residual-trials.jsonl is the concatenated scores.jsonl of seven folders. To save time,
+`train` was stopped after 50 epochs of RQ and CK, and after 60 of RK:
 
     export R  --preset resnet
     export R1 --preset resnet --r1 1 --r2 1
@@ -39,12 +39,12 @@ import numpy as np
 
 from fashion_gan.files import atomic_write, write_json
 
-PART = 12 << 20  # bytes of arrays in one file, so that files stay small enough to send
+PART = 12 << 20  # bytes of arrays in one file, small enough to transfer
 SCORES = ("frechet_distance", "coverage", "class_total_variation", "conditional_accuracy")
 
 
 def all_variables(gan):
-    """Returns all variables of a GAN, in an order that depends on its config alone."""
+    """Returns all variables of a GAN, in an order that depends only on its config."""
     optimizers = [*gan.g_optimizer.variables, *gan.d_optimizer.variables]
     unique = {
         id(variable): variable for variable in [*gan.variables, *gan.metrics_variables, *optimizers]
@@ -59,7 +59,7 @@ def positions(variables, among):
 
 
 def ema_copies(gan, among):
-    """Maps the variables of the average to those of the generator that they start as copies of."""
+    """Maps the variables of the average to the variables of the generator that they copy first."""
     if gan.ema_generator is None:
         return {}
     pairs = [positions(network.variables, among) for network in (gan.ema_generator, gan.generator)]
@@ -67,7 +67,7 @@ def ema_copies(gan, among):
 
 
 def export(config, folder):
-    """Writes the compiled epoch of a config, its inputs and the state that it starts from."""
+    """Writes the compiled epoch of a config, its inputs and its initial state."""
     import tensorflow as tf
 
     from fashion_gan.runs.builder import prepare
@@ -130,7 +130,7 @@ def compile_hlo(program):
 
     computation = xla_client.XlaComputation(program)
     module = xla_client._xla.mlir.xla_computation_to_mlir_module(computation)
-    # Devices behind plugins accept only StableHLO, which has no copies and needs none.
+    # Plugin devices accept only StableHLO, which has no copies and needs none.
     module = re.sub(r"mhlo\.copy (%\S+) : (\S+)", r"stablehlo.reshape \1 : (\2) -> \2", module)
     device = jax.devices()[0]
     with mlir.make_ir_context():
@@ -141,7 +141,7 @@ def compile_hlo(program):
 
 
 def train(folder, out, minutes, keep_every):
-    """Runs the epochs of the config, or as many as fit into some minutes."""
+    """Runs the epochs of the config, or as many as fit into `minutes`."""
     import jax
 
     meta = json.loads((folder / "meta.json").read_text())
@@ -149,7 +149,7 @@ def train(folder, out, minutes, keep_every):
     executable, device = compile_hlo(gzip.decompress((folder / "loop.hlo.gz").read_bytes()))
     compilation = time.perf_counter() - started
     print(f"compiled in {compilation:.1f} s for {device.device_kind}", flush=True)
-    # Always a copy: the loop writes into its state, which NumPy must not own.
+    # Always a copy, since the loop overwrites its state, which NumPy must not own.
     put = lambda array: jax.device_put(jax.numpy.array(array, copy=True), device)
     with np.load(folder / "images.npz") as file:
         inputs = {name: put(file[name]) for name in file.files}
@@ -233,7 +233,7 @@ def read_config(folder, **changes):
 
 
 def evaluate(folder, out):
-    """Scores each saved epoch against the validation images; prints and writes scores.jsonl."""
+    """Scores each saved epoch against the validation images, and writes scores.jsonl."""
     from fashion_gan import evaluation
 
     epochs = [json.loads(line) for line in (out / "epochs.jsonl").read_text().splitlines()]

@@ -1,11 +1,11 @@
-"""Writes the tables of committed results into README and the pages of docs/.
+"""Writes the tables of the committed results into README and the pages of docs/.
 
     python tools/update_docs.py            # writes all pages that are out of date
     python tools/update_docs.py --check    # lists them, and fails if there is one
 
-A page shows a table between `<!-- from docs/results/NAME.json -->` and `<!-- end -->`. `TABLES`
-lists all of them. This also writes the notebook of docs/story.md. `--runs` first copies what the
-pages show of three runs of the dense preset:
+A page has a table between `<!-- from docs/results/NAME.json -->` and `<!-- end -->`. `TABLES` lists
+all tables. The script also writes the notebook of docs/story.md. `--runs` first copies the results
+of three runs of the dense preset that the pages show:
 
     for seed in 42 1 2; do
       fashion-gan train --preset dense --seed $seed --run-dir logs/dense-$seed
@@ -61,7 +61,7 @@ def score_table() -> str:
     scores = read("dense-scores")["scores"]
     run, rows = next(iter(scores)), []
     for name, values in scores.items():
-        if name == "the book's GAN":  # is the run itself
+        if name == "the book's GAN":  # the same as the run
             continue
         missing = values["missing_classes"]
         listed = ", ".join(missing).lower() if len(missing) < 6 else f"{len(missing)} of them"
@@ -122,7 +122,7 @@ def _preset_records() -> dict[str, list[dict[str, Any]]]:
 
 
 def preset_table() -> str:
-    """Makes the table of what each preset costs and reaches: means over its training seeds."""
+    """Makes the table of the cost and the scores of each preset, as means over its seeds."""
     presets = _preset_records()
     reference, rows = _mean(presets["dense"], "frechet_distance"), []
     for name, records in presets.items():
@@ -172,7 +172,7 @@ def _conditional_accuracy(records: list[dict[str, Any]]) -> str:
 
 
 def _minutes_of_steps(preset: str, record: dict[str, Any]) -> str:
-    """Computes how long the steps take by the benchmark, without callbacks and other work."""
+    """Computes the time of the steps from the benchmark, without callbacks and other work."""
     results = read("benchmark-presets")["results"]
     steps = {result["preset"]: result["ms_per_step"]["median"] for result in results}
     if preset not in steps:
@@ -206,7 +206,7 @@ def residual_table() -> str:
 
 
 def ablation_table() -> str:
-    """Makes the table of the dense pair without one ingredient at a time, the best first."""
+    """Makes the table of the dense pair without one ingredient at a time, best first."""
     report = read("ablation")
     variants = report["variants"]
     complete = variants["all of them"]["scores"]["frechet_distance"]
@@ -231,7 +231,7 @@ def ablation_table() -> str:
 
 
 def memory_leaks() -> str:
-    """States how memory and open files grow over many trainings, and whether trainings mix."""
+    """States the growth of memory and open files over trainings, and whether trainings mix."""
     report = read("memory-leaks")
     plain, xla, together = (
         report[name] for name in ("one_process", "one_process_xla", "side_by_side")
@@ -250,7 +250,7 @@ def memory_leaks() -> str:
 
 
 def evaluation_cost() -> str:
-    """States how long the quick evaluation and the full protocol take."""
+    """States the time of the quick evaluation and of the full protocol."""
     cost = read("evaluation-cost")
     quick, epoch = (statistics.median(cost[f"{name}_seconds"]) for name in ("quick", "epoch"))
     protocol, fraction = statistics.median(cost["protocol_seconds"]), cost["share_of_an_epoch"]
@@ -263,13 +263,13 @@ def evaluation_cost() -> str:
 
 
 def image_cases() -> str:
-    """Makes the table of what is read from folders, archives and arrays as people have them."""
+    """Makes the table of the results of reading typical folders, archives and arrays."""
     rows = [(text, outcome.replace("|", "")) for text, outcome in read("image-cases").items()]
     return table(["images", "what is read"], rows)
 
 
 def image_reading() -> str:
-    """Makes the table of how long images take to be read, and how much memory."""
+    """Makes the table of the time and the memory that reading images takes."""
     result = read("image-reading")
     small, again, photos = (result[n] for n in ("small_first", "small_again", "photos_first"))
     training = result["training"]
@@ -286,7 +286,7 @@ def image_reading() -> str:
 
 
 def projection() -> str:
-    """Makes the table of how well generators find samples and test images."""
+    """Makes the table of the projection errors of samples and test images."""
     result = read("projection")
     rows = []
     for name, parts in result["generators"].items():
@@ -359,7 +359,7 @@ def update_page(path: Path) -> str:
 
 
 def make_notebook(path: Path) -> str:
-    """Returns a page as a notebook without outputs: a cell for each Python block and each text."""
+    """Returns a page as a notebook without outputs, with a cell for each Python block and text."""
     cells: list[dict[str, Any]] = []
     parts = re.split(r"```python\n(.*?)```\n", path.read_text(), flags=re.DOTALL)
     for number, part in enumerate(parts):
@@ -380,7 +380,7 @@ def outdated() -> Iterator[tuple[Path, str]]:
     """Yields each page and notebook that is out of date, with its new content.
 
     Raises:
-        ValueError: If a page has a marker that is not in `TABLES`, or no page has one of `TABLES`.
+        ValueError: If a page has a marker that is not in `TABLES`, or a table is on no page.
     """
     pages = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
     shown = {match[2] for path in pages for match in MARKER.finditer(path.read_text())}
@@ -394,7 +394,7 @@ def outdated() -> Iterator[tuple[Path, str]]:
 
 
 def copy_runs(runs: list[Path]) -> None:
-    """Copies what the pages show of runs of the dense preset, images of the first one."""
+    """Copies the shown results of dense runs, and the images of the first run."""
     first = runs[0]
     shutil.copy(first / "samples/real.png", DOCS / "images/real.png")
     shutil.copy(first / "samples/epoch_0050.png", DOCS / "images/dense.png")
