@@ -1,9 +1,9 @@
-"""Measurements in processes of their own, in interleaved rounds, with the machine on record.
+"""Runs measurements in separate processes and interleaved rounds, and describes the machine.
 
 A script passes the functions that it measures to `answer`, and describes each measurement as a
-`Request`. The script runs itself again for each request, so that no measurement sees what another
-one left in memory. A round makes each measurement once, so that all of them share a drift of the
-machine's speed.
+`Request`. The script runs itself again for each request, so that measurements do not share memory.
+Each round makes each measurement once, so that a drift of the machine's speed affects all
+measurements equally.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _CHILD = "--child"
 
 @dataclass(frozen=True)
 class Request:
-    """One measurement: a function of a script, and the process that runs it.
+    """Measurement: a function of a script, and the process that runs it.
 
     Attributes:
         task: Name of the function, as the script passes it to `answer`.
@@ -43,7 +43,7 @@ class Request:
 
 
 def answer(**tasks: Callable[..., Any]) -> None:
-    """Runs the requested task, prints its result as JSON and exits, in a process of `measure`."""
+    """Runs the requested task, prints its result as JSON and exits, in a child process."""
     if sys.argv[1:2] == [_CHILD]:
         task, arguments = json.loads(sys.argv[2])
         print(json.dumps(tasks[task](**arguments)))
@@ -54,7 +54,7 @@ def measure(script: str, request: Request) -> Any:
     """Runs a request in a new process of a script and returns the result.
 
     Raises:
-        RuntimeError: If the process fails. The message ends with what it wrote to its error stream.
+        RuntimeError: If the process fails. The message ends with its error output.
     """
     text = json.dumps([request.task, request.arguments])
     command = [sys.executable, "-W", "ignore", script, _CHILD, text]
@@ -92,13 +92,13 @@ def measure_in_rounds(
 
 
 def describe_machine(*packages: str) -> dict[str, Any]:
-    """Returns processor, cores and versions, also those of further packages that are installed."""
+    """Returns processor, cores and versions, including those of further installed packages."""
     further = {name: metadata.version(name) for name in packages if find_spec(name)}
     return {"processor": processor(), "cores": os.cpu_count(), **versions(), **further}
 
 
 def make_parser(description: str, rounds: int | None = None) -> argparse.ArgumentParser:
-    """Returns a parser with `--out` and, if there is a default number of them, `--rounds`."""
+    """Returns a parser with `--out` and, if `rounds` has a default, `--rounds`."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     if rounds:
         help = f"measurements of each (default {rounds})"
@@ -109,7 +109,7 @@ def make_parser(description: str, rounds: int | None = None) -> argparse.Argumen
 
 
 def write_result(out: Path, name: str, result: Any) -> None:
-    """Writes `results/NAME.json` below a folder, complete or not at all."""
+    """Writes `results/NAME.json` below a folder atomically."""
     write_json(out / f"results/{name}.json", result)
 
 

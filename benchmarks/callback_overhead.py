@@ -1,12 +1,12 @@
-"""What do callbacks, evaluations and a resumption add to an epoch of the dense preset?
+"""Measures the time that callbacks, evaluations and resuming add to an epoch.
 
     python benchmarks/callback_overhead.py callbacks      # about ten minutes on two cores
     python benchmarks/callback_overhead.py evaluation     # about three minutes on two cores
     python benchmarks/callback_overhead.py callbacks --rounds 1 --turns 1 --epochs 4
 
-`callbacks` trains a GAN for each callback in one process, an epoch of each in turn, and compares
-its epochs with those of a GAN that logs only losses. It also ends a run half-way, resumes it in a
-new process, and compares its epochs with those of an uninterrupted run. Writes
+`callbacks` trains the dense preset with each callback in one process, an epoch of each in turn, and
+compares the epochs with those of a GAN that logs only losses. It also stops a run half-way, resumes
+it in a new process, and compares its epochs with those of an uninterrupted run. Writes
 docs/results/callback-overhead.json.
 
 `evaluation` times the quick evaluation after each epoch, and the full protocol. Writes
@@ -163,7 +163,7 @@ def measure_evaluation(epochs):
 
 
 def measure_resumption(epochs):
-    """Measures the epochs of a run, and those of one that is resumed after half of them."""
+    """Measures the epochs of a run, and those of a run that is resumed half-way."""
     with tempfile.TemporaryDirectory() as folder:
 
         def request(name, epochs):
@@ -182,7 +182,7 @@ def run_callbacks(options):
     }
     results = measure_in_rounds(__file__, requests, options.rounds)
     processes, resumptions = results["callbacks"], results["resumption"]
-    # Both first epochs compile, and are left out.
+    # Both first epochs compile and are omitted.
     ratios = [
         statistics.median(run["resumed"][1:])
         / statistics.median(run["uninterrupted"][options.epochs // 2 + 1 :])

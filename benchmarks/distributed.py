@@ -1,12 +1,12 @@
-"""How many bytes do two workers send in a train step, and how long does a step take alone?
+"""Measures the bytes that two workers send in a train step, and the time of a step alone.
 
     python benchmarks/distributed.py            # a few minutes on two cores
     python benchmarks/distributed.py --pair dense --steps 10 --out /tmp/trial
 
 Counts the bytes of the gradients, and reads the counters of the loopback interface while two
-workers train on this host: nothing else may use it meanwhile. Times a step in one process on this
-host. Writes docs/results/distributed.json, from which docs/many-devices.md calculates what a step
-costs on many hosts.
+workers train on this host. Nothing else may use the interface meanwhile. Times a step in one
+process on this host. Writes docs/results/distributed.json, from which docs/many-devices.md
+calculates the cost of a step on many hosts.
 """
 
 import dataclasses

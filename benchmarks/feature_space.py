@@ -1,12 +1,13 @@
-"""Which layer and which size of ImageNet's network measure images best, and which numbers hold?
+"""Compares layers and image sizes of the ImageNet network, and tests the order of each number.
 
     python benchmarks/feature_space.py layers    # sensitivity and order of each layer at each size
     python benchmarks/feature_space.py cost      # seconds for 1,000 images
     python benchmarks/feature_space.py order     # the order test of each number
 
-Real images of a collection are halved. One half is compared with the other one, as it is and
-degraded in known ways: the training images have to be best, and each degradation worse the stronger
-it is. The collections are Fashion-MNIST and what `python tools/fetch_images.py` fetches.
+The real images of a collection are split into halves. One half is compared with the other half,
+unchanged and with known degradations. The unchanged images must score best, and a stronger
+degradation must score worse. The collections are Fashion-MNIST and those that
+`python tools/fetch_images.py` fetches.
 """
 
 import time
@@ -55,7 +56,7 @@ Measured = dict[str, dict[str, list[float]]]
 
 
 class Halves:
-    """A collection: held-out images, training images, and degraded training images.
+    """Collection of held-out images, training images, and degraded training images.
 
     Attributes:
         pool: Number of images in each degraded set.
@@ -95,7 +96,7 @@ class Halves:
             self.labels = labels[train]
 
     def draws(self, count: int, seed: int) -> Iterator[tuple[str, str, np.ndarray]]:
-        """Yields kind, set and rows of everything that is compared with held-out images."""
+        """Yields the kind, set and rows of all images to compare with held-out images."""
         rng = np.random.default_rng(seed)
         rows = rng.choice(self.pool, count, replace=False)
         yield "train", "train", rows
@@ -112,7 +113,7 @@ class Halves:
 
 
 def blur(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    """Returns images under a Gaussian of some pixels."""
+    """Blurs images with a Gaussian of `sigma` pixels."""
     reach = int(np.ceil(3 * sigma))
     weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
     weights /= weights.sum()
@@ -134,14 +135,14 @@ def columns(layers: tuple[str, ...]) -> np.ndarray:
 
 
 def unbiased_distances(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
-    """Returns the two distances that layers are compared by."""
+    """Returns the two distances by which layers are compared."""
     transport = metrics.sliced_transport_distance(real, fake, directions=64, halvings=4)
     kernel = metrics.kernel_distance(real, fake, size=None, subsets=1)
     return {"kernel_distance": kernel.mean, "transport_distance": transport.mean}
 
 
 def all_numbers(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
-    """Returns every number that compares two sets of features, and the variety of one."""
+    """Returns all numbers that compare two sets of features, and the diversity of one set."""
     transport = metrics.sliced_transport_distance(real, fake)
     kernel = metrics.kernel_distance(real, fake, size=None, subsets=1)
     pca = metrics.fit_pca(real, min(64, len(real) // 2 - 1, real.shape[1]))
@@ -166,7 +167,7 @@ def measure(
     draws: int,
     numbers: Callable[[np.ndarray, np.ndarray], dict[str, float]],
 ) -> Measured:
-    """Returns the values of each number for each set, over draws."""
+    """Returns the values of each number for each set over several draws."""
     result: Measured = {}
     for seed in range(draws):
         real = np.random.default_rng(1000 + seed).choice(halves.pool, count, replace=False)
@@ -177,11 +178,11 @@ def measure(
 
 
 def sensitivity(measured: Measured) -> dict[str, Any]:
-    """Returns how well distances tell the degradations apart.
+    """Returns how well distances separate the degradations.
 
-    `ordered` is the share of right comparisons with the next stronger degradation, over all draws.
-    `separation` is how far the weakest degradation of each kind is from the training images, in
-    standard deviations of these.
+    `ordered` is the fraction of right comparisons with the next stronger degradation, over all
+    draws. `separation` is the distance of the weakest degradation of each kind from the training
+    images, in standard deviations of the training images.
     """
     result = {}
     for name, values in measured.items():
@@ -198,9 +199,9 @@ def sensitivity(measured: Measured) -> dict[str, Any]:
 
 
 def summary(measured: Measured, whole: bool) -> dict[str, Any]:
-    """Returns means over the draws, and the standard deviation of the training images'.
+    """Returns means over the draws, and the standard deviation for the training images.
 
-    Where each draw is the whole pool, there is no such deviation.
+    If each draw is the whole pool, there is no standard deviation.
     """
     return {
         name: {
@@ -219,7 +220,7 @@ def rounded(value: float) -> float:
 def copying(
     halves: Halves, features: dict[str, np.ndarray], count: int
 ) -> dict[str, dict[str, float]]:
-    """Returns the measures of copying for fresh images, some of them slightly blurred copies."""
+    """Returns the copying metrics for new images, some of which are slightly blurred copies."""
     half = min(count, halves.pool // 2)
     train = features["train"][: halves.pool]
     test, fresh = features["held out"][:half], features["held out"][half : 2 * half]
@@ -237,7 +238,7 @@ def copying(
 
 
 def compare_layers(args: Any, result: dict[str, Any]) -> None:
-    """Measures every candidate at every size, on few images of each collection."""
+    """Measures every candidate layer at every size, on few images of each collection."""
     weights = load_imagenet_weights()
     for size in args.sizes:
         extract = ImageNetFeatures(weights, tuple(WIDTHS), size)

@@ -1,12 +1,12 @@
-"""How long does reading images take, and how much memory do reading and training take?
+"""Measures the time of reading images, and the memory of reading and of training.
 
     python benchmarks/image_reading.py                      # about five minutes on two cores
     python benchmarks/image_reading.py --images 5000 --photos 10 --gigabytes 1.5 --out /tmp/trial
 
-Reads 100,000 JPEG files of 32 x 32 pixels, from the files and then from the cache, and 100 JPEG
+Reads 100,000 JPEG files of 32 x 32 pixels, from the files and then from the cache. Reads 100 JPEG
 photos of 12 million pixels, resized to 64 x 64. Trains the dense pair for 200 steps on a `.npy`
-file of 4 GB. Memory is the largest resident size of the process, and of reading its growth. Writes
-docs/results/image-reading.json.
+file of 4 GB. The memory of training is the largest resident size of the process. The memory of
+reading is the growth of this size. Writes docs/results/image-reading.json.
 """
 
 import os
@@ -71,7 +71,7 @@ def write_small_images(folder, count):
 
 
 def write_photos(folder, count):
-    """Writes JPEG files of 4,000 x 3,000 pixels: one file, under many names."""
+    """Writes JPEG files of 4,000 x 3,000 pixels, as one file under many names."""
     import numpy as np
     from PIL import Image
 

@@ -1,20 +1,20 @@
-"""How much of a train step do its matrix products and convolutions take, and do others take less?
+"""Times the matrix products and convolutions of a train step, and alternatives to them.
 
     python benchmarks/kernels.py matmul             # about five minutes on two cores
     python benchmarks/kernels.py convolutions       # some minutes a round
     python benchmarks/kernels.py matmul --only step --rounds 1 --out /tmp/trial
     python benchmarks/kernels.py convolutions --only XLA --steps 2 --rounds 1 --out /tmp/trial
 
-`matmul` times the matrix products of a dense step alone, in one XLA loop: with these kernels, no
-step can be faster. It also times the whole step, as it is and with what `XLA_FLAGS` can choose.
+`matmul` times only the matrix products of a dense step, in one XLA loop. With these kernels, no
+step can be faster. It also times the whole step, unchanged and with alternatives from `XLA_FLAGS`.
 Writes docs/results/kernels-matmul.json.
 
-`convolutions` times the dcgan step on the CPU: with oneDNN and without, XLA, one thread, another
-precision, and other ways to convolve. The layers "products" compute each convolution as one matrix
-product over the pixels below its kernel, and a transposed one as the product that gives the four
-pixels of each output square. The numbers are equal up to rounding, which `products_apart` records.
-The layers "upsampling" are another network, which doubles the image and then convolves. Writes
-docs/results/kernels-convolutions.json.
+`convolutions` times the dcgan step on the CPU: with and without oneDNN, with XLA, with one thread,
+in another precision, and with alternative convolutions. The layers "products" compute each
+convolution as one matrix product over the pixels below its kernel. A transposed convolution is the
+product that gives the four pixels of each output square. The results are equal up to rounding,
+which `products_apart` records. The layers "upsampling" are a different network, which doubles the
+image and then convolves. Writes docs/results/kernels-convolutions.json.
 """
 
 import statistics
@@ -75,7 +75,7 @@ def product_shapes():
     )
     both, one = 2 * BATCH, BATCH
     for k, n in generator:
-        yield one, k, n  # the fakes of the discriminator's update
+        yield one, k, n  # fakes in the discriminator's update
     for index, (k, n) in enumerate(discriminator):
         yield both, k, n  # forward
         yield k, both, n  # gradient of the kernel
@@ -92,7 +92,7 @@ def product_shapes():
 
 
 def measure_products():
-    """Times all matrix products of a dense step; returns milliseconds and FLOPs."""
+    """Times all matrix products of a dense step, and returns milliseconds and FLOPs."""
     import tensorflow as tf
 
     shapes = list(product_shapes())
@@ -102,7 +102,7 @@ def measure_products():
     @tf.function(jit_compile=True, autograph=False)
     def loop(factors):
         def step(i, shift):
-            # Each product feeds the shift of the next one, so that XLA neither drops nor reuses it.
+            # Each product shifts the input of the next, so that XLA neither drops nor reuses it.
             for a, b in factors:
                 shift = shift + 1e-9 * tf.matmul(a + shift, b)[0, 0]
             return i + 1, shift
@@ -120,7 +120,7 @@ def measure_products():
 
 
 def measure_dense_step():
-    """Times a whole dense step in an epoch of `fit()`; returns milliseconds and FLOPs."""
+    """Times a whole dense step in an epoch of `fit()`, and returns milliseconds and FLOPs."""
     from fashion_gan.benchmark.measure import measure
     from fashion_gan.runs.presets import PRESETS
 
@@ -133,7 +133,7 @@ def measure_dense_step():
 def measure_dcgan_step(
     steps, layers="keras", jit_compile=False, threads=None, dtype_policy="float32"
 ):
-    """Times a dcgan step over `steps` after as many to warm up, and the very first step."""
+    """Times a dcgan step over `steps` steps after `steps` warm-up steps, and the first step."""
     import keras
     import tensorflow as tf
 
@@ -177,7 +177,7 @@ def build_dcgan(layers):
 
 
 def as_upsampling(layer):
-    """Returns an upsampling and a convolution for a transposed convolution, else the layer."""
+    """Returns an upsampling and a convolution for a transposed convolution, or the layer itself."""
     from keras import layers as kl
 
     if not isinstance(layer, kl.Conv2DTranspose):
@@ -195,7 +195,7 @@ def as_products(layer):
     from keras import ops
 
     def below(x, size, stride, count):
-        """Gathers the pixels below a square kernel at each of its places, in the channels."""
+        """Gathers the pixels below a square kernel at each position into the channels."""
         height, width = count
         return ops.concatenate(
             [
@@ -237,7 +237,7 @@ def as_products(layer):
 
 
 def compare_layers():
-    """Returns the largest difference of each network by products, relative to its output."""
+    """Returns each network's largest difference with products, relative to its output."""
     import keras
     import numpy as np
 

@@ -1,13 +1,13 @@
-"""What do many short trainings leak, and do trainings side by side mix?
+"""Measures leaks over many short trainings, and checks that parallel trainings do not mix.
 
     python benchmarks/memory_leaks.py                             # about half an hour on two cores
     python benchmarks/memory_leaks.py --runs 4 --side-by-side 5 --out /tmp/trial
 
-Each trains the dense pair for one epoch on small images, as `fashion-gan train` does except for the
-final scores. 300 of them run in one process without XLA, and 50 in another one with XLA, whose
-programs TensorFlow never frees. After each, the script counts the open files and the memory that
-the allocator does not give back. 50 more run in 5 processes at the same time, which create folders
-of the same name. Writes docs/results/memory-leaks.json.
+Each training trains the dense pair for one epoch on small images, as `fashion-gan train` does, but
+without the final scores. 300 trainings run in one process without XLA, and 50 in another process
+with XLA, whose programs TensorFlow never frees. After each training, the script counts the open
+files and the memory that the allocator does not return. 50 more trainings run in 5 parallel
+processes, which create folders of the same name. Writes docs/results/memory-leaks.json.
 """
 
 import ctypes
@@ -65,7 +65,7 @@ def train_runs(images, parent, seeds, jit_compile="auto"):
 
 
 def train_worker(images, parent, seeds):
-    """Trains each seed; returns the number of runs."""
+    """Trains each seed, and returns the number of runs."""
     return len(list(train_runs(images, parent, seeds)))
 
 
@@ -101,10 +101,10 @@ def second_and_last_tenth(values):
 
 
 def measure_side_by_side(runs):
-    """Returns how many folders the trainings of several processes made, and how many are right.
+    """Returns the number of folders that parallel trainings create, and the number of right ones.
 
     A folder is right if its config has one of the seeds, no other folder has that seed, and its
-    metrics are those of a training of that seed alone.
+    metrics equal those of a single training with that seed.
     """
     with tempfile.TemporaryDirectory() as folder:
         images, parent = make_images(Path(folder)), Path(folder) / "runs"
@@ -134,7 +134,7 @@ def measure_side_by_side(runs):
 
 
 def read_metrics(run):
-    """Returns what a run logged, without its times."""
+    """Returns the logged metrics of a run, without times."""
     lines = (run / METRICS).read_text().splitlines()
     return [
         {name: value for name, value in json.loads(line).items() if name not in TIMED}

@@ -1,8 +1,8 @@
-"""Are samples of a generator found again, how near does it come to test images, and how fast?
+"""Measures the errors and the time of projecting samples and test images.
 
-Each generator projects samples of its own, drawn with a seed that the search does not use, and then
-test images. Beside the error of a test image stands that of the nearest training image, by the same
-root mean square of the pixels in [0, 1].
+Each generator projects its own samples, drawn with a seed that the search does not use, and then
+test images. The error of a test image is reported with the error of the nearest training image.
+Both are root mean squares over pixels in [0, 1].
 """
 
 import json
@@ -26,7 +26,7 @@ _SAMPLES = 1_000_000  # seed of the samples
 
 
 def project(name, images, real):
-    """Projects samples of a generator, or test images; returns errors and seconds."""
+    """Projects samples of a generator or test images, and returns errors and seconds."""
     import time
 
     import numpy as np

@@ -1,4 +1,4 @@
-"""What does a train step cost as the batch, the images, the networks or the devices grow?
+"""Measures how the cost of a train step scales with batch, images, networks and devices.
 
     python benchmarks/scaling.py                               # about fifteen minutes on two cores
     python benchmarks/scaling.py --only epochs --rounds 1 --out /tmp/trial
@@ -97,7 +97,7 @@ def measure_epochs(epochs):
 
 
 def measure_dataset(images):
-    """Returns the MiB that a dataset adds to the process, and the MiB of its images."""
+    """Returns the MiB that a dataset adds to the process and the MiB of its images."""
     from fashion_gan import data
 
     gan = build_gan()
@@ -187,7 +187,7 @@ def draw(report, path):
     import numpy as np
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "scaling"  # the same ids each time
+    matplotlib.rcParams["svg.hashsalt"] = "scaling"  # makes ids reproducible
     from matplotlib import pyplot as plt
 
     results = report["results"]

@@ -1,4 +1,4 @@
-"""How long do the commands take from their start to their first output or train step?
+"""Measures the time from the start of each command to its end or its first train steps.
 
     python benchmarks/startup_time.py               # about four minutes on two cores
     python benchmarks/startup_time.py --rounds 1 --out /tmp/trial
@@ -41,7 +41,7 @@ def time_python(arguments):
 
 
 def begin_training():
-    """Trains the dense preset as the command line does, and leaves after the first execution."""
+    """Trains the dense preset as the command line does, and exits after the first execution."""
     from fashion_gan.callbacks import ProgbarLogger
     from fashion_gan.cli.main import main
 

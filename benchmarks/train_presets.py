@@ -1,22 +1,22 @@
-"""What do the presets cost and reach, and what is each of their ingredients worth?
+"""Measures the cost and the scores of the presets, and the contribution of each ingredient.
 
     python benchmarks/train_presets.py dense_modern --seeds 42 1 2
     python benchmarks/train_presets.py --ablate           # about an hour on one core
     python benchmarks/train_presets.py --precision        # about 15 minutes on two cores
     python benchmarks/train_presets.py --ablate --only "without R1" --epochs 1 --out /tmp/trial
 
-Preset names train these presets in logs/PRESET-SEED, resume what was interrupted, and measure what
-is finished. Their scores replace those in docs/results/presets.json. Samples of the first seed, and
-those closest to training images, go to docs/images.
+With preset names, trains these presets in logs/PRESET-SEED, resumes interrupted runs, and measures
+finished ones. The scores replace those in docs/results/presets.json. Samples of the first seed, and
+the samples closest to training images, are written to docs/images.
 
 `--ablate` trains the preset `dense_modern` with relativistic pairing, and then without one
-ingredient at a time, for 100 epochs, which take about five minutes. It scores 5,000 samples against
-the 5,000 validation images. Variants that docs/results/ablation.json holds are not trained again,
-unless `--only` names them.
+ingredient at a time. Each training has 100 epochs and takes about five minutes. 5,000 samples are
+scored against the 5,000 validation images. Variants in docs/results/ablation.json are not trained
+again, unless `--only` names them.
 
-`--precision` trains the dense and the dcgan GAN in each dtype policy, with XLA and without. The
-dense GAN in float32 with XLA has several seeds, whose spread is the baseline for the final losses
-of the other variants. Writes docs/results/precision.json.
+`--precision` trains the dense and the dcgan GAN in each dtype policy, with and without XLA. The
+dense GAN in float32 with XLA is trained with several seeds. Their spread is the baseline for the
+final losses of the other variants. Writes docs/results/precision.json.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ SEEDS = (1, 2, 3, 4, 5)
 
 
 def train_variant(preset, settings, epochs, num_images=None, score=False):
-    """Trains a preset with other settings; returns its times, its last losses and its scores.
+    """Trains a preset with other settings, and returns its times, last losses and scores.
 
     The milliseconds of a step are the median over the epochs after the first. The scores are those
     of 5,000 samples against the 5,000 validation images.
@@ -102,7 +102,7 @@ def train_variant(preset, settings, epochs, num_images=None, score=False):
 
 
 def ablate(out, only, epochs):
-    """Trains the variants of `ABLATION` and writes each as soon as it is scored."""
+    """Trains the variants of `ABLATION`, and writes each result as soon as it is scored."""
     report = read_result(out, "ablation")
     if report.get("epochs") != epochs:
         report = {"epochs": epochs, "variants": {}}
@@ -153,7 +153,7 @@ def compare_precision(out, epochs):
 
 
 def train_preset(name, seed, logs):
-    """Trains or resumes a preset; returns its folder and the seconds of all its parts."""
+    """Trains or resumes a preset, and returns its folder and its total seconds."""
     from fashion_gan.runs.train import train_run
 
     run = RunDirectory(logs / f"{name}-{seed}")
@@ -183,7 +183,7 @@ def describe_run(run, seconds):
 
 
 def draw(name, run, folder):
-    """Draws 64 samples, and the samples closest to training images, above these."""
+    """Draws 64 samples, and the samples closest to training images above those images."""
     from fashion_gan import evaluation, images
     from fashion_gan.evaluation.report import nearest_neighbor_grid
     from fashion_gan.runs import checkpoints
@@ -200,7 +200,7 @@ def draw(name, run, folder):
 
 
 def train_presets(names, seeds, logs, out):
-    """Trains presets with each seed, and records and draws them."""
+    """Trains presets with each seed, records their scores and draws samples."""
     for name in names:
         records = {}
         for seed in seeds:

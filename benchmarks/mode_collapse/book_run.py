@@ -1,10 +1,10 @@
-"""What does the monitor report along the book's run, and how many of each class are there really?
+"""Records the reports of the monitor along the book's run, and the true class shares.
 
     python benchmarks/mode_collapse/book_run.py             # trains for 50 epochs, about 6 minutes
     python benchmarks/mode_collapse/book_run.py --diagnose  # only applies the thresholds again
 
-Writes docs/results/mode-collapse-book.json. It holds, after each epoch, the class shares of 10,000
-samples that the monitor does not see, and the monitor's signals with the classifier and without
+Writes docs/results/mode-collapse-book.json. For each epoch it holds the class shares of 10,000
+samples that the monitor does not use, and the monitor's signals with the classifier and without
 labels. It also holds the issues that the monitor reports.
 """
 
@@ -29,7 +29,7 @@ THRESHOLDS = {"labeled": monitor.LABELED, "unlabeled": monitor.UNLABELED}
 
 
 class Recorder(keras.callbacks.Callback):
-    """Records class shares of other samples and the signals of the monitors, after each epoch."""
+    """Callback that records class shares of other samples and the monitors' signals."""
 
     def __init__(
         self, classifier: evaluation.Classifier, monitors: dict[str, ModeCollapseMonitor]
@@ -47,7 +47,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 def reported_issues(epochs: list[dict], mode: str) -> list[dict]:
-    """Returns epoch, kind, classes and text of each issue that recorded signals report."""
+    """Returns the epoch, kind, classes and text of each issue from recorded signals."""
     state, reported = monitor.MonitorState(), []
     for entry in epochs:
         issues = monitor.diagnose(monitor.HealthSignals(**entry[mode]), THRESHOLDS[mode])
@@ -64,7 +64,7 @@ def reported_issues(epochs: list[dict], mode: str) -> list[dict]:
 
 
 def train(num_epochs: int) -> dict:
-    """Trains the book's GAN under both monitors and returns what the recorder kept."""
+    """Trains the book's GAN with both monitors, and returns the records."""
     experiment, classifier = build("dense", SEED), evaluation.load_classifier()
     real = experiment.split.train_images
     monitors = {

@@ -1,8 +1,8 @@
-"""Labeled cases for the monitor: sets of 1,000 images that are healthy or collapsed by design.
+"""Makes labeled cases for the monitor: sets of 1,000 images, healthy or collapsed by design.
 
 A set is collapsed if a class has less than 1 % or more than 30 % of it, or if it repeats at most
 50 different images. It is healthy if every class has 4 to 25 % and no image is repeated. Sets in
-between are gray and left out: whether a class at 2 % is missing is a matter of taste.
+between form the gray zone and are omitted, since there is no clear label for a class at 2 %.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ HEALTHY = (0.04, 0.25)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A set of images with its label.
+    """Set of images with its label.
 
     Attributes:
         group: How the images were made.
@@ -36,7 +36,7 @@ class Case:
 
 
 def is_collapsed(shares: np.ndarray) -> bool | None:
-    """Returns whether class shares are those of a collapsed set; None in the gray zone."""
+    """Returns whether class shares are those of a collapsed set, or None in the gray zone."""
     if shares.min() < MISSING or shares.max() > DOMINANT:
         return True
     if shares.min() >= HEALTHY[0] and shares.max() <= HEALTHY[1]:
@@ -45,7 +45,7 @@ def is_collapsed(shares: np.ndarray) -> bool | None:
 
 
 class Maker:
-    """Draws sets of images from real ones.
+    """Maker of sets of images from real images.
 
     Args:
         images: uint8 images `(n, 28, 28, 1)`.
@@ -66,7 +66,7 @@ class Maker:
         return self.images[np.concatenate(self._rows(shares))]
 
     def blend(self, shares: dict[int, float]) -> np.ndarray:
-        """Averages two images of a class, the second one among the 20 nearest to the first."""
+        """Averages two images of a class, where the second is among the 20 nearest to the first."""
         pixels = self.images.reshape(len(self.images), -1) / 255
         blends = []
         for rows, members in zip(self._rows(shares), self.members, strict=True):

@@ -1,14 +1,14 @@
-"""How well does the monitor tell collapsed samples from healthy ones, at the best thresholds?
+"""Fits the thresholds of the monitor, and measures its detections and false alarms.
 
     python benchmarks/mode_collapse/fit_thresholds.py          # about 5 minutes of one core
     python benchmarks/mode_collapse/fit_thresholds.py logs/dense logs/snapshots/*.npz
 
-Takes the trainings that snapshots.py recorded, or those that are named. Record them once, in about
-20 minutes: `dense`, `dense-adam --epochs 25`, `dcgan --epochs 4` and `dense_modern --epochs 40`.
+Uses the trainings that snapshots.py recorded, or the given ones. Record them once, in about 20
+minutes: `dense`, `dense-adam --epochs 25`, `dcgan --epochs 4` and `dense_modern --epochs 40`.
 
 Chooses the thresholds on one half of the cases, writes them to fashion_gan/monitor/thresholds.json,
-and measures on the other half how good they are. Writes docs/results/mode-collapse.json. Run it
-again when the classifier changes.
+and evaluates them on the other half. Writes docs/results/mode-collapse.json. Run the script again
+when the classifier changes.
 """
 
 import argparse
@@ -53,7 +53,7 @@ NEVER = {
 
 
 def recorded_cases(path: str, classifier: evaluation.Classifier) -> Iterator[Case | None]:
-    """Yields a case for each snapshot of a training, or for a run; None in the gray zone."""
+    """Yields a case for each snapshot of a training, or for a run, or None in the gray zone."""
     if Path(path).is_dir():
         gans = [(Path(path).name, checkpoints.load(path))]
     else:
@@ -80,10 +80,10 @@ def draw_samples(gan: GAN, count: int, seed: int) -> np.ndarray:
 def fit(
     signals: Sequence[monitor.HealthSignals], collapsed: np.ndarray, names: Sequence[str]
 ) -> dict[str, float]:
-    """Returns the thresholds that detect most, of those with at most 2 % of false alarms.
+    """Returns the thresholds with the most detections at no more than 2 % of false alarms.
 
-    Of several equally good ones, it takes the median of the first threshold, then the median of the
-    second threshold among those, and so on.
+    Among equally good thresholds, it takes the median of the first threshold, then the median of
+    the second threshold among those, and so on.
     """
     missing = [name for name in names if name.startswith("missing")]
     alone = [name for name in names if name not in missing]
@@ -176,7 +176,7 @@ def _groups(examples: Sequence[Case]) -> dict[tuple[str, bool], list[int]]:
 
 
 def split_halves(examples: Sequence[Case]) -> np.ndarray:
-    """Returns which cases are in the second half, a random half of each group."""
+    """Returns a mask of the cases in the second half, a random half of each group."""
     second, rng = np.empty(len(examples), bool), np.random.default_rng(2)
     for rows in _groups(examples).values():
         second[rng.permutation(rows)] = np.arange(len(rows)) % 2 == rng.integers(2)

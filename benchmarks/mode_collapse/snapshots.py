@@ -4,8 +4,8 @@
     python benchmarks/mode_collapse/snapshots.py dcgan --epochs 4          # about 10 minutes
     python benchmarks/mode_collapse/snapshots.py dense_modern --epochs 40  # about 2 minutes
 
-Writes logs/snapshots/NAME-SEED.npz. fit_thresholds.py draws samples from it, so that the thresholds
-can be fitted with another classifier without training again.
+Writes logs/snapshots/NAME-SEED.npz. fit_thresholds.py draws samples from this file, so that
+thresholds for another classifier need no new training.
 """
 
 import argparse
@@ -39,7 +39,7 @@ RECIPES = {
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes all snapshots so far to a file, before training and after each epoch."""
+    """Callback that writes all snapshots so far to a file, before training and after each epoch."""
 
     def __init__(self, path: Path, model: str) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ class Recorder(keras.callbacks.Callback):
 
 
 class Snapshots:
-    """Reads a recorded training.
+    """Recorded training.
 
     Attributes:
-        name: Name of the file, without its ending.
+        name: Name of the file, without its suffix.
         at: Dicts with `epoch`, `steps` and `logs`, one for each snapshot.
     """
 
@@ -81,7 +81,7 @@ class Snapshots:
         self._gan = GAN(*networks, about["latent_dim"])
 
     def gan(self, index: int) -> GAN:
-        """Returns the GAN as it was at a snapshot; the next call changes it."""
+        """Returns the GAN of a snapshot, which the next call overwrites."""
         names = sorted(n for n in self._file.files if n.startswith(f"{index:03d}_"))
         self._gan.generator.set_weights([self._file[name] for name in names])
         return self._gan

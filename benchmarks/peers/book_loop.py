@@ -1,4 +1,4 @@
-"""The chapter's loop on Keras 3: two compiled models, `train_on_batch`, `trainable` toggled."""
+"""Implements the chapter's loop on Keras 3, with `train_on_batch` and toggled `trainable`."""
 
 import keras
 import tensorflow as tf

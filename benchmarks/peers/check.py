@@ -1,10 +1,10 @@
-"""Do the peers compute the same? Equal weights, images and latents have to give equal losses.
+"""Checks that all peers compute equal losses from equal weights, images and latents.
 
     python benchmarks/peers/check.py [--only NAME ...] [--pair dense] [--steps 20]
 
-Each peer makes the same steps in a process of its own. They compute in float64, where rounding does
-not hide a difference, and without dropout, whose masks no two frameworks draw alike. Fails if a
-loss differs from ours by more than a millionth of it.
+Each peer runs the same steps in a separate process. All compute in float64, so that rounding does
+not hide a difference, and without dropout, since each framework draws different masks. Fails if the
+relative difference of a loss from ours exceeds one millionth.
 """
 
 import argparse
@@ -24,12 +24,12 @@ TOLERANCE = 1e-6
 
 
 def missing_packages(name):
-    """Returns the packages that a peer needs and that are not installed."""
+    """Returns the missing packages of a peer."""
     return [package for package in NEEDS.get(PEERS[name][0], ()) if find_spec(package) is None]
 
 
 def ask(task, **arguments):
-    """Runs a task of `worker.py` in a process of its own."""
+    """Runs a task of `worker.py` in a separate process."""
     return measure(worker.__file__, Request(task, arguments))
 
 

@@ -1,11 +1,11 @@
-"""How fast is our train step beside the peers', with the same networks and the same losses?
+"""Compares the speed of our train step with that of the peers, for equal networks and losses.
 
     python benchmarks/peers/compare.py              # about half an hour on two cores
     python benchmarks/peers/compare.py --rounds 1 --seconds 1 --only jax --out /tmp/trial
 
-The ratio of a peer to ours is taken within each round. Peers whose packages are missing are left
-out; `pip install "fashion-gan[bench]"` installs them. Writes docs/results/peers.json, where it
-replaces the pairs that it measured.
+The ratio of a peer to ours is computed within each round. Peers whose packages are missing are
+skipped. `pip install "fashion-gan[bench]"` installs these packages. Writes docs/results/peers.json,
+where it replaces the pairs that it measured.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The GAN of this library under `fit()`."""
+"""Trains the GAN of this library with `fit()`."""
 
 import tensorflow as tf
 from keras_networks import networks
@@ -7,7 +7,7 @@ from fashion_gan import GAN, data
 
 
 class WithLatents(GAN):
-    """A GAN whose latents in each phase are rows of `given`, for the check."""
+    """GAN that takes the latents of each phase from rows of `given`, for the check."""
 
     def draw_latents(self, batch_size, index):
         return tf.gather(self.given, index)

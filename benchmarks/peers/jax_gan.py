@@ -1,4 +1,4 @@
-"""The same GANs in JAX and optax: one jitted step after another, or many in a lax.scan."""
+"""Implements the same GANs in JAX and optax, with single jitted steps or a lax.scan of many."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ import optax
 from jax import lax
 from jax import numpy as jnp
 
-SHAPES = {  # of the kernels, in Keras' layout; a single number is a batch norm
+SHAPES = {  # shapes of the kernels in Keras' layout; a single number is a batch norm
     "dense": (((30, 100), (100, 150), (150, 784)), ((784, 150), (150, 100), (100, 1))),
     "dcgan": (
         ((100, 6272), (128,), (5, 5, 64, 128), (64,), (5, 5, 1, 64)),
@@ -44,7 +44,7 @@ def dense_discriminator(weights, images, key, rate):
 
 
 def batch_norm(x, scale, offset):
-    """Normalizes a batch in training mode; training needs no moving statistics."""
+    """Normalizes a batch in training mode, which needs no moving statistics."""
     mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
     return (x - mean) * lax.rsqrt(variance + 1e-3) * scale + offset
 

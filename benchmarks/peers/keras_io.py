@@ -1,4 +1,4 @@
-"""A GAN as in keras-io's examples: a `keras.Model` with its own `train_step`, under `fit()`."""
+"""Implements a GAN as in keras.io's examples, a `keras.Model` with a custom `train_step`."""
 
 import keras
 import tensorflow as tf
@@ -54,7 +54,7 @@ class GAN(keras.Model):
 
 
 class GivenLatents(GAN):
-    """A GAN whose latents in each phase are those of `given`, for the check."""
+    """GAN that takes the latents of each phase from `given`, for the check."""
 
     def latents(self, size, phase):
         return self.given[phase]

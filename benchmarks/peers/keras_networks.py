@@ -1,4 +1,4 @@
-"""The two pairs of networks and the chapter's input pipeline, for the peers in Keras."""
+"""Builds the two pairs of networks and the chapter's input pipeline, for the Keras peers."""
 
 import tensorflow as tf
 from keras import Sequential, layers
@@ -55,7 +55,7 @@ def dcgan(dropout):
 
 
 def networks(pair, weights=None, dropout=True):
-    """Returns `(generator, discriminator, latent_dim)`, with given or fresh trainable weights."""
+    """Returns `(generator, discriminator, latent_dim)`, with given or new trainable weights."""
     both = dense() if pair == "dense" else dcgan(0.4 if dropout else 0.0)
     for network, values in zip(both, weights or [], strict=False):
         for variable, value in zip(network.trainable_variables, values, strict=True):

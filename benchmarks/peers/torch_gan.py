@@ -1,4 +1,4 @@
-"""The same GANs in PyTorch: eager, or with each phase compiled by torch.compile."""
+"""Implements the same GANs in PyTorch, eager or with each phase compiled by torch.compile."""
 
 import numpy as np
 import torch
@@ -19,14 +19,14 @@ def dense():
 
 
 class Crop(nn.Module):
-    """Crops a transposed convolution with kernel 5 to TensorFlow's padding "same"."""
+    """Crop of a transposed convolution with kernel 5 to TensorFlow's padding "same"."""
 
     def forward(self, x):
         return x[..., 1:-2, 1:-2]
 
 
 def dcgan(dropout):
-    norm = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults, with torch's meaning of momentum
+    norm = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults, in torch's convention of momentum
     generator = nn.Sequential(
         nn.Linear(100, 7 * 7 * 128), nn.Unflatten(1, (128, 7, 7)), nn.BatchNorm2d(128, **norm),
         nn.ConvTranspose2d(128, 64, 5, 2), Crop(), nn.SELU(), nn.BatchNorm2d(64, **norm),
@@ -72,7 +72,7 @@ def _load(network, values):
 
 
 class RMSprop(torch.optim.Optimizer):
-    """RMSprop as torch computes it fastest, but with epsilon below the root, as in Keras."""
+    """RMSprop in torch's fastest form, but with epsilon inside the square root, as in Keras."""
 
     def __init__(self, parameters, lr=0.001, rho=0.9, eps=1e-7):
         super().__init__(parameters, {"lr": lr, "rho": rho, "eps": eps})

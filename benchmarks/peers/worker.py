@@ -1,6 +1,6 @@
-"""Times one peer in this process, or follows its losses from given numbers.
+"""Times one peer in this process, or computes its losses from given numbers.
 
-`check.py` and `compare.py` run these tasks in processes of their own:
+`check.py` and `compare.py` run these tasks in separate processes:
 
     time_steps(name, pair, seconds, pixels)        times steps on the images in a .npy file
     write_given(path, pair, steps)                 writes numbers to start from, for any peer
@@ -52,7 +52,7 @@ def make_trainer(name, pair, **arguments):
 
 
 def time_steps(name, pair, seconds, pixels):
-    """Times the steps of one call of about `seconds`, after a warm-up that tells the rate."""
+    """Times the steps of one call of about `seconds`, after a warm-up that measures the rate."""
     start = time.perf_counter()
     trainer = make_trainer(name, pair)
     trainer.prepare(np.load(pixels))
@@ -78,7 +78,7 @@ def _time(trainer, steps):
 
 
 def write_given(path, pair, steps, seed=0):
-    """Writes the numbers that a check starts from: random weights, images and latents."""
+    """Writes the inputs of a check: random weights, images and latents."""
     import keras
     from keras_networks import networks
 
@@ -112,7 +112,7 @@ def compute_losses(name, pair, given):
 
 
 def _compute_in_float64(module):
-    """Sets float64: differences in rounding double with each step, and would hide others."""
+    """Sets float64, since rounding differences double with each step and would hide others."""
     if module == "torch_gan":
         import torch
 
