@@ -42,7 +42,7 @@ FLAGS = {
     "another schedule": "--xla_cpu_enable_concurrency_optimized_scheduler=true",
     "fast math": "--xla_cpu_enable_fast_math=true",
 }
-"""Name of a choice to its `XLA_FLAGS`."""
+"""`XLA_FLAGS` of each alternative, by name."""
 
 MATMUL = {
     "products": Request("measure_products"),

@@ -21,7 +21,7 @@ from _harness import (
 NAMES = ("dense_modern", "dcgan_modern", "resnet", "resnet_conditional")
 PARTS = ("samples", "test_images")
 FOUND = 0.01
-"""Error below which a sample counts as found again."""
+"""Error below which a sample counts as recovered."""
 _SAMPLES = 1_000_000  # seed of the samples
 
 

@@ -44,7 +44,7 @@ SWEEPS = {
     "dataset": [{"images": n} for n in (5_000, 50_000, 100_000, 200_000, 400_000)],
     "epochs": [{"epochs": EPOCHS}],
 }
-"""Name of a sweep to its points; each lists what differs from `BASE`."""
+"""Points of each sweep, by name. Each point lists its differences from `BASE`."""
 TASKS = {"epochs": "measure_epochs", "dataset": "measure_dataset"}
 
 

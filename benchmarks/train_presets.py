@@ -56,7 +56,7 @@ ABLATION = {
 }
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 PRECISION = {"dense": (10, 55_000), "dcgan": (3, 320)}
-"""Preset to epochs and images: XLA takes a second and more for a step of the dcgan on a CPU."""
+"""Epochs and images of each preset. On a CPU with XLA, a dcgan step takes over a second."""
 SEEDS = (1, 2, 3, 4, 5)
 
 

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 __all__ = ["COLORS", "Bar", "bars", "curves"]
 
 COLORS = ("#4c78a8", "#e45756", "#54a24b", "#b279a2", "#f58518", "#72b7b2", "#9d755d", "#bab0ac")
-"""Of curves, in their order, again and again."""
+"""Colors of curves in order, repeated as needed."""
 
 _LABELS, _BARS, _NUMBERS, _ROW = 220, 440, 120, 26  # widths and the height of a row, in pixels
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 440, 240, 64, 28, 28  # pixels of a chart of curves

@@ -30,7 +30,7 @@ __all__ = ["Explorer", "open_source", "page", "serve"]
 SLIDERS = 8
 NEIGHBORS = 6
 NO_TRUNCATION = 4.0
-"""Standard deviations at which truncation hardly does anything: one number of 16,000 is beyond."""
+"""Standard deviations at which truncation has almost no effect, on one number in 16,000."""
 
 _ANY = "any"
 _SEEDS = 2**31

@@ -40,7 +40,7 @@ BACKUP, BEST, METRICS, MODEL = "backup", "best.keras", "metrics.jsonl", "model.k
 MONITOR, SAMPLES, SCORES = "monitor.json", "samples", "scores.json"
 
 READ_LIMIT = 256 * 2**20
-"""Size in bytes above which `read_bytes` reads no file of a run."""
+"""Largest size in bytes of a file that `read_bytes` reads."""
 
 _PREFIX = ".partial-"
 

@@ -38,7 +38,7 @@ GRIDS = {
     "class_imbalance": np.arange(0.08, 0.5, 0.02),
     "diversity": np.arange(0.1, 0.8, 0.05),
 }
-"""Name of a threshold to the values to choose from."""
+"""Candidate values of each threshold, by name."""
 FITTED = {
     "labeled": ("missing_class_ratio", "missing_class_ratio_nn", "dominant", "diversity"),
     "unlabeled": ("missing_class_ratio", "class_imbalance", "diversity"),

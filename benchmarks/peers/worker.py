@@ -40,7 +40,7 @@ PEERS = {
     "jax, scan": ("jax_gan", {"many": True}),
 }
 LEFT_OUT = {"dense": (), "dcgan": ("the book's loop, XLA", "keras-io, XLA", "jax, scan")}
-"""Peers that are not timed with a pair: on a CPU, XLA's convolutions take many times as long."""
+"""Peers that are not timed with a pair, as XLA's convolutions are far slower on a CPU."""
 
 
 def make_trainer(name, pair, **arguments):

@@ -47,11 +47,11 @@ VARIANTS: dict[str, Variant] = {
     "bfloat16": Variant("auto, in mixed_bfloat16", {"dtype_policy": "mixed_bfloat16"}),
     "float16": Variant("auto, in mixed_float16", {"dtype_policy": "mixed_float16"}),
 }
-"""By name. `devices-N` is one more for each N: auto, on N devices."""
+"""Variants by name. `devices-N` is an additional variant for each N: auto, on N devices."""
 
 
 BOOK_MODELS = ("dense", "dcgan")
-"""Pairs of networks that the chapter's loop can train: they end in probabilities."""
+"""Networks that the chapter's loop can train, since they output probabilities."""
 
 
 def find_variant(name: str) -> Variant:

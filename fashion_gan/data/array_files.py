@@ -23,7 +23,7 @@ _NPY_HEADER = 12 + 10_000  # bytes of the longest header that NumPy reads
 _IDX_IMAGES = "images-idx3"
 
 Arrays = tuple[NDArray[np.uint8], list[str] | None, list[str]]
-"""Images `(n, height, width, channels)`, names of their classes or None, and notes."""
+"""Images `(n, height, width, channels)`, the class name of each image or None, and notes."""
 
 
 def read_array_file(path: Path, max_bytes: int | None = None) -> Arrays:

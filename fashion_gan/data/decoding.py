@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM")
-"""Formats of Pillow that are read. Others can start programs, as EPS starts Ghostscript."""
+"""Allowed Pillow formats. Other formats can start programs, as EPS starts Ghostscript."""
 
 RESIZES = ("crop", "pad", "stretch")
 RESAMPLES = ("lanczos", "nearest")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ImageView", "fits_memory", "iter_chunks", "sample_in_memory"]
 
 MAX_IN_MEMORY = 2**30
-"""Bytes of memory-mapped images above which they are read batch by batch."""
+"""Largest size in bytes of memory-mapped images that are read at once, not by batches."""
 
 _CHUNK = 1_024  # images that are read at once
 

@@ -22,7 +22,7 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     *(".avif", ".pgm", ".ppm", ".pnm"),
 )
-"""Endings of the files that are taken for images, in lower case."""
+"""Suffixes of image files, in lower case."""
 
 PARTS = {
     "train": "train",

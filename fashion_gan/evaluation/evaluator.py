@@ -73,10 +73,10 @@ class EvalConfig:
 
 
 FULL = EvalConfig()
-"""The protocol of reported scores: 10,000 generated against the 10,000 test images."""
+"""Protocol of reported scores: 10,000 generated images against the 10,000 test images."""
 
 QUICK = EvalConfig(count=1_000, kernel_subsets=5, kernel_size=500, bins=0)
-"""For every epoch of a training."""
+"""Protocol of the quick evaluation after an epoch of a training."""
 
 
 class Evaluator:

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 CHANCE_LOSS = float(np.log(2))
-"""Cross-entropy of a discriminator that guesses: the unit of losses that are near 0."""
+"""Cross-entropy of a discriminator at chance level, the smallest scale of losses."""
 
 
 def median_nn_distance(samples: ArrayLike) -> float:

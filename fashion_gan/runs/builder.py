@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 FASHION_MNIST = DatasetInfo((28, 28, 1), 55_000, data.CLASS_NAMES)
-"""What the networks of Fashion-MNIST are built for."""
+"""Dataset info of Fashion-MNIST."""
 
 
 @dataclass(frozen=True)

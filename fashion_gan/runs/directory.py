@@ -28,10 +28,10 @@ __all__ = ["DatasetInfo", "RunDirectory", "changed_settings"]
 _CONFIG, _DATA, _VERSIONS, _LOCK = "config.json", "data.json", "versions.json", ".lock"
 
 _LENGTHS = ("epochs",)
-"""Settings of length, which may grow, or shrink to what is done."""
+"""Settings of length, which may change, but not below the finished part."""
 
 _DATA_SETTINGS = ("data", "skip_corrupt")
-"""Settings that may change as long as they lead to the same images."""
+"""Settings that may change if the images stay the same."""
 
 _MAX_SIDE = 2**16  # of an image, as `data.json` may state it
 

@@ -11,7 +11,7 @@ SCORE_LABELS = {
     "kernel_distance": "kernel",
     "pixel_frechet_distance": "pixel Fréchet",
 }
-"""Names of the scores that are watched, and their labels in tables. Lower is better."""
+"""Labels of the watched scores in tables, by name. Lower is better."""
 
 
 def watched_score(config: Config, measured: Container[str]) -> str:

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _MAX_EPOCH, _MAX_TIME = 1e9, 1e11
-"""Bounds of what is believed: an epoch, and seconds since 1970 that a calendar can show."""
+"""Largest valid epoch, and largest time in seconds since 1970 that a calendar can show."""
 
 _COLLAPSE = ("missing", "dominant", "unbalanced", "repetitive")  # issues of the monitor
 _CHARTS = {

@@ -28,7 +28,7 @@ class Range(NamedTuple):
 
 
 Space = Mapping[str, Sequence[Any] | Range]
-"""Settings to their values."""
+"""Values of each setting, by name."""
 
 
 def parse(text: str) -> tuple[str, list[Any] | Range]:
