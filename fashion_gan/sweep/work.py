@@ -28,7 +28,7 @@ __all__ = ["SETTINGS", "Watch", "metric_name", "open_study", "run_worker"]
 Watch = Callable[[int, Mapping[str, float]], bool]
 Train = Callable[[Config, Path, Watch], Any]
 
-"""Labels in reports of the metrics that score a trial, by name."""
+"""Function that trains a config in a run folder, see `run_worker`."""
 SETTINGS = "settings"  # attribute of a study, see `_described`
 _ENDED = ("done", "collapsed")  # states of finished runs
 _WORKERS = "workers"  # holds a folder for each worker, locked while the worker runs
