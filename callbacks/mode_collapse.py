@@ -13,16 +13,21 @@ import numpy as np
 
 from fashion_gan.files import atomic_write, read_json, write_json
 from fashion_gan.images import to_uint8, with_channels
+from fashion_gan.keras_compat import iter_layers
+from fashion_gan.losses import Relativistic
+from fashion_gan.models import MinibatchStdDev
 from fashion_gan.monitor import (
     LABELED,
     UNLABELED,
     HealthSignals,
     Issue,
     MonitorState,
+    Recipe,
     ReferenceSet,
     Thresholds,
     diagnose,
 )
+from fashion_gan.penalties import R1
 from fashion_gan.registry import lookup
 from fashion_gan.training.distribute import is_chief
 from fashion_gan.typing import Images
@@ -196,7 +201,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         )
         thresholds = self.thresholds or (UNLABELED if self.class_names is None else LABELED)
         has_begun = getattr(self.model, "steps", self.warmup_steps) >= self.warmup_steps
-        found = diagnose(self.signals, thresholds) if has_begun else ()
+        found = diagnose(self.signals, thresholds, _recipe(self.model)) if has_begun else ()
         news = self._state.new_issues(found, self.patience)
         self.issues = self._state.active(found)
         for name, value in self._numbers(found).items():
@@ -265,6 +270,28 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
     @property
     def _healthy_file(self) -> Path | None:
         return None if self.state_path is None else self.state_path.with_suffix(".npz")
+
+
+def _recipe(model: Any) -> Recipe:
+    """Returns the parts of a model's training that the advice depends on, as far as it has them."""
+    weights = [p.weight for p in getattr(model, "penalties", ()) if isinstance(p, R1)]
+    discriminator = getattr(model, "discriminator", None)
+    layers = [] if discriminator is None else iter_layers(discriminator)
+    rates = [
+        getattr(getattr(model, name, None), "learning_rate", None)
+        for name in ("g_optimizer", "d_optimizer")
+    ]
+    g_rate, d_rate = (None if rate is None else float(rate) for rate in rates)
+    return Recipe(
+        relativistic=isinstance(getattr(model, "loss_function", None), Relativistic),
+        penalty_weight=max(weights, default=0.0),
+        ema=getattr(model, "ema_generator", None) is not None,
+        replay=getattr(model, "replay", None) is not None,
+        minibatch_stddev=any(isinstance(layer, MinibatchStdDev) for layer in layers),
+        g_learning_rate=g_rate,
+        d_learning_rate=d_rate,
+        steps=getattr(model, "steps", None),
+    )
 
 
 def _read_states(path: Path) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Computes the health signals and issues that `callbacks.ModeCollapseMonitor` reports."""
 
+from fashion_gan.monitor.advice import Recipe, advise
 from fashion_gan.monitor.diagnosis import LABELED, UNLABELED, Issue, Thresholds, diagnose
 from fashion_gan.monitor.reference import MIN_IMAGES, HealthSignals, ReferenceSet
 from fashion_gan.monitor.signals import (
@@ -19,8 +20,10 @@ __all__ = [
     "HealthSignals",
     "Issue",
     "MonitorState",
+    "Recipe",
     "ReferenceSet",
     "Thresholds",
+    "advise",
     "diagnose",
     "diversity",
     "loss_growth",

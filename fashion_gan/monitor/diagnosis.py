@@ -8,21 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fashion_gan.monitor.advice import Recipe, advise
 from fashion_gan.monitor.reference import HealthSignals
 
 __all__ = ["LABELED", "UNLABELED", "Issue", "Thresholds", "diagnose", "read_thresholds"]
 
 _LISTED = 10  # largest number of classes in a text; `Issue.classes` holds all
-_BALANCE = "lower learning rates, R1 and R2 penalties or an EMA of the generator"
-_VARIETY = (
-    "a relativistic loss with R1 and R2 penalties, minibatch standard deviation, experience "
-    "replay or lower learning rates"
-)
-_WEAKER = (
-    "a lower learning rate of the discriminator, R1 and R2 penalties, or a loss that does not "
-    "saturate, such as the relativistic one"
-)
-_STRONGER = "a higher learning rate of the discriminator, or one with more layers"
 
 
 @dataclass(frozen=True)
@@ -132,22 +123,30 @@ class Issue:
     kind: str
     classes: tuple[str, ...]
     text: str
-    advice: str
+    advice: str = ""
 
     def __str__(self) -> str:
         return f"{self.text} What helps: {self.advice}."
 
 
-def diagnose(signals: HealthSignals, thresholds: Thresholds = LABELED) -> tuple[Issue, ...]:
-    """Returns all issues in the signals, and ignores signals that were not measured."""
-    return tuple(
-        [
-            *_classes(signals, thresholds),
-            *_samples(signals, thresholds),
-            *_losses(signals, thresholds),
-            *_discriminator(signals, thresholds),
-        ]
-    )
+def diagnose(
+    signals: HealthSignals, thresholds: Thresholds = LABELED, recipe: Recipe | None = None
+) -> tuple[Issue, ...]:
+    """Returns all issues in the signals, and ignores signals that were not measured.
+
+    Args:
+        signals: Signals of a training.
+        thresholds: Limits beyond which a signal is an issue. Defaults to `LABELED`.
+        recipe: Recipe of the training, for the advice. Defaults to one without any remedy.
+    """
+    issues = [
+        *_classes(signals, thresholds),
+        *_samples(signals, thresholds),
+        *_losses(signals, thresholds),
+        *_discriminator(signals, thresholds),
+    ]
+    recipe = recipe or Recipe()
+    return tuple(dataclasses.replace(i, advice=advise(i.kind, recipe)) for i in issues)
 
 
 def _classes(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
@@ -186,7 +185,7 @@ def _about(kind: str, what: str, chosen: np.ndarray, signals: HealthSignals) -> 
     if len(listed) > _LISTED:
         listed[_LISTED - 1 :] = [f"and {len(listed) - _LISTED + 1} more"]
     names = tuple(signals.names[i] for i in indices)
-    return Issue(kind, names, f"Mode collapse, {what}: {', '.join(listed)}.", _VARIETY)
+    return Issue(kind, names, f"Mode collapse, {what}: {', '.join(listed)}.")
 
 
 def _samples(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
@@ -196,7 +195,6 @@ def _samples(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
             (),
             "Mode collapse: the samples repeat themselves; their nearest neighbors are "
             f"{signals.diversity:.2f} times as far apart as those of real images.",
-            _VARIETY,
         )
     if signals.mode_rotation is not None and signals.mode_rotation > limits.mode_rotation:
         yield Issue(
@@ -204,7 +202,6 @@ def _samples(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
             (),
             f"The classes rotate: {signals.mode_rotation:.0%} of the samples changed their class "
             "since the last evaluation, beyond chance.",
-            f"{_BALANCE}, or experience replay",
         )
 
 
@@ -217,7 +214,6 @@ def _losses(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
             "oscillating",
             (),
             f"The losses oscillate by {signals.loss_oscillation:.0%} of their size.",
-            _BALANCE,
         )
     if signals.loss_growth is not None and signals.loss_growth > limits.loss_growth:
         finite = signals.loss_growth < float("inf")
@@ -226,7 +222,7 @@ def _losses(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
             if finite
             else "a loss is not finite"
         )
-        yield Issue("diverging", (), f"Training diverges: {much}.", _BALANCE)
+        yield Issue("diverging", (), f"Training diverges: {much}.")
 
 
 def _discriminator(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
@@ -246,9 +242,7 @@ def _discriminator(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue
         left = f", and the logits are {signals.logit_gap:.1f} apart"
         if signals.g_gradient_ratio is not None:
             left = f", and {signals.g_gradient_ratio:.1%} of the generator's gradient is left"
-        yield Issue(
-            "discriminator saturated", (), f"The discriminator is saturated: {seen}{left}.", _WEAKER
-        )
+        yield Issue("discriminator saturated", (), f"The discriminator is saturated: {seen}{left}.")
     guesses = abs((low + high) / 2 - 0.5) < limits.chance_margin
     if guesses and abs(signals.logit_gap) < limits.chance_gap:
         yield Issue(
@@ -256,5 +250,4 @@ def _discriminator(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue
             (),
             f"The discriminator is at chance level: {seen}, with equal logits. Unless the samples "
             "are perfect, it teaches nothing.",
-            _STRONGER,
         )
