@@ -32,8 +32,8 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--against",
         metavar="IMAGES",
-        help="real images to compare with: a folder, .npz, .npy or IDX file (default: those of the "
-        "run, or Fashion-MNIST)",
+        help="real images of one size to compare with: a folder, .zip, .parquet, .npz, .npy or IDX "
+        "file (default: those of the run, or Fashion-MNIST)",
     )
     parser.add_argument(
         "--num-images",
@@ -49,7 +49,7 @@ def add_commands(commands: Any) -> None:
         "--split",
         choices=("test", "validation"),
         default="test",
-        help="real images to compare with: test for scores to report, validation for choices",
+        help="images of Fashion-MNIST to compare with: test for reports, validation for choices",
     )
     parser.add_argument(
         "--baselines", action="store_true", help="score training images and damaged ones as well"

@@ -111,6 +111,11 @@ def _read_data(
     if not config.data:
         fashion = data.load_fashion_mnist(data_dir)
         return fashion, evaluation.fashion_mnist_evaluator(protocol, split=split, images=fashion)
+    if split != "test":
+        raise ValueError(
+            "Expected split='test' for a run on own images, of which one part is held out. "
+            f"Received: split={split!r}. Omit --split."
+        )
     images = load_split(config)
     RunDirectory(source.path).check_images(images)
     return images, evaluation.image_evaluator(images, protocol)

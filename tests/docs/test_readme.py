@@ -21,7 +21,7 @@ def test_example_of_readme_runs(tmp_path, monkeypatch):
     assert isinstance(names["gan"], GAN)
     assert names["gan"].steps == 11
     assert names["images"].shape == (16, 28, 28, 1)
-    assert list((tmp_path / "logs/dense/images").iterdir())
+    assert list((tmp_path / "logs/python/images").iterdir())
 
 
 def test_tables_of_the_pages_match_the_committed_results(monkeypatch):

@@ -211,6 +211,11 @@ def test_evaluate_places_a_run_on_own_images_among_baselines(run_dir, capsys):
     assert re.search(r"kernel_distance of .*: .*, (between|worse than|better than) ", out)
 
 
+def test_evaluate_rejects_a_split_of_own_images(run_dir, capsys):
+    assert main(["evaluate", str(run_dir), "--split", "validation"]) == 2
+    assert "split='validation'. Omit --split" in capsys.readouterr().err
+
+
 def test_runs_shows_the_score_of_any_data(run_dir, capsys):
     assert main(["runs", str(run_dir.parent), "--json"]) == 0
     (run,) = json.loads(capsys.readouterr().out)
