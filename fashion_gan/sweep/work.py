@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fashion_gan.evaluation.imagenet import has_imagenet_weights
 from fashion_gan.files import create_dir_or_undo
 from fashion_gan.runs import summary
 from fashion_gan.runs.config import Config
@@ -144,6 +143,8 @@ def metric_name(config: Config, space: Space) -> str:
         config: Config that all trials share.
         space: Settings to vary, with their values.
     """
+    from fashion_gan.evaluation import has_imagenet_weights  # which loads TensorFlow
+
     if "data" in space:
         config = dataclasses.replace(config, data=str(space["data"]))
     return watched_score(config, ("kernel_distance",) if has_imagenet_weights() else ())
