@@ -283,13 +283,11 @@ def test_evaluator_scores_do_not_depend_on_hidden_colors():
     assert scores["pixel_frechet_distance"] > 0 and "ndb" in scores
     assert evaluator()(with_other_hidden_colors(samples)) == scores
     real = evaluator()
-    hidden = dataclasses.replace(PROTOCOL, bins=real.protocol.bins)
     other = evaluation.Evaluator(
         with_other_hidden_colors(real.real),
         with_other_hidden_colors(real.train),
-        None,
-        None,
-        hidden,
+        evaluation.load_imagenet_features(),
+        protocol=real.protocol,
     )
     assert other(samples) == scores
 

@@ -123,7 +123,7 @@ def test_class_is_missing_when_both_estimates_miss_it():
     (issue,) = diagnose(HealthSignals(**lost), LIMITS)
     assert (issue.kind, issue.classes) == ("missing", ("sneaker",))
     assert "sneaker (1.0 % of the samples, 25.0 % of the real images)" in str(issue)
-    assert "minibatch standard deviation" in str(issue)
+    assert "MinibatchStdDev" in str(issue)
     assert kinds(**balance(0.3, 0.12, 0.29, 0.29)) == []  # halved
     assert (
         kinds(**balance(0.33, 0.01, 0.33, 0.33, neighbor_shares=EVEN)) == []

@@ -36,6 +36,7 @@ def parse(*flags):
     parser.add_argument("--preset")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--run-dir")
+    parser.add_argument("--config")
     add_settings(parser)
     return config_from_options(parser.parse_args(list(flags)))
 
