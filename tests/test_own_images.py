@@ -123,8 +123,10 @@ def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsy
     np.testing.assert_array_equal(*map(np.load, out))
     assert main([*sample, "--class", "d"]) == 2
     assert "The names are: a, b, c." in capsys.readouterr().err
-    assert main(["evaluate", str(folder), "--baselines"]) == 2
-    assert "for Fashion-MNIST alone" in capsys.readouterr().err
+    assert main(["evaluate", str(folder), "--baselines", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert list(scores)[1:3] == ["training images", "a class removed"]
+    assert scores["training images"]["kernel_distance"] < scores["noise alone"]["kernel_distance"]
     longer = ["train", "--resume", "--run-dir", str(folder), "--epochs", "3"]
     assert main(longer) == 0
     assert checkpoints.load(folder).steps == 3 * 7
