@@ -58,11 +58,15 @@ def load_tensorflow(quiet: bool = True) -> None:
     TensorFlow enables oneDNN only on processors for which it was tuned. On other processors, it
     also at least halves the time of convolutions. `TF_ENABLE_ONEDNN_OPTS=0` turns it off.
 
+    The memory of a GPU grows as needed, so that several processes can share it.
+    `TF_FORCE_GPU_ALLOW_GROWTH=false` takes all of it at once, as TensorFlow does by default.
+
     Args:
         quiet: Whether to hide TensorFlow's messages. They are shown if the import fails. Defaults
             to True.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     if not quiet:
         import tensorflow  # noqa: F401
 

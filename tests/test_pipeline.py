@@ -153,20 +153,31 @@ def test_derived_dataset_outlives_its_source():
 
 
 @pytest.mark.parametrize("steps", [4, 20])
-def test_index_batches_has_the_indices_of_the_same_batches(steps):
+def test_executions_have_the_indices_of_the_same_batches(steps):
     dataset, expected = make_dataset(NUMBERED, 9), make_dataset(NUMBERED, 9)
-    executions = dataset.indexed_images.index_batches(steps)
+    executions = dataset.indexed_images.executions(steps)
     dataset.skip_batches.assign(2)
     spare = iter(executions)
     assert (dataset.epoch, dataset.skip_batches, executions.cardinality()) == (0, 2, 11)
     next(spare)
     for number in (1, 2):
         assert (dataset.epoch, dataset.skip_batches) == (number, 0)
-        elements = list(executions)
-        assert [int(e["steps"]) for e in elements] == ([4, 4, 3] if steps == 4 else [11])
-        assert all(e["indices"].shape == (steps, 9) for e in elements)
-        drawn = np.concatenate([e["indices"][: e["steps"]] for e in elements])
-        np.testing.assert_array_equal(drawn.ravel(), epoch(expected, number))
+        elements = [[int(n) for n in element] for element in executions]
+        epochs, firsts, counts = zip(*elements, strict=True)
+        assert set(epochs) == {number}
+        assert firsts == ((0, 4, 8) if steps == 4 else (0,))
+        assert counts == ((4, 4, 3) if steps == 4 else (11,))
+        order = dataset.indexed_images.order_on_device(number)
+        assert order.shape == (11, 9) and order.dtype == "int32"
+        np.testing.assert_array_equal(np.ravel(order), epoch(expected, number))
+
+
+def test_order_is_kept_on_the_device_for_an_epoch():
+    source = make_dataset(NUMBERED, 9).indexed_images
+    order = source.order_on_device(3)
+    assert source.order_on_device(3) is order
+    assert not np.array_equal(source.order_on_device(4), order)
+    np.testing.assert_array_equal(source.order_on_device(3), order)
 
 
 def test_indexed_images_exist_for_whole_batches_alone():
@@ -292,5 +303,5 @@ def test_make_dataset_matches_the_images_of_the_book():
 
 def test_datasets_do_not_autotune():
     dataset = make_dataset(np.zeros((8, 4, 4), np.uint8), 4)
-    for one in (dataset, dataset.indexed_images.index_batches(2)):
+    for one in (dataset, dataset.indexed_images.executions(2)):
         assert one.options().autotune.enabled is False

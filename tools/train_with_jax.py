@@ -79,15 +79,8 @@ def export(config, folder):
     gan, split, source = experiment.gan, experiment.split, experiment.train.indexed_images
     gan.make_train_function()
     steps = len(experiment.train)
-    images, lookup_table, labels = source.on_device
-    arguments = {
-        "images": images,
-        "lookup_table": lookup_table,
-        "labels": labels,
-        "indices": tf.zeros((steps, source.batch_size), tf.int32),
-        "steps": tf.constant(steps),
-    }
     loop = gan._executor.loop
+    arguments = gan._executor.loop_arguments(source, epoch=0, first=0, steps=steps)
     concrete = loop.get_concrete_function(**arguments)
     lowered = loop.experimental_get_compiler_ir(**arguments)
     text = lowered(stage="hlo")
@@ -96,11 +89,11 @@ def export(config, folder):
     by_handle = {id(variable.handle): variable for variable in concrete.graph.variables}
     captured = [position[id(by_handle[id(c)].handle)] for c in concrete.captured_inputs]
     alias = re.search(r"input_output_alias=\{(.*?)\}, entry", text, re.DOTALL).group(1)
-    orders = [source.next_order().numpy().astype("uint16") for _ in range(config.epochs)]
+    orders = [source.order.next().numpy().astype("uint16") for _ in range(config.epochs)]
     meta = {
         "config": asdict(config),
         "shape": [steps, source.batch_size],
-        "inputs": [name for name, value in arguments.items() if value is not None],
+        "inputs": [name for name, value in arguments.items() if tf.is_tensor(value)],
         "state": captured,
         "outputs": {int(o): int(i) for o, i in re.findall(r"\{(\d+)\}: \((\d+),", alias)},
         "means": positions(gan.metrics_variables, variables),
@@ -111,7 +104,7 @@ def export(config, folder):
     (folder / "loop.hlo.gz").write_bytes(gzip.compress(lowered(stage="hlo_serialized")))
     labels = split.train_labels.astype("int32")
     np.savez_compressed(folder / "images.npz", images=split.train_images, labels=labels)
-    np.save(folder / "lookup_table.npy", lookup_table)
+    np.save(folder / "lookup_table.npy", arguments["lookup_table"])
     np.savez_compressed(folder / "orders.npz", orders=np.stack(orders))
     state = {i: v.numpy() for i, v in enumerate(variables) if i not in meta["ema_copies"]}
     save_arrays(folder / "state", state)
@@ -160,13 +153,13 @@ def train(folder, out, minutes, keep_every):
     state |= {int(i): put(state[copied]) for i, copied in meta["ema_copies"].items()}
     blank = {i: np.zeros(state[i].shape, state[i].dtype) for i in meta["means"]}
     steps, batch = meta["shape"]
-    inputs["steps"] = put(np.int32(steps))
+    inputs |= {"first": put(np.int32(0)), "steps": put(np.int32(steps))}
     out.mkdir(parents=True, exist_ok=True)
     with (out / "epochs.jsonl").open("w") as log:
         for epoch in range(len(orders)):
             start = time.perf_counter()
             state.update({i: put(zeros) for i, zeros in blank.items()})
-            inputs["indices"] = put(
+            inputs["order"] = put(
                 orders[epoch, : steps * batch].astype("int32").reshape(steps, batch)
             )
             arguments = [inputs[name] for name in meta["inputs"]]

@@ -5,7 +5,7 @@
 
 The ratio of a peer to ours is computed within each round. Peers whose packages are missing are
 skipped. `pip install "fashion-gan[bench]"` installs these packages. Writes docs/results/peers.json,
-where it replaces the pairs that it measured.
+or on a GPU peers-gpu.json, where it replaces the pairs that it measured.
 """
 
 import sys
@@ -23,23 +23,28 @@ from _harness import (
     write_result,
 )
 from check import PAIRS, loss_differences, missing_packages
-from worker import LEFT_OUT, PEERS
+from worker import LEFT_OUT, PEERS, device_kind, gpu_name
 
 
 def compare_pair(pair, names, options):
     """Times a pair with each peer, and writes the result after each round."""
     from fashion_gan import data
 
-    names = [name for name in names if name not in LEFT_OUT[pair]]
-    apart = loss_differences(pair, names, options.check_steps)
-    report = read_result(options.out, "peers")
+    on_gpu = device_kind() == "GPU"
+    names = [name for name in names if on_gpu or name not in LEFT_OUT[pair]]
+    steps = options.check_steps
+    apart = loss_differences(pair, names, steps) if steps else dict.fromkeys(names)
+    file_name = "peers-gpu" if on_gpu else "peers"
+    report = read_result(options.out, file_name)
     machine = describe_machine("torch", "jax", "optax")
+    if on_gpu:
+        machine["device_name"] = gpu_name()
 
     def write(rounds):
         count = len(rounds["ours"])
         peers = {name: {"loss_apart": apart[name], "rounds": rounds[name]} for name in names}
         result = {"machine": machine, "seconds": options.seconds, "rounds": count, "peers": peers}
-        write_result(options.out, "peers", {**report, pair: result})
+        write_result(options.out, file_name, {**report, pair: result})
 
     with tempfile.TemporaryDirectory() as folder:
         pixels = str(Path(folder) / "pixels.npy")
@@ -52,7 +57,9 @@ def compare_pair(pair, names, options):
 def main():
     parser = make_parser(__doc__, rounds=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each (default 6)")
-    parser.add_argument("--check-steps", type=int, default=20, help="to compare losses over")
+    parser.add_argument(
+        "--check-steps", type=int, default=20, help="to compare losses over, 0 for none"
+    )
     parser.add_argument("--pair", action="append", choices=PAIRS, help="one or both")
     parser.add_argument("--only", action="append", choices=list(PEERS), help="beside ours")
     options = parser.parse_args()

@@ -22,7 +22,8 @@ class Trainer:
         self.batch_size = 64 if pair == "dcgan" else 32
 
     def prepare(self, pixels):
-        whole = len(pixels) // (100 * self.batch_size) * 100 * self.batch_size  # whole executions
+        execution = self.gan.steps_per_execution * self.batch_size
+        whole = len(pixels) // execution * execution
         self.dataset = data.make_dataset(
             pixels[:whole], self.batch_size, value_range=self.gan.value_range
         )

@@ -90,6 +90,9 @@ class RMSprop(torch.optim.Optimizer):
 
 class Trainer:
     def __init__(self, pair, weights=None, dropout=True, compiled=False):
+        if torch.cuda.is_available():
+            torch.set_default_device("cuda")
+            torch.set_float32_matmul_precision("high")  # TF32, as TensorFlow and JAX use by default
         self.low, self.batch_size, self.latent_dim = (
             (-1, 64, 100) if pair == "dcgan" else (0, 32, 30)
         )
@@ -131,7 +134,7 @@ class Trainer:
         return d_loss.detach(), g_loss.detach()
 
     def prepare(self, pixels):
-        self.pixels = torch.from_numpy(np.array(pixels)).reshape(-1, 1, 28, 28)
+        self.pixels = torch.tensor(np.array(pixels)).reshape(-1, 1, 28, 28)
         self.order = torch.empty(0, dtype=torch.long)
 
     def train(self, steps):
@@ -146,7 +149,7 @@ class Trainer:
         losses.tolist()
 
     def given(self, images, latents):
-        images = torch.from_numpy(images).permute(0, 1, 4, 2, 3)
-        pairs = torch.from_numpy(latents).unflatten(0, (-1, 2))
+        images = torch.tensor(images).permute(0, 1, 4, 2, 3)
+        pairs = torch.tensor(latents).unflatten(0, (-1, 2))
         steps = zip(images, pairs, strict=True)
         return [tuple(map(float, self.step(real, *pair))) for real, pair in steps]

@@ -13,6 +13,7 @@ order and layout of Keras.
 
 import importlib
 import resource
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for _harness
 
 from _harness import answer  # noqa: E402
 
-MANY = {"dense": 100, "dcgan": 10}
+MANY = {"CPU": {"dense": 100, "dcgan": 10}, "GPU": {"dense": 300, "dcgan": 100}}
 """Steps in one execution or scan, for peers that run several at once."""
 
 PEERS = {
@@ -43,11 +44,25 @@ LEFT_OUT = {"dense": (), "dcgan": ("the book's loop, XLA", "keras-io, XLA", "jax
 """Peers that are not timed with a pair, as XLA's convolutions are far slower on a CPU."""
 
 
+def device_kind():
+    """Returns "GPU" if NVIDIA's driver lists a GPU, else "CPU", without loading a framework."""
+    return "GPU" if gpu_name() else "CPU"
+
+
+def gpu_name():
+    """Returns the name of the first GPU that NVIDIA's driver lists, or an empty string."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.partition("\n")[0]
+    except FileNotFoundError:
+        return ""
+
+
 def make_trainer(name, pair, **arguments):
     """Builds the trainer of a peer."""
     module, options = PEERS[name]
     if "many" in options:
-        options = {**options, "many": MANY[pair]}
+        options = {**options, "many": MANY[device_kind()][pair]}
     return importlib.import_module(module).Trainer(pair, **options, **arguments)
 
 
@@ -56,7 +71,7 @@ def time_steps(name, pair, seconds, pixels):
     start = time.perf_counter()
     trainer = make_trainer(name, pair)
     trainer.prepare(np.load(pixels))
-    many = MANY[pair] if "many" in PEERS[name][1] else 1
+    many = MANY[device_kind()][pair] if "many" in PEERS[name][1] else 1
     trainer.train(many)
     first = time.perf_counter() - start
     steps = many

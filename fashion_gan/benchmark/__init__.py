@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import statistics
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion_gan.benchmark.variants import BOOK_MODELS, VARIANTS, Variant, find_variant
-from fashion_gan.charts import Bar, bars
+from fashion_gan.charts import Bar, bars, curves
 from fashion_gan.registry import lookup
 from fashion_gan.runs.presets import PRESETS
 
@@ -27,7 +28,7 @@ def compare(
     rounds: int = 5,
     steps: int = 500,
     steps_per_execution: int = 100,
-    settings: dict[str, Any] | None = None,
+    batch_sizes: Sequence[int] = (),
     device: str | None = None,
     data_dir: str | None = None,
     profile: str | None = None,
@@ -48,7 +49,7 @@ def compare(
         steps: Number of train steps to warm up, and of train steps to time, in each measurement. At
             most one epoch. Defaults to 500.
         steps_per_execution: Steps per execution in the variants with many. Defaults to 100.
-        settings: Fields of `Config` that override those of the presets. Defaults to None.
+        batch_sizes: Batch sizes to time, each in every variant. Defaults to those of the presets.
         device: `"CPU"` or `"GPU"`. Defaults to the device that TensorFlow prefers.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
         profile: Folder for a TensorBoard profile of each variant in the first round. Defaults to
@@ -56,21 +57,20 @@ def compare(
         progress: Function that is called with a line after each measurement.
 
     Returns:
-        Dict with `machine`, `settings` and `results`, one for each preset and variant. A result has
-        the median, minimum and maximum `ms_per_step` of the rounds, all `measurements`,
-        `images_per_second`, `floor_ms` and `flops_utilization`, or the `error` that ended it.
-        `floor_ms` is the time of the step's FLOPs at the machine's best float32 rate. A step that
-        takes `floor_ms` has a `flops_utilization` of 1.
+        Dict with `machine`, `settings` and `results`, one for each preset, variant and batch size.
+        A result has the median, minimum and maximum `ms_per_step` of the rounds, all
+        `measurements`, `images_per_second`, `floor_ms`, `flops_utilization`, `bytes_floor_ms` and
+        `bandwidth_utilization`, or the `error` that ended it. `floor_ms` is the time of the step's
+        FLOPs at the rate of the machine's best matrix product, in bfloat16 for mixed precision on a
+        GPU and else in float32. `bytes_floor_ms` is the time to move the step's bytes. A step that
+        takes the time of a floor has a utilization of 1.
 
     Raises:
         ValueError: If a name is unknown; if the device is missing; if rounds or steps are below 1.
     """
     if rounds < 1 or steps < 1:
         raise ValueError(f"Expected at least 1. Received: rounds={rounds}, steps={steps}.")
-    configs = {
-        name: dataclasses.replace(lookup(PRESETS, name, "preset"), **settings or {})
-        for name in presets
-    }
+    configs = {name: lookup(PRESETS, name, "preset") for name in presets}
     for name in variants or ():
         find_variant(name)
     machine = _child({"task": "machine", "device": device})
@@ -78,19 +78,21 @@ def compare(
         raise ValueError(machine["error"].removeprefix("ValueError: "))
     machine = {"processor": processor(), "cores": os.cpu_count(), **machine}
     several = [f"devices-{machine['devices']}"] if machine["devices"] > 1 else []
-    made: dict[tuple[str, str], list[dict[str, Any]]] = {
-        (preset, variant): []
+    made: dict[tuple[str, str, int], list[dict[str, Any]]] = {
+        (preset, variant, batch_size): []
         for preset, config in configs.items()
         for variant in variants or [*VARIANTS, *several]
+        for batch_size in batch_sizes or [config.batch_size]
         if variants or not find_variant(variant).book or config.model in BOOK_MODELS
     }
     total, done = rounds * len(made), 0
     for turn in range(rounds):
-        for (preset, variant), measurements in made.items():
+        for (preset, variant, batch_size), measurements in made.items():
             done += 1
             if measurements and "error" in measurements[-1]:
                 continue
-            folder = str(Path(profile) / f"{preset}-{variant}") if profile and not turn else None
+            name = f"{preset}-{variant}" + (f"-{batch_size}" if len(batch_sizes) > 1 else "")
+            folder = str(Path(profile) / name) if profile and not turn else None
             arguments = {
                 "variant": variant,
                 "steps": steps,
@@ -100,18 +102,24 @@ def compare(
                 "profile": folder,
                 "started": time.time(),
             }
-            request = {"preset": dataclasses.asdict(configs[preset]), "arguments": arguments}
+            config = dataclasses.replace(configs[preset], batch_size=batch_size)
+            request = {"preset": dataclasses.asdict(config), "arguments": arguments}
             measurements.append(_child({"task": "measure", **request}))
             said = (
                 measurements[-1].get("error") or f"{measurements[-1]['ms_per_step']:.3f} ms a step"
             )
-            progress(f"[{done}/{total}] {preset}, {variant}: {said}")
+            progress(f"[{done}/{total}] {preset}, {variant}, batch {batch_size}: {said}")
     return {
         "machine": machine,
         "settings": {"rounds": rounds, "steps": steps, "steps_per_execution": steps_per_execution},
         "results": [
-            {"preset": preset, "variant": variant, **_summary(measurements, machine)}
-            for (preset, variant), measurements in made.items()
+            {
+                "preset": preset,
+                "variant": variant,
+                "batch_size": batch_size,
+                **_summary(measurements, machine),
+            }
+            for (preset, variant, batch_size), measurements in made.items()
         ],
     }
 
@@ -123,7 +131,8 @@ def table(report: dict[str, Any]) -> Any:
 
     made = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     made.add_column(no_wrap=True)
-    for head in ("ms a step", "min", "most", "images/s", "floor", "compile", "start", "MiB"):
+    heads = ("batch", "ms a step", "min", "most", "images/s", "FLOPs", "bytes", "compile", "start")
+    for head in (*heads, "MiB"):
         made.add_column(head, justify="right")
     for result in report["results"]:
         name = f"{result['preset']}, {result['variant']}"
@@ -134,9 +143,11 @@ def table(report: dict[str, Any]) -> Any:
         memory = [result["host_mib"], result["device_mib"]]
         made.add_row(
             name,
+            f"{result['batch_size']}",
             *(f"{times[part]:.3f}" for part in ("median", "min", "max")),
             f"{result['images_per_second']:,.0f}",
             f"{result['flops_utilization']:.0%}",
+            f"{result['bandwidth_utilization']:.0%}",
             f"{result['compile_seconds']:.1f} s",
             f"{result['first_seconds']:.1f} s",
             " + ".join(f"{part:.0f}" for part in memory if part is not None),
@@ -145,17 +156,28 @@ def table(report: dict[str, Any]) -> Any:
 
 
 def chart(report: dict[str, Any]) -> str:
-    """Returns the result of `compare` as an SVG bar chart.
+    """Returns the result of `compare` as an SVG chart.
+
+    Bars show the times of the variants. If there are several batch sizes, curves show the images
+    per second against the batch size, both as powers of 2.
 
     Raises:
         ValueError: If every variant failed.
     """
-    spreads = [(r, r["ms_per_step"]) for r in report["results"] if "error" not in r]
+    machine, results = report["machine"], [r for r in report["results"] if "error" not in r]
+    device = machine.get("device_name", machine["processor"])
+    if len({r["batch_size"] for r in results}) > len({r["preset"] for r in results}):
+        series: dict[str, list[tuple[float, float]]] = {}
+        for r in results:
+            point = math.log2(r["batch_size"]), math.log2(r["images_per_second"])
+            series.setdefault(f"{r['preset']}, {r['variant']}", []).append(point)
+        title = f"log2 of images per second on {device}"
+        return curves(title, "log2 of the batch size", series)
     drawn = [
         Bar(f"{r['preset']}, {r['variant']}", ms["median"], ms["min"], ms["max"])
-        for r, ms in spreads
+        for r, ms in ((r, r["ms_per_step"]) for r in results)
     ]
-    return bars(f"A train step on {report['machine']['processor']}", "ms", drawn)
+    return bars(f"A train step on {device}", "ms", drawn)
 
 
 def _summary(measurements: list[dict[str, Any]], machine: dict[str, Any]) -> dict[str, Any]:
@@ -167,17 +189,24 @@ def _summary(measurements: list[dict[str, Any]], machine: dict[str, Any]) -> dic
         for name in ("first_seconds", "compile_seconds", "host_mib")
     }
     last = measurements[-1]
-    floor = 1e3 * last["flops"] / machine["flops_per_second"]
+    rate = machine["flops_per_second"]
+    if last["dtype_policy"].startswith("mixed"):
+        rate = machine.get("half_flops_per_second", rate)
+    floor = 1e3 * last["flops"] / rate
+    bytes_floor = 1e3 * last["bytes"] / machine["bytes_per_second"]
     median = statistics.median(times)
     return {
         "ms_per_step": {"median": median, "min": min(times), "max": max(times)},
         "images_per_second": 1e3 * last["batch_size"] / median,
         "floor_ms": floor,
         "flops_utilization": floor / median,
+        "bytes_floor_ms": bytes_floor,
+        "bandwidth_utilization": bytes_floor / median,
         "device_mib": last["device_mib"],
         **middle,
         "flops": last["flops"],
-        "batch_size": last["batch_size"],
+        "bytes": last["bytes"],
+        "dtype_policy": last["dtype_policy"],
         "xla": last["xla"],
         "measurements": measurements,
     }

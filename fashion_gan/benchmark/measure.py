@@ -10,7 +10,12 @@ import keras
 import tensorflow as tf
 
 from fashion_gan import data, runtime
-from fashion_gan.benchmark.flops import matmul_flops_per_second, step_flops
+from fashion_gan.benchmark.flops import (
+    copied_bytes_per_second,
+    matmul_flops_per_second,
+    step_bytes,
+    step_flops,
+)
 from fashion_gan.benchmark.train_on_batch import TrainOnBatchLoop
 from fashion_gan.benchmark.variants import find_variant
 from fashion_gan.runs.builder import build_gan
@@ -20,7 +25,11 @@ __all__ = ["machine", "measure"]
 
 
 def machine(device: str | None) -> dict[str, Any]:
-    """Returns the `device`, `devices`, `flops_per_second` and versions that TensorFlow finds.
+    """Returns the device, its rates and the versions that TensorFlow finds.
+
+    `flops_per_second` is the best rate of a float32 product, and on a GPU `half_flops_per_second`
+    that of a bfloat16 product. `bytes_per_second` is the rate of copies. `tf32` tells whether a GPU
+    multiplies float32 in TF32.
 
     Raises:
         ValueError: If there is no device of the requested kind.
@@ -31,7 +40,18 @@ def machine(device: str | None) -> dict[str, Any]:
         "device": kind,
         "devices": len(names),
         "flops_per_second": matmul_flops_per_second(),
+        "bytes_per_second": copied_bytes_per_second(),
+        **(_gpu() if kind == "GPU" else {}),
         **runtime.versions(),
+    }
+
+
+def _gpu() -> dict[str, Any]:
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    return {
+        "device_name": details.get("device_name", "GPU"),
+        "half_flops_per_second": matmul_flops_per_second(dtype="bfloat16"),
+        "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
     }
 
 
@@ -64,7 +84,7 @@ def measure(
         Dict with these keys, among others. `ms_per_step`. `first_seconds`, from the command to the
         end of the first execution. `compile_seconds`, the excess of the first execution over later
         ones. `host_mib` and `device_mib`, the peak memory, where `device_mib` is None on a CPU.
-        `flops` of a step. `xla`, the decision on XLA and its reason.
+        `flops` and `bytes` of a step. `xla`, the decision on XLA and its reason.
 
     Raises:
         ValueError: If the requested devices are missing.
@@ -107,7 +127,9 @@ def measure(
         "host_mib": _host_mib(),
         "device_mib": _device_mib() if kind == "GPU" else None,
         "flops": step_flops(gan.generator, gan.discriminator, config.batch_size),
+        "bytes": step_bytes(gan, config.batch_size),
         "batch_size": config.batch_size,
+        "dtype_policy": config.dtype_policy,
         "xla": str(gan.jit_decision),
     }
 

@@ -41,18 +41,31 @@ def add_commands(commands: Any) -> None:
             "train steps to warm up, and as many again to be timed, in each measurement",
         ),
         ("--steps-per-execution", 100, "train steps in an execution, in the variants with many"),
-        ("--batch-size", None, "images in a batch, in place of the presets' own number"),
     ):
-        shown = "" if default is None else f" (default {default})"
         parser.add_argument(
-            flag, type=positive_int, default=default, metavar="N", help=f"{help}{shown}"
+            flag,
+            type=positive_int,
+            default=default,
+            metavar="N",
+            help=f"{help} (default {default})",
         )
+    parser.add_argument(
+        "--batch-size",
+        action="append",
+        type=positive_int,
+        metavar="N",
+        help="images in a batch, may be given again (default: the presets' own number)",
+    )
     parser.add_argument(
         "--device",
         choices=("CPU", "GPU"),
         help="device that computes (default: what TensorFlow prefers)",
     )
-    parser.add_argument("--chart", metavar="FILE.svg", help="draw the times as bars")
+    parser.add_argument(
+        "--chart",
+        metavar="FILE.svg",
+        help="draw the times as bars, or images per second for several batch sizes",
+    )
     parser.add_argument(
         "--profile", metavar="FOLDER", help="write a profile of each variant for TensorBoard"
     )
@@ -63,14 +76,13 @@ def add_commands(commands: Any) -> None:
 def _benchmark(options: argparse.Namespace) -> None:
     if options.chart:
         check_suffix(options.chart, (".svg",))
-    settings = {"batch_size": options.batch_size} if options.batch_size else {}
     report = compare(
         options.preset or [PRESET],
         options.variant,
         rounds=options.rounds,
         steps=options.steps,
         steps_per_execution=options.steps_per_execution,
-        settings=settings,
+        batch_sizes=options.batch_size or (),
         device=options.device,
         data_dir=options.data_dir,
         profile=options.profile,
@@ -80,11 +92,22 @@ def _benchmark(options: argparse.Namespace) -> None:
         print(json.dumps(report, indent=1))
     else:
         show(table(report))
-        best = report["machine"]["flops_per_second"] / 1e9
-        print(f"floor: share of {best:.0f} GFLOP/s, the rate of the machine's best matrix product")
+        print(_explain_rates(report["machine"]))
         print("start: from the command to the first result; MiB: peak memory, host + device")
     if options.chart:
         with atomic_write(options.chart) as partial:
             partial.write_text(chart(report))
     if failed := [f"{r['preset']}, {r['variant']}" for r in report["results"] if "error" in r]:
         raise ValueError(f"{'; '.join(failed)} failed. The lines above, or --json, say why.")
+
+
+def _explain_rates(machine: dict[str, Any]) -> str:
+    """Returns what the shares in the columns FLOPs and bytes refer to."""
+    rates = f"{machine['flops_per_second'] / 1e9:,.0f} GFLOP/s in float32"
+    if "half_flops_per_second" in machine:
+        rates += f"{' (TF32)' if machine['tf32'] else ''} and "
+        rates += f"{machine['half_flops_per_second'] / 1e9:,.0f} in bfloat16"
+    return (
+        f"FLOPs: share of the best matrix product, {rates}\n"
+        f"bytes: share of the best copy, {machine['bytes_per_second'] / 1e9:,.0f} GB/s"
+    )

@@ -1,11 +1,12 @@
 """Implements the dataset of `make_dataset`, which sets its epoch and can be read by index."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from fashion_gan.data.image_order import ImageOrder
 from fashion_gan.keras_compat import DatasetWrapper
 
 __all__ = ["ImageDataset", "IndexedImages", "dataset_options", "flip_images"]
@@ -44,9 +45,8 @@ class IndexedImages:
         lookup_table: Float32 values `(256,)` of uint8 pixels, or None for float32 images.
         labels: Labels int32 `(n,)`, or None.
         batch_size: Number of images in a batch.
-        next_order: Function that starts an iteration, as the first batch of the dataset's iterator
-            does, and returns the int64 indices of the images in order.
-        num_batches: Number of batches in an iteration.
+        order: Order of the images in each epoch.
+        num_batches: Number of batches in an epoch.
         mirror: Whether indices from n on refer to mirror images.
     """
 
@@ -56,7 +56,7 @@ class IndexedImages:
         lookup_table: Any,
         labels: Any,
         batch_size: int,
-        next_order: Callable[[], Any],
+        order: ImageOrder,
         num_batches: int,
         mirror: bool = False,
     ) -> None:
@@ -64,9 +64,10 @@ class IndexedImages:
         self.lookup_table = lookup_table
         self.labels = labels
         self.batch_size = batch_size
-        self.next_order = next_order
+        self.order = order
         self.num_batches = num_batches
         self.mirror = mirror
+        self._epoch_on_device: tuple[int | None, Any] = (None, None)
 
     def check(self, checks: Any) -> None:
         """Checks the first batch in the stored order, and all labels.
@@ -90,33 +91,39 @@ class IndexedImages:
         parts = (self.images.read_value(), self.lookup_table, self.labels)
         return tuple(None if part is None else tf.identity(part) for part in parts)
 
-    def index_batches(self, steps: int) -> tf.data.Dataset:
-        """Returns the batches of the dataset as indices of images, `steps` batches per element.
+    def order_on_device(self, epoch: int) -> Any:
+        """Returns the indices of an epoch, int32 `(num_batches, batch_size)`, and keeps them.
 
-        Each element is a dict with `indices`, int32 `(steps, batch_size)`, and `steps`, the number
-        of valid batches, which may be smaller in the last element. With mirror images, `flips`
-        marks the images to flip. The cardinality is the number of batches, since Keras counts
-        batches.
+        They are computed and copied to the accelerator once per epoch, not in each execution.
         """
-        num_images, num_batches = self.images.shape[0], self.num_batches
-        firsts = range(0, num_batches, steps)
-        counts = [min(steps, num_batches - first) for first in firsts]
-        used = num_batches * self.batch_size
-        padding = len(firsts) * steps * self.batch_size - used
+        if self._epoch_on_device[0] != epoch:
+            with tf.device("CPU:0"):  # TensorFlow has no other kernel to shuffle
+                indices = self.order.of(tf.constant(epoch, tf.int64))
+                indices = tf.cast(indices[: self.num_batches * self.batch_size], tf.int32)
+                indices = tf.reshape(indices, (self.num_batches, self.batch_size))
+            self._epoch_on_device = epoch, tf.identity(indices)
+        return self._epoch_on_device[1]
+
+    def executions(self, steps: int) -> tf.data.Dataset:
+        """Returns the batches of the dataset as executions of `steps` batches each.
+
+        Each element is a triple of int64 scalars: the epoch, the number of its first batch, and the
+        number of batches, which may be smaller in the last element. An iteration begins an epoch,
+        as an iteration of the dataset does. The cardinality is the number of batches, since Keras
+        counts batches.
+        """
+        firsts = np.arange(0, self.num_batches, steps)
+        counts = np.minimum(self.num_batches - firsts, steps)
 
         def iteration(_: Any) -> Any:
-            indices = tf.pad(tf.cast(self.next_order()[:used], tf.int32), [[0, padding]])
-            indices = tf.reshape(indices, (len(firsts), steps, self.batch_size))
-            elements = {"indices": indices, "steps": counts}
-            if self.mirror:
-                elements |= {"indices": indices % num_images, "flips": indices >= num_images}
-            return tf.data.Dataset.from_tensor_slices(elements)
+            epoch = tf.repeat(self.order.begin(), len(firsts))
+            return tf.data.Dataset.from_tensor_slices((epoch, firsts, counts))
 
         dataset = tf.data.Dataset.range(1).flat_map(iteration).with_options(dataset_options())
-        return _IndexBatches(dataset, num_batches)
+        return _Executions(dataset, self.num_batches)
 
 
-class _IndexBatches(DatasetWrapper):
+class _Executions(DatasetWrapper):
     """Dataset of elements with several batches each, whose cardinality counts batches."""
 
     def __init__(self, executions: tf.data.Dataset, num_batches: int) -> None:

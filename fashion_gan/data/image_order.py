@@ -34,14 +34,20 @@ class ImageOrder:
 
     def next(self) -> Any:
         """Returns the int64 indices of the next epoch, and advances `epoch` by one."""
+        return self.of(self.begin())
+
+    def begin(self) -> Any:
+        """Returns the number of the next epoch, and advances `epoch` by one."""
         epoch = self.epoch.read_value()
-        if self._num_draws is None:
-            order = self._permutation(epoch)
-        else:
-            order = self._part(epoch, self._num_draws)
         self.epoch.assign_add(1)
         self.skip_batches.assign(0)
-        return order
+        return epoch
+
+    def of(self, epoch: Any) -> Any:
+        """Returns the int64 indices of an epoch."""
+        if self._num_draws is None:
+            return self._permutation(epoch)
+        return self._part(epoch, self._num_draws)
 
     def _permutation(self, number: Any) -> Any:
         order = tf.range(self._num_images, dtype=tf.int64)

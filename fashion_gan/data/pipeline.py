@@ -156,7 +156,7 @@ def make_dataset(
     with tf.device("CPU:0"):  # XLA would round the same formula differently
         lookup_table = scale(tf.range(256)) if scaled else None
     indexed_images = IndexedImages(
-        pixels, lookup_table, classes, batch_size, orders.next, num_batches, mirror
+        pixels, lookup_table, classes, batch_size, orders, num_batches, mirror
     )
     return ImageDataset(dataset, orders.epoch, orders.skip_batches, indexed_images)
 

@@ -1,8 +1,8 @@
 """Executes several train steps in one call, by a compiled loop or by Keras' function.
 
 Keras compiles one step and loops outside, so each step costs a launch and the transfer of a batch.
-The compiled loop includes the steps and keeps the images on the device. An execution is then one
-launch with a table of indices.
+The compiled loop includes the steps, and keeps the images and their order on the device. An
+execution is then one launch, for which the host provides two numbers.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,10 +12,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fashion_gan.data.image_dataset import ImageDataset, flip_images
-from fashion_gan.models.introspection import first_conv_layer
+from fashion_gan.data.image_dataset import ImageDataset, IndexedImages, flip_images
 from fashion_gan.training.resume import ResumeState
-from fashion_gan.training.xla import COMPILE_ERRORS, compile_or_fall_back
+from fashion_gan.training.xla import COMPILE_ERRORS, compile_or_fall_back, has_accelerator
 from fashion_gan.typing import Images, Labels
 
 __all__ = ["Executor"]
@@ -26,8 +25,9 @@ class Executor:
 
     The compiled loop runs under these conditions: XLA is on, an execution has several steps, there
     is one replica, and the data is a dataset of `data.make_dataset` without further
-    transformations. Keras' function runs convolutional networks, since XLA rounds convolutions
-    differently in a loop. For other networks, both gave bit-identical results in tests.
+    transformations. The conditions do not depend on the position in the training, so a resumed
+    training computes the same bits as an uninterrupted one. Networks without convolutions gave the
+    same bits by Keras' function in tests. XLA rounds convolutions differently in a loop.
 
     Args:
         model: `GAN` whose steps are executed.
@@ -64,7 +64,7 @@ class Executor:
             self.resume.num_batches -= self._model.steps_per_execution
             return self._model.get_metrics_result()
         if self._source is not None and isinstance(iterator, tf.data.Iterator):
-            return self._run_loop(next(iterator))
+            return self._run_loop(*map(int, next(iterator)))
         return self._run("train", iterator)
 
     def test(self, iterator: Any) -> Any:
@@ -76,7 +76,7 @@ class Executor:
         """Yields the data for `fit()`: `x`, or the indices of its images for the compiled loop."""
         before, self._source = self._source, self._usable_source(x)
         try:
-            yield self._source.index_batches(self._model.steps_per_execution) if self._source else x
+            yield self._source.executions(self._model.steps_per_execution) if self._source else x
         finally:
             self._source = before
 
@@ -87,7 +87,6 @@ class Executor:
             and model.jit_compile
             and not model.run_eagerly
             and model.distribute_strategy.num_replicas_in_sync == 1
-            and first_conv_layer((model.generator, model.discriminator)) is None
         ):
             return x.indexed_images if isinstance(x, ImageDataset) else None
         return None
@@ -109,14 +108,40 @@ class Executor:
         self._compiled.add(name)
         return logs
 
-    def _run_loop(self, execution: dict[str, Any]) -> Any:
+    def _run_loop(self, epoch: int, first: int, steps: int) -> Any:
+        arguments = self.loop_arguments(self._source, epoch, first, steps)
         try:
-            return self.loop(*self._source.on_device, **execution)
+            return self.loop(**arguments)
         except COMPILE_ERRORS as error:
             if not self._model.may_fall_back:
                 raise
             self._on_compile_error(error)
-            return self.loop(*self._source.on_device, **execution)
+            return self.loop(**arguments)
+
+    def loop_arguments(
+        self, source: IndexedImages, epoch: int, first: int, steps: int
+    ) -> dict[str, Any]:
+        """Returns the arguments of `loop` for an execution.
+
+        On accelerators, the number of steps is part of the program, since XLA otherwise copies the
+        loop's condition to the host in each step. On the CPU, one program serves all numbers.
+
+        Args:
+            source: Images and their order.
+            epoch: Number of the epoch.
+            first: Number of the first batch.
+            steps: Number of batches.
+        """
+        images, lookup_table, labels = source.on_device
+        return {
+            "images": images,
+            "lookup_table": lookup_table,
+            "labels": labels,
+            "order": source.order_on_device(epoch),
+            "first": tf.constant(first, tf.int32),
+            "steps": steps if has_accelerator() else tf.constant(steps, tf.int32),
+            "mirror": source.mirror,
+        }
 
     def _make_loop(self) -> Any:
         step = tf.function(self._model.train_step, autograph=False, reduce_retracing=True)
@@ -126,20 +151,24 @@ class Executor:
             images: Images,
             lookup_table: Any,
             labels: Labels,
-            indices: Any,
+            order: Any,
+            first: Any,
             steps: Any,
-            **mirroring: Any,
+            mirror: bool,
         ) -> Any:
             def batch(i: Any) -> Any:
-                picked = tf.gather(images, indices[i])
+                rows = order[first + i]
+                if mirror:
+                    rows, flips = rows % images.shape[0], rows >= images.shape[0]
+                picked = tf.gather(images, rows)
                 if lookup_table is not None:
                     picked = tf.gather(lookup_table, tf.cast(picked, tf.int32))
-                if mirroring:
-                    picked = flip_images(picked, mirroring["flips"][i])
-                return picked if labels is None else (picked, tf.gather(labels, indices[i]))
+                if mirror:
+                    picked = flip_images(picked, flips)
+                return picked if labels is None else (picked, tf.gather(labels, rows))
 
             # The loop needs initial logs of the right shapes and dtypes.
-            size = indices.shape[1]
+            size = order.shape[1]
             element = tf.TensorSpec((size, *images.shape[1:]), tf.float32)
             if labels is not None:
                 element = (element, tf.TensorSpec((size,), labels.dtype))

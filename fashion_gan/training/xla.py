@@ -11,7 +11,14 @@ import tensorflow as tf
 from fashion_gan.keras_compat import is_op_determinism_enabled, iter_layers
 from fashion_gan.models.introspection import first_conv_layer
 
-__all__ = ["COMPILE_ERRORS", "JitDecision", "compile_or_fall_back", "decide", "reason_of"]
+__all__ = [
+    "COMPILE_ERRORS",
+    "JitDecision",
+    "compile_or_fall_back",
+    "decide",
+    "has_accelerator",
+    "reason_of",
+]
 
 COMPILE_ERRORS = (
     tf.errors.InvalidArgumentError,
@@ -79,7 +86,7 @@ def _decide(requested: bool | str, networks: list[keras.Model], run_eagerly: boo
             return JitDecision(False, f"layer {layer.name!r} ({kind}) does not support it")
     if requested is True:
         return JitDecision(True, "jit_compile=True was requested")
-    if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+    if has_accelerator():
         return JitDecision(True, "there is an accelerator")
     conv_layer = first_conv_layer(networks)
     if conv_layer is not None:
@@ -87,6 +94,11 @@ def _decide(requested: bool | str, networks: list[keras.Model], run_eagerly: boo
             False, f"on the CPU it slows convolutions down, and {conv_layer.name!r} is one"
         )
     return JitDecision(True, "on the CPU it speeds up networks without convolutions")
+
+
+def has_accelerator() -> bool:
+    """Returns whether TensorFlow finds a GPU or a TPU."""
+    return any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
 
 
 def reason_of(error: Exception) -> str:

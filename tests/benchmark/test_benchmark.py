@@ -111,10 +111,11 @@ def test_benchmark_reports_two_variants_with_a_table_and_a_chart(tmp_path, capsy
         assert result["flops"] == 87_411_200 * 8 // 32
         assert result["ms_per_step"]["min"] <= result["ms_per_step"]["median"]
         assert 0 < result["flops_utilization"] < 1
+        assert 0 < result["bandwidth_utilization"] < 1
         assert result["first_seconds"] > result["compile_seconds"] > 0
         assert result["host_mib"] > 100
         assert result["xla"] == "XLA is off: jit_compile=False was requested."
-    assert err.splitlines()[1].startswith("[2/2] dense, fit-many: ")
+    assert err.splitlines()[1].startswith("[2/2] dense, fit-many, batch 8: ")
     assert "fit-many" in picture.read_text()
     assert ElementTree.fromstring(picture.read_text()).tag == "{http://www.w3.org/2000/svg}svg"
     assert benchmark.table(report).row_count == 2
@@ -158,25 +159,68 @@ def test_compare_raises_for_wrong_arguments_before_anything_runs(arguments, mess
 
 def test_compare_reports_a_variant_that_fails_and_continues(monkeypatch):
     good = {"ms_per_step": 2.0, "first_seconds": 3.0, "compile_seconds": 1.0, "host_mib": 5.0}
-    good |= {"device_mib": None, "flops": 10, "batch_size": 4, "xla": "XLA is off: no."}
+    good |= {"device_mib": None, "flops": 10, "bytes": 6, "batch_size": 4}
+    good |= {"dtype_policy": "float32", "xla": "XLA is off: no."}
 
     def child(request):
         if request["task"] == "machine":
-            return {"device": "CPU", "devices": 1, "flops_per_second": 1e4}
+            rates = {"flops_per_second": 1e4, "bytes_per_second": 3e3}
+            return {"device": "CPU", "devices": 1, **rates}
         return {"error": "no"} if request["arguments"]["variant"] == "xla" else good
 
     monkeypatch.setattr(benchmark, "_child", child)
     lines = []
     report = benchmark.compare(variants=["xla", "fit"], rounds=2, progress=lines.append)
     failed, fine = report["results"]
-    assert failed == {"preset": "dense", "variant": "xla", "error": "no"}
+    assert failed == {"preset": "dense", "variant": "xla", "batch_size": 32, "error": "no"}
+    assert (fine["bytes_floor_ms"], fine["bandwidth_utilization"]) == (2, 1)
     assert (fine["floor_ms"], fine["flops_utilization"], fine["images_per_second"]) == (
         1,
         0.5,
         2000,
     )
     assert len(fine["measurements"]) == 2
-    assert lines[0] == "[1/4] dense, xla: no"
+    assert lines[0] == "[1/4] dense, xla, batch 32: no"
     assert len(lines) == 3
     assert benchmark.table(report).row_count == 2
     assert "dense, fit" in benchmark.chart(report)
+
+
+def test_chart_draws_images_per_second_against_several_batch_sizes():
+    times = {"median": 2.0, "min": 1.0, "max": 3.0}
+    report = {
+        "machine": {"processor": "Abacus", "device_name": "H <100>"},
+        "results": [
+            {
+                "preset": "dense",
+                "variant": "auto",
+                "batch_size": size,
+                "images_per_second": 500 * size,
+                "ms_per_step": times,
+            }
+            for size in (32, 64)
+        ],
+    }
+    drawn = benchmark.chart(report)
+    assert (
+        "<title>dense, auto</title>" in drawn and "log2 of images per second on H &lt;100" in drawn
+    )
+    report["results"].pop()
+    assert "A train step on H &lt;100" in benchmark.chart(report)
+
+
+def test_step_bytes_of_dense_match_a_hand_count():
+    gan = GAN(*models.build_networks("dense"))
+    gan.compile()
+    weights = 30 * 100 + 100 + 100 * 150 + 150 + 150 * 784 + 784
+    weights += 784 * 150 + 150 + 150 * 100 + 100 + 100 + 1
+    scalars = 2 * (8 + 4)  # the number of iterations and the learning rate of each optimizer
+    state = 4 * weights + 4 * weights + scalars  # RMSprop has a slot for each weight
+    g, d = 4 * (100 + 150 + 784), 4 * (150 + 100 + 1)
+    assert flops.step_bytes(gan, 32) == 2 * state + 32 * (3 * g + 6 * d)
+
+
+def test_rates_are_those_of_the_shortest_call(monkeypatch):
+    monkeypatch.setattr(flops, "_shortest", lambda run, seconds: (run(), 2.0)[1])
+    assert flops.matmul_flops_per_second() == 2 * 2048**3 / 2
+    assert flops.copied_bytes_per_second() == 2 * 4 * 2**24 / 2

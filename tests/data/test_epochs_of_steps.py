@@ -81,16 +81,18 @@ def test_indices_are_those_of_the_batches(steps, mirror):
     dataset, expected = (
         make_dataset(PIXELS, 3, steps_per_epoch=9, mirror=mirror) for _ in range(2)
     )
-    executions = dataset.indexed_images.index_batches(steps)
+    source = dataset.indexed_images
+    executions = source.executions(steps)
     assert executions.cardinality() == 9
     for _ in range(3):
-        elements = list(executions)
-        assert all(e["indices"].shape == (steps, 3) for e in elements)
-        drawn = np.concatenate([e["indices"][: e["steps"]] for e in elements]).ravel()
-        images = PIXELS[drawn]
-        if mirror:
-            flips = np.concatenate([e["flips"][: e["steps"]] for e in elements]).ravel()
-            images[flips] = images[flips][:, :, ::-1]
+        rows = []
+        for epoch, first, count in executions:
+            rows.append(source.order_on_device(int(epoch))[first : first + count])
+        rows = np.concatenate(rows).ravel()
+        images = PIXELS[rows % len(PIXELS)]
+        flips = rows >= len(PIXELS)
+        images[flips] = images[flips][:, :, ::-1]
+        assert flips.any() == mirror
         np.testing.assert_array_equal(
             images / np.float32(255), np.concatenate(list(expected)), strict=True
         )
