@@ -157,7 +157,7 @@ class Executor:
             mirror: bool,
         ) -> Any:
             def batch(i: Any) -> Any:
-                rows = order[first + i]
+                rows = tf.gather(order, first + i)
                 if mirror:
                     rows, flips = rows % images.shape[0], rows >= images.shape[0]
                 picked = tf.gather(images, rows)

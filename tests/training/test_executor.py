@@ -259,6 +259,22 @@ def test_host_provides_two_scalars_for_an_execution_and_the_order_once_in_an_epo
     assert after["first"].shape == ()
 
 
+@pytest.mark.parametrize("accelerator", [False, True])
+def test_program_does_not_depend_on_the_position_in_the_epoch(accelerator, monkeypatch):
+    monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: accelerator)
+    gan = make_gan()
+    dataset = make_data(gan, labels=np.arange(47) % 3, mirror=True)
+    gan.make_train_function()
+
+    def program(first):
+        source = dataset.indexed_images
+        arguments = gan._executor.loop_arguments(source, epoch=0, first=first, steps=3)
+        return gan._executor.loop.experimental_get_compiler_ir(**arguments)(stage="hlo")
+
+    # XLA compiles again for each value of an argument that has to be a constant.
+    assert program(first=3) == program(first=6)
+
+
 def test_convolutions_in_the_loop_resume_bit_for_bit_and_stay_close_to_keras_loop(tmp_path, loops):
     backups, copied = tmp_path / "backups", tmp_path / "copied"
 
