@@ -156,17 +156,11 @@ def test_derived_dataset_outlives_its_source():
 def test_executions_have_the_indices_of_the_same_batches(steps):
     dataset, expected = make_dataset(NUMBERED, 9), make_dataset(NUMBERED, 9)
     executions = dataset.indexed_images.executions(steps)
-    dataset.skip_batches.assign(2)
-    spare = iter(executions)
-    assert (dataset.epoch, dataset.skip_batches, executions.cardinality()) == (0, 2, 11)
-    next(spare)
+    assert executions.cardinality() == 11
+    firsts, counts = zip(*[map(int, element) for element in executions], strict=True)
+    assert firsts == ((0, 4, 8) if steps == 4 else (0,))
+    assert counts == ((4, 4, 3) if steps == 4 else (11,))
     for number in (1, 2):
-        assert (dataset.epoch, dataset.skip_batches) == (number, 0)
-        elements = [[int(n) for n in element] for element in executions]
-        epochs, firsts, counts = zip(*elements, strict=True)
-        assert set(epochs) == {number}
-        assert firsts == ((0, 4, 8) if steps == 4 else (0,))
-        assert counts == ((4, 4, 3) if steps == 4 else (11,))
         order = dataset.indexed_images.order_on_device(number)
         assert order.shape == (11, 9) and order.dtype == "int32"
         np.testing.assert_array_equal(np.ravel(order), epoch(expected, number))

@@ -39,6 +39,7 @@ class Executor:
         self._model = model
         self._on_compile_error = on_compile_error
         self._source: Any = None
+        self._epoch = 0  # of the source
         self._train: Callable[[Any], Any] | None = None
         self._test: Callable[[Any], Any] | None = None
         self._compiled: set[str] = set()  # names of functions that XLA has compiled
@@ -58,14 +59,17 @@ class Executor:
 
     def train(self, iterator: Any) -> Any:
         """Executes train steps, or skips them if they are already finished."""
+        in_loop = self._source is not None and isinstance(iterator, tf.data.Iterator)
+        if in_loop:
+            first, steps = map(int, next(iterator))
+            if first == 0:
+                self._epoch = int(self._source.order.begin())
         if self.resume.num_batches:
-            for _ in range(1 if self._source else self._model.steps_per_execution):
+            for _ in range(0 if in_loop else self._model.steps_per_execution):
                 next(iterator)
             self.resume.num_batches -= self._model.steps_per_execution
             return self._model.get_metrics_result()
-        if self._source is not None and isinstance(iterator, tf.data.Iterator):
-            return self._run_loop(*map(int, next(iterator)))
-        return self._run("train", iterator)
+        return self._run_loop(first, steps) if in_loop else self._run("train", iterator)
 
     def test(self, iterator: Any) -> Any:
         """Executes test steps."""
@@ -108,8 +112,8 @@ class Executor:
         self._compiled.add(name)
         return logs
 
-    def _run_loop(self, epoch: int, first: int, steps: int) -> Any:
-        arguments = self.loop_arguments(self._source, epoch, first, steps)
+    def _run_loop(self, first: int, steps: int) -> Any:
+        arguments = self.loop_arguments(self._source, self._epoch, first, steps)
         try:
             return self.loop(**arguments)
         except COMPILE_ERRORS as error:
