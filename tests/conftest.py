@@ -72,6 +72,16 @@ def pytest_collection_finish():
     gc.set_threshold(50_000, 20, 50)
 
 
+@pytest.fixture(scope="module")
+def small_fashion_mnist():
+    """Replaces Fashion-MNIST by few images for a test file."""
+    from helpers import use_small_fashion_mnist
+
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_fashion_mnist(patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     import keras

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import use_small_fashion_mnist
 
 import fashion_gan
 from fashion_gan import evaluation, models
@@ -18,14 +17,9 @@ from fashion_gan.runs.config import Config
 from fashion_gan.runs.evaluate import evaluate_source
 from fashion_gan.runs.train import check_configs, train_run
 
+pytestmark = pytest.mark.usefixtures("small_fashion_mnist")
+
 SMALL = {"batch_size": 100, "eval_freq": 0, "on_collapse": "off", "jit_compile": False}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_data():
-    with pytest.MonkeyPatch.context() as patch:
-        use_small_fashion_mnist(patch)
-        yield
 
 
 @pytest.fixture(scope="module")

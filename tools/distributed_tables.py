@@ -1,5 +1,6 @@
 """Makes the tables of docs/many-devices.md: measured bytes, and their cost on many hosts."""
 
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,12 @@ GIGABITS = (1, 10, 25, 100)
 HOSTS = (2, 8, 64)
 COLLECTIVES = 3  # all-reduces in a step: two gradients and the logged numbers
 LATENCY = 50e-6  # seconds from one host to the next; assumed, not measured
+GPU_GIGABITS = (400, 3600)  # a network card; NVLink 4 in one direction, by its data sheet
+GPU_LATENCY = 5e-6  # seconds from one GPU to the next; assumed, not measured
 RATES = [f"{gigabits} Gbit/s" for gigabits in GIGABITS]
 
 
-def ring_seconds(num_bytes: float, hosts: int, gigabits: float) -> float:
+def ring_seconds(num_bytes: float, hosts: int, gigabits: float, latency: float = LATENCY) -> float:
     """Computes the seconds of a step's ring all-reduces.
 
     Each host sends 2 (n - 1) / n of the bytes, in 2 (n - 1) steps of the ring.
@@ -21,9 +24,10 @@ def ring_seconds(num_bytes: float, hosts: int, gigabits: float) -> float:
         num_bytes: Bytes to reduce in a step.
         hosts: Number of hosts n.
         gigabits: Bandwidth in Gbit/s.
+        latency: Seconds from one host to the next. Defaults to `LATENCY`.
     """
     turns = 2 * (hosts - 1)
-    return turns / hosts * num_bytes / (gigabits * 1e9 / 8) + COLLECTIVES * turns * LATENCY
+    return turns / hosts * num_bytes / (gigabits * 1e9 / 8) + COLLECTIVES * turns * latency
 
 
 def measured() -> str:
@@ -61,6 +65,23 @@ def all_reduce() -> str:
     return table(["pair", "hosts", *RATES], rows)
 
 
+def gpus() -> str:
+    """Makes the table of the calculated milliseconds of a step's all-reduces between GPUs."""
+    peers = read("peers-gpu")
+    rows = []
+    for name, num_bytes, _ in _pairs():
+        steps = [r["ms_per_step"] for r in peers[name]["peers"]["ours"]["rounds"]]
+        compute = statistics.median(steps) / 1e3
+        for count in (8, 64):
+            cells = []
+            for gigabits in GPU_GIGABITS:
+                seconds = ring_seconds(num_bytes, count, gigabits, GPU_LATENCY)
+                cells.append(f"{1e3 * seconds:.2f} ({compute / (compute + seconds):.0%})")
+            rows.append([name, count, f"{1e3 * compute:.2f}", *cells])
+    rates = [f"{gigabits:,} Gbit/s" for gigabits in GPU_GIGABITS]
+    return table(["pair", "GPUs", "ms of a step", *rates], rows)
+
+
 def fewest_hosts() -> str:
     """Makes the table of the fewest hosts whose all-reduces take longer than computing."""
     rows = [
@@ -88,4 +109,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/distributed.json": measured,
     "docs/results/distributed.json, all-reduce": all_reduce,
     "docs/results/distributed.json, fewest hosts": fewest_hosts,
+    "docs/results/peers-gpu.json, all-reduce": gpus,
 }

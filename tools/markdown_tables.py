@@ -27,13 +27,16 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def describe(machine: dict[str, Any]) -> str:
-    """Returns the processor, the cores and the versions of a machine as text."""
+    """Returns the GPU if any, the processor, the cores and the versions of a machine as text."""
+    gpu = f"{machine['device_name']}, " if "device_name" in machine else ""
     versions = ", ".join(f"{name} {machine[name]}" for name in VERSIONS if name in machine)
-    return f"{machine['processor']}, {machine['cores']} cores; {versions}"
+    return f"{gpu}{machine['processor']}, {machine['cores']} cores; {versions}"
 
 
 def with_range(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
-    """Formats the median of some values, with their minimum and maximum in brackets."""
+    """Formats the median of several values, with their minimum and maximum in brackets."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}{unit}"
     numbers = statistics.median(values), min(values), max(values)
     middle, low, high = (f"{number:.{digits}f}{unit}" for number in numbers)
     return f"{middle} ({low}–{high})"

@@ -9,10 +9,14 @@ from markdown_tables import describe, read, table, with_range
 BATCH = {"dense": 32, "dcgan": 64}
 
 
-def peers() -> str:
-    """Makes a table for each pair: the time of each peer, and its ratio to ours within a round."""
+def peers(name: str = "peers") -> str:
+    """Makes a table for each pair: the time of each peer, and its ratio to ours within a round.
+
+    Args:
+        name: Name of the result. Defaults to `"peers"`.
+    """
     text = ""
-    for pair, report in read("peers").items():
+    for pair, report in read(name).items():
         results = report["peers"]
         times = {name: [r["ms_per_step"] for r in p["rounds"]] for name, p in results.items()}
         rows = []
@@ -29,12 +33,15 @@ def peers() -> str:
                     with_range(ratios),
                     f"{first:.1f} s",
                     f"{memory:.0f}",
-                    f"{peer['loss_apart']:.0e}",
+                    "" if peer["loss_apart"] is None else f"{peer['loss_apart']:.0e}",
                 ]
             )
         head = ["", "ms a step", "÷ ours", "first step after", "peak MiB", "losses apart"]
+        if all(peer["loss_apart"] is None for peer in results.values()):
+            head, rows = head[:-1], [row[:-1] for row in rows]
+        rounds = "1 round" if report["rounds"] == 1 else f"{report['rounds']} rounds"
         text += f"### The {pair} pair, batch {BATCH[pair]}\n\n{describe(report['machine'])}; "
-        text += f"{report['rounds']} rounds of {report['seconds']:g} s.\n\n{table(head, rows)}\n"
+        text += f"{rounds} of {report['seconds']:g} s.\n\n{table(head, rows)}\n"
     return text
 
 
@@ -186,6 +193,7 @@ def precision_seeds() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "docs/results/peers.json": peers,
+    "docs/results/peers-gpu.json": lambda: peers("peers-gpu"),
     "docs/results/benchmark-dense.json": benchmark,
     "docs/results/kernels-matmul.json": matmul,
     "docs/results/kernels-convolutions.json": convolutions,

@@ -4,10 +4,11 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from fashion_gan import callbacks, data, evaluation, monitor, runtime
 from fashion_gan.gan import GAN
@@ -83,6 +84,7 @@ def train_run(
         ValueError: If the run to resume has another config or other images; if `init_from` names
             weights of other shapes.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, once a backup is written.
+        MemoryError: If the device has no memory for a step.
     """
     run, config = RunDirectory(run_dir), _with_absolute_paths(config)
     strategy = runtime.strategy(devices)
@@ -110,19 +112,44 @@ def train_run(
             if verbose:
                 _warn_if_short(experiment)
             announce(str(gan.jit_decision))
-        gan.fit(
-            experiment.train,
-            epochs=config.epochs,
-            verbose=verbose if chief else 0,
-            validation_data=experiment.validation,
-            callbacks=_callbacks(run, experiment, backup_interval, watch, final),
-        )
+        with _named_batch(config):
+            gan.fit(
+                experiment.train,
+                epochs=config.epochs,
+                verbose=verbose if chief else 0,
+                validation_data=experiment.validation,
+                callbacks=_callbacks(run, experiment, backup_interval, watch, final),
+            )
         if chief:
             epoch, batch = newest_position(run.backup_dir) or (config.epochs, 0)
             write_model_file(run.model_path, gan, {"epoch": epoch, "batch": batch})
         # The other workers wait here for the chief.
         assert_equal_on_workers(strategy, "the number of steps", gan.steps)
         return gan
+
+
+@contextmanager
+def _named_batch(config: Config) -> Iterator[None]:
+    """Raises a short error that names the batch size if a device has no memory for a step.
+
+    Raises:
+        MemoryError: In place of TensorFlow's error.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        half = config.batch_size // 2
+        remedy = (
+            f"Begin a new run with --batch-size {half}"
+            if half
+            else "Use smaller images or networks"
+        )
+        bfloat16 = "mixed_bfloat16"
+        other = "" if config.dtype_policy == bfloat16 else f", or with --dtype-policy {bfloat16}"
+        raise MemoryError(
+            f"The device has no memory for a step of batch_size={config.batch_size} with the model "
+            f"{config.model}. {remedy}{other}."
+        ) from error
 
 
 def describe_training(

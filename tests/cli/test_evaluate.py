@@ -5,20 +5,15 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SMALL_RUN_FLAGS, use_small_fashion_mnist
+from helpers import SMALL_RUN_FLAGS
 
 from fashion_gan import data
 from fashion_gan.cli.main import main
 from fashion_gan.evaluation.report import score_tables
 
+pytestmark = pytest.mark.usefixtures("small_fashion_mnist")
+
 COUNT = 300
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_data():
-    with pytest.MonkeyPatch.context() as patch:
-        use_small_fashion_mnist(patch)
-        yield
 
 
 @pytest.fixture(scope="module")

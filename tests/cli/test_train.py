@@ -6,20 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SMALL_RUN, SMALL_RUN_FLAGS, use_small_fashion_mnist
+from helpers import SMALL_RUN, SMALL_RUN_FLAGS
 
+from fashion_gan import GAN
 from fashion_gan.cli.main import main
 from fashion_gan.runs import checkpoints
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.train import train_run
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_data():
-    with pytest.MonkeyPatch.context() as patch:
-        use_small_fashion_mnist(patch)
-        yield
+pytestmark = pytest.mark.usefixtures("small_fashion_mnist")
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +166,17 @@ def test_train_message_uses_the_singular_for_one_step(steps, words, monkeypatch,
     )
     assert main(["train", "--run-dir", str(tmp_path)]) == 0
     assert f"Trained for {words} The run is in" in capsys.readouterr().out
+
+
+def test_train_names_the_batch_size_when_a_device_has_no_memory_for_it(
+    tmp_path, monkeypatch, capsys
+):
+    def fit(*arguments, **keywords):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(GAN, "fit", fit)
+    assert main(["train", "--batch-size", "96", "--run-dir", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err == (
+        "fashion-gan: error: The device has no memory for a step of batch_size=96 with the model "
+        "dense. Begin a new run with --batch-size 48, or with --dtype-policy mixed_bfloat16.\n"
+    )

@@ -11,12 +11,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from helpers import use_small_fashion_mnist
 from scripts.sweep_worker import EPOCHS, SEEDS, SPACE, train
 
 from fashion_gan import sweep
 from fashion_gan.cli.main import main
 from fashion_gan.runs.config import Config
+
+pytestmark = pytest.mark.usefixtures("small_fashion_mnist")
 
 optuna = pytest.importorskip("optuna")
 CONFIG = Config(epochs=EPOCHS)
@@ -28,13 +29,6 @@ def work(folder, storage=None):
     study = sweep.open_study(folder, SPACE, CONFIG, SEEDS, storage)
     sweep.run_worker(study, folder, CONFIG, SPACE, SEEDS, train=train)
     return study
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_data():
-    with pytest.MonkeyPatch.context() as patch:
-        use_small_fashion_mnist(patch)
-        yield
 
 
 @pytest.fixture(scope="module")

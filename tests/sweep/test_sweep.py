@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from helpers import SCRIPTS, SMALL_RUN, use_small_fashion_mnist
+from helpers import SCRIPTS, SMALL_RUN
 from scripts.sweep_worker import EPOCHS, SEEDS, SPACE, distance, train
 
 from fashion_gan import files, sweep
@@ -22,6 +22,8 @@ from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.train import train_run
 from fashion_gan.sweep import Range
+
+pytestmark = pytest.mark.usefixtures("small_fashion_mnist")
 
 optuna = pytest.importorskip("optuna")
 WORKER = SCRIPTS / "sweep_worker.py"
@@ -72,13 +74,6 @@ def test_what_cannot_be_read_is_named(text, said):
 
 
 CONFIG = Config(epochs=EPOCHS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_data():
-    with pytest.MonkeyPatch.context() as patch:
-        use_small_fashion_mnist(patch)
-        yield
 
 
 def study(folder, space=SPACE, storage=None):
