@@ -34,7 +34,7 @@ def project(name, images, real):
     import fashion_gan
     from fashion_gan import data, latents, metrics
 
-    gan = fashion_gan.load_pretrained(name)
+    gan = fashion_gan.GAN.from_preset(name)
     split = data.load_fashion_mnist()
     labels = None
     if real:

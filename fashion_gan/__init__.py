@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         callbacks,
         data,
         evaluation,
+        hub,
         images,
         latents,
         lecam,
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
         replay,
     )
     from fashion_gan.gan import GAN
-    from fashion_gan.runs.checkpoints import load, load_pretrained
+    from fashion_gan.hub import upload_preset
+    from fashion_gan.runs.checkpoints import load
     from fashion_gan.runs.config import Config
 
 __all__ = [
@@ -37,24 +39,25 @@ __all__ = [
     "callbacks",
     "data",
     "evaluation",
+    "hub",
     "images",
     "latents",
     "lecam",
     "load",
-    "load_pretrained",
     "losses",
     "metrics",
     "models",
     "monitor",
     "penalties",
     "replay",
+    "upload_preset",
 ]
 
 _HOMES = {
     "GAN": "fashion_gan.gan",
     "Config": "fashion_gan.runs.config",
     "load": "fashion_gan.runs.checkpoints",
-    "load_pretrained": "fashion_gan.runs.checkpoints",
+    "upload_preset": "fashion_gan.hub",
 }
 
 

@@ -11,10 +11,11 @@ import tensorflow as tf
 from keras import ops
 
 from fashion_gan import augmentations as all_augmentations
-from fashion_gan import losses
+from fashion_gan import hub, losses
 from fashion_gan import penalties as gradient_penalties
 from fashion_gan.keras_compat import (
     iter_layers,
+    read_model,
     read_weights,
     set_initial_epoch,
     untrack,
@@ -23,10 +24,11 @@ from fashion_gan.keras_compat import (
 )
 from fashion_gan.lecam import LeCam
 from fashion_gan.lecam import get as get_lecam
-from fashion_gan.models import MinibatchStdDev, introspection
+from fashion_gan.models import MinibatchStdDev, build_networks, introspection
 from fashion_gan.registry import suggest_arguments
 from fashion_gan.replay import ReplayBuffer
 from fashion_gan.replay import get as get_replay
+from fashion_gan.runtime import build_scope
 from fashion_gan.training import optimizers, train_step, validation, xla
 from fashion_gan.training.distribute import distributed_step
 from fashion_gan.training.ema import EMANetwork
@@ -889,6 +891,70 @@ class GAN(keras.Model):
             write_weights(self, filepath)
         else:
             super().save_weights(filepath, overwrite=overwrite, **kwargs)
+
+    @classmethod
+    def from_preset(cls, preset: Any, *, safe_mode: bool = True) -> "GAN":
+        """Loads a GAN from a preset, to sample from with `gan.sample(64)`.
+
+        A generator that comes with the package has an untrained discriminator. All other presets
+        hold what a `.keras` file holds, so that they can be trained further.
+
+        Args:
+            preset: Name of a pretrained generator, folder that `save_to_preset` wrote, or address
+                `hf://USER/MODEL` or `kaggle://USER/MODEL/keras/VARIATION`. Addresses need the
+                package `huggingface_hub` or `kagglehub`.
+            safe_mode: Whether to reject networks that contain code, such as a Lambda layer. Pass
+                False only for presets that you trust. Defaults to True.
+
+        Raises:
+            FileNotFoundError: If there is no such preset, or if a file of it is missing.
+            ImportError: If the package for the address is not installed.
+            ValueError: If the preset is damaged, is no GAN, or contains code in safe mode.
+        """
+        cards = hub.pretrained_cards()
+        if preset in cards:
+            return cls._from_card(cards[preset]["config"], hub.pretrained_weights(preset))
+        file = hub.read_preset(preset)
+        try:
+            with build_scope():
+                gan = read_model(file, safe_mode)
+        except Exception as error:  # Keras, zipfile and HDF5 know a dozen kinds of damage
+            raise ValueError(f"{preset} cannot be loaded: {error}") from error
+        if not isinstance(gan, cls):
+            raise ValueError(f"{preset} holds a {type(gan).__name__}, not a {cls.__name__}.")
+        return gan
+
+    @classmethod
+    def _from_card(cls, config: dict[str, Any], weights: list[Any]) -> "GAN":
+        """Builds the networks of a model card, with weights of the generator."""
+        width = {"width": config["width"]} if config.get("width") else {}
+        with build_scope(config["seed"], config["dtype_policy"]):
+            networks = build_networks(
+                config["model"],
+                latent_dim=config["latent_dim"],
+                num_classes=10 if config["conditional"] else None,
+                **width,
+            )
+            gan = cls(*networks, config["latent_dim"], seed=config["seed"])
+        gan.generator.set_weights(weights)
+        return gan
+
+    def save_to_preset(self, folder: Any, *, overwrite: bool = False, **card: Any) -> None:
+        """Saves the GAN as a preset: a folder with its config, weights and model card.
+
+        `fashion_gan.upload_preset` uploads the folder.
+
+        Args:
+            folder: Folder to create.
+            overwrite: Whether to replace an existing preset. Defaults to False.
+            **card: Arguments `description`, `data`, `license` and `scores` of `hub.model_card`.
+
+        Raises:
+            FileExistsError: If the folder holds anything else.
+        """
+        file = io.BytesIO()
+        self.save(file)
+        hub.write_preset(folder, file, hub.model_card(self, **card), overwrite)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves the random states and whether there is an average."""

@@ -5,6 +5,7 @@
 | `Layer._flatten_layers` | `iter_layers` | Keras 3.15.1 |
 | `Layer._tracker` | `untrack` | Keras 3.15.1 |
 | `saving_lib._save_model_to_fileobj` | `write_model` | Keras 3.15.1 |
+| `saving_lib._load_model_from_fileobj` | `read_model` | Keras 3.15.1 |
 | `saving_lib._save_state`, `H5IOStore` | `write_weights` | Keras 3.15.1 |
 | `saving_lib._load_state`, `_raise_loading_failure` | `read_weights` | Keras 3.15.1 |
 | `Trainer._initial_epoch` | `set_initial_epoch` | Keras 3.15.1 |
@@ -38,6 +39,7 @@ __all__ = [
     "is_op_determinism_enabled",
     "iter_layers",
     "optimized_variables",
+    "read_model",
     "read_weights",
     "set_initial_epoch",
     "set_tensorboard_batch",
@@ -62,6 +64,11 @@ def untrack(owner: keras.Layer, value: Any) -> None:
 def write_model(model: keras.Model, file: io.BytesIO) -> None:
     """Writes a `.keras` file to memory, with the content that `model.save()` writes."""
     saving_lib._save_model_to_fileobj(model, file, "h5")
+
+
+def read_model(file: io.BytesIO, safe_mode: bool = True) -> keras.Model:
+    """Loads a `.keras` file in memory, as `keras.saving.load_model` loads a file."""
+    return saving_lib._load_model_from_fileobj(file, None, True, safe_mode)
 
 
 def write_weights(model: keras.Model, file: io.BytesIO) -> None:

@@ -44,7 +44,7 @@ CALLS = {
     "evaluate": judge,
     "features": lambda: evaluation.load_classifier.__wrapped__(),
     "load": lambda: checkpoints.load("gan.keras"),
-    "pretrained": lambda: fashion_gan.load_pretrained("dense").sample(2),
+    "pretrained": lambda: fashion_gan.GAN.from_preset("dense").sample(2),
     "sample": lambda: main(["sample", "dense", "--num-images", "2", "--out", "a.png"]),
 }
 

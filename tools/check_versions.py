@@ -21,7 +21,7 @@ SMOKE = """
 import sys
 import numpy as np
 import keras, tensorboard, tensorflow
-from fashion_gan import load_pretrained
+from fashion_gan import GAN
 from fashion_gan.cli.main import main
 images = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 1), np.uint8)
 np.savez("images.npz", images=images)
@@ -33,7 +33,7 @@ for command in (
     ["runs", "."],
 ):
     assert main(command) == 0, command
-assert load_pretrained("dense").sample(3, seed=0).shape == (3, 28, 28, 1)
+assert GAN.from_preset("dense").sample(3, seed=0).shape == (3, 28, 28, 1)
 packages = (keras, tensorflow, tensorboard, np)
 print("worked with", *(f"{m.__name__} {m.__version__}" for m in packages))
 """

@@ -18,11 +18,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from fashion_gan import runtime
+from fashion_gan import hub, runtime
 from fashion_gan.data import CLASS_NAMES, ImageOptions
 from fashion_gan.files import atomic_write, check_no_links_out, write_json
 from fashion_gan.gan import GAN
-from fashion_gan.registry import did_you_mean, lookup
+from fashion_gan.registry import did_you_mean
 from fashion_gan.runs.builder import FASHION_MNIST, build_gan, load_split, steps_per_epoch
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import DatasetInfo, RunDirectory
@@ -34,13 +34,8 @@ __all__ = [
     "Source",
     "find_source",
     "load",
-    "load_pretrained",
     "pack_pretrained",
-    "pretrained_cards",
 ]
-
-WEIGHTS = Path(__file__).parent.parent / "weights"
-_CARDS = "pretrained.json"
 
 
 WHICH = ("last", "best")
@@ -172,48 +167,8 @@ def _load_file(path: Path, safe_mode: bool) -> GAN:
     return gan
 
 
-def pretrained_cards(folder: str | os.PathLike[str] = WEIGHTS) -> dict[str, dict[str, Any]]:
-    """Returns the model cards of the pretrained generators by name.
-
-    Args:
-        folder: Folder of the weights. Defaults to the folder in the package.
-
-    Returns:
-        Dicts with `sha256` of the weights, `config` and `record`, the scores of the full protocol.
-    """
-    path = Path(folder) / _CARDS
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def load_pretrained(name: str, folder: str | os.PathLike[str] = WEIGHTS) -> GAN:
-    """Loads a GAN with a pretrained generator, to sample from with `gan.sample(64)`.
-
-    The discriminator is not trained. The GAN is for sampling, not for further training.
-
-    Args:
-        name: Name of the generator, one of `pretrained_cards()`.
-        folder: Folder of the weights. Defaults to the folder in the package.
-
-    Raises:
-        ValueError: If the name is unknown, or the hash of the file differs from its card.
-    """
-    card = lookup(pretrained_cards(folder), name, "name")
-    path = Path(folder) / f"{name}.npz"
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 != card["sha256"]:
-        raise ValueError(
-            f"Expected {path} to have SHA-256 {card['sha256']}. Received: {sha256}. Install the "
-            "package again."
-        )
-    config = dataclasses.replace(Config.from_dict(card["config"]), ema_decay=0.0)
-    gan = build_gan(config)
-    with np.load(path, allow_pickle=False) as file:
-        gan.generator.set_weights([file[f"{i:02d}"] for i in range(len(file.files))])
-    return gan
-
-
 def pack_pretrained(
-    run: str | os.PathLike[str], name: str, folder: str | os.PathLike[str] = WEIGHTS
+    run: str | os.PathLike[str], name: str, folder: str | os.PathLike[str] = hub.WEIGHTS
 ) -> None:
     """Writes the sampling generator of a finished run and its model card.
 
@@ -222,7 +177,7 @@ def pack_pretrained(
 
     Args:
         run: Run folder.
-        name: Name by which `load_pretrained` loads the generator.
+        name: Name by which `GAN.from_preset` loads the generator.
         folder: Folder of the weights. Defaults to the folder in the package.
     """
     directory, path = RunDirectory(run), Path(folder) / f"{name}.npz"
@@ -237,8 +192,8 @@ def pack_pretrained(
         "config": dataclasses.asdict(directory.read_config()),
         "record": json.loads(directory.scores_path.read_text()),
     }
-    cards = {**pretrained_cards(folder), name: card}
-    write_json(Path(folder) / _CARDS, cards, sort_keys=True)
+    cards = {**hub.pretrained_cards(folder), name: card}
+    write_json(Path(folder) / hub.PRETRAINED_CARDS, cards, sort_keys=True)
 
 
 def _rounded(weights: np.ndarray) -> np.ndarray:
@@ -285,7 +240,7 @@ class Source:
                 f"Expected the folder of a run, of which the best state is kept. Received: "
                 f"{self.name}, a pretrained generator. Omit which='best'."
             )
-        return load_pretrained(self.name)
+        return GAN.from_preset(self.name)
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -340,7 +295,7 @@ def find_source(name: str | os.PathLike[str]) -> Source:
     Raises:
         FileNotFoundError: If there is no source of that name.
     """
-    name, cards = os.fspath(name), pretrained_cards()
+    name, cards = os.fspath(name), hub.pretrained_cards()
     path, directory = Path(name), RunDirectory(name)
     if name in cards:
         return Source(name, Config.from_dict(cards[name]["config"]), pretrained=True)

@@ -12,7 +12,7 @@ from fashion_gan import data, evaluation
 from fashion_gan.evaluation import EvalConfig, Evaluator
 from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import build_gan, load_split
-from fashion_gan.runs.checkpoints import Source, find_source, load_pretrained
+from fashion_gan.runs.checkpoints import Source, find_source
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 
@@ -93,7 +93,7 @@ def evaluate_source(
         )
         sets["untrained generator"] = evaluator.sample(build_gan(config, train))
         if not config.data:
-            sets["the book's GAN"] = evaluator.sample(load_pretrained("dense"))
+            sets["the book's GAN"] = evaluator.sample(GAN.from_preset("dense"))
         for label, pixels in sets.items():
             announce(f"measuring {label}")
             scores[label] = evaluator(pixels)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fashion_gan import callbacks, data, evaluation, monitor, runtime
+from fashion_gan import callbacks, data, evaluation, hub, monitor, runtime
 from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import (
     FASHION_MNIST,
@@ -19,7 +19,6 @@ from fashion_gan.runs.builder import (
     prepare,
     steps_per_epoch,
 )
-from fashion_gan.runs.checkpoints import pretrained_cards
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.init_from import init_from
@@ -256,7 +255,7 @@ def check_configs(
 def _with_absolute_paths(config: Config) -> Config:
     """Returns the config with absolute paths, so that the run resumes from any folder."""
     source = config.init_from
-    if source and source not in pretrained_cards():
+    if source and source not in hub.pretrained_cards():
         source = os.path.abspath(source)
     data_path = os.path.abspath(config.data) if config.data else ""
     return dataclasses.replace(config, data=data_path, init_from=source)

@@ -8,8 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-import fashion_gan
-from fashion_gan import evaluation
+from fashion_gan import GAN, evaluation, hub
 from fashion_gan.cli.main import main
 from fashion_gan.evaluation import classifier
 from fashion_gan.files import write_json
@@ -18,11 +17,11 @@ from fashion_gan.runs.builder import build_gan
 from fashion_gan.runs.config import Config
 
 
-@pytest.mark.parametrize("name", checkpoints.pretrained_cards())
-def test_load_pretrained_returns_a_generator_whose_card_has_hash_config_and_scores(name):
-    gan = fashion_gan.load_pretrained(name)
+@pytest.mark.parametrize("name", hub.pretrained_cards())
+def test_from_preset_returns_a_pretrained_generator_whose_card_has_hash_config_and_scores(name):
+    gan = GAN.from_preset(name)
     assert gan.sample(4, seed=0).shape == (4, 28, 28, 1)
-    card = checkpoints.pretrained_cards()[name]
+    card = hub.pretrained_cards()[name]
     assert card["record"]["classifier"] == classifier.SHA256
     assert card["record"]["protocol"]["count"] == 10_000
     assert Config.from_dict(card["config"]).model
@@ -44,19 +43,21 @@ def test_pack_pretrained_packs_the_average(make_gan, tmp_path, monkeypatch):
     write_json(tmp_path / "run/config.json", {"ema_decay": 0.5, "epochs": 1})
     write_json(tmp_path / "run/scores.json", {"scores": {}})
     checkpoints.pack_pretrained(tmp_path / "run", "mine", tmp_path)
-    loaded = checkpoints.load_pretrained("mine", tmp_path)
+    monkeypatch.setattr(hub, "WEIGHTS", tmp_path)
+    loaded = GAN.from_preset("mine")
     np.testing.assert_allclose(loaded.sample(5, seed=1), gan.sample(5, seed=1), atol=2e-3)
     assert np.abs(loaded.sample(5, seed=1) - gan.sample(5, seed=1, use_ema=False)).max() > 5e-3
 
 
-def test_pack_pretrained_rounds_weights_as_bfloat16_does(tmp_path):
+def test_pack_pretrained_rounds_weights_as_bfloat16_does(tmp_path, monkeypatch):
     run, gan = tmp_path / "run", build_gan(Config())
     run.mkdir()
     gan.save(run / "model.keras")
     write_json(run / "config.json", {})
     write_json(run / "scores.json", {})
     checkpoints.pack_pretrained(run, "mine", tmp_path)
-    packed = checkpoints.load_pretrained("mine", tmp_path).generator.get_weights()
+    monkeypatch.setattr(hub, "WEIGHTS", tmp_path)
+    packed = GAN.from_preset("mine").generator.get_weights()
     for before, after in zip(gan.generator.get_weights(), packed, strict=True):
         expected = before.astype(ml_dtypes.bfloat16).astype("float32")
         half_of_the_smallest_step = 2**-25
@@ -66,15 +67,16 @@ def test_pack_pretrained_rounds_weights_as_bfloat16_does(tmp_path):
 
 def test_pretrained_weights_take_less_than_12_megabytes():
     names = ("dense_modern", "dcgan_modern", "resnet", "resnet_conditional")
-    assert sum((checkpoints.WEIGHTS / f"{name}.npz").stat().st_size for name in names) < 12_000_000
+    assert sum((hub.WEIGHTS / f"{name}.npz").stat().st_size for name in names) < 12_000_000
 
 
-def test_load_pretrained_raises_for_another_file(tmp_path):
+def test_pretrained_weights_raise_for_another_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "WEIGHTS", tmp_path)
     (tmp_path / "mine.npz").write_bytes(b"other")
     card = {"sha256": hashlib.sha256(b"mine").hexdigest(), "config": {}, "record": {}}
     (tmp_path / "pretrained.json").write_text(json.dumps({"mine": card}))
     with pytest.raises(ValueError, match="SHA-256 .*Install the package again"):
-        checkpoints.load_pretrained("mine", tmp_path)
-    with pytest.raises(ValueError, match="Did you mean 'mine'"):
-        checkpoints.load_pretrained("mime", tmp_path)
+        GAN.from_preset("mine")
+    with pytest.raises(FileNotFoundError, match="Did you mean 'mine'"):
+        GAN.from_preset("mime")
     assert keras.config.dtype_policy().name == "float32"

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fashion_gan import GAN
 from fashion_gan.cli.main import main
 from fashion_gan.runs import checkpoints
 from fashion_gan.runs.builder import build_gan
@@ -70,7 +71,7 @@ def test_init_from_says_that_a_pretrained_generator_has_no_discriminator():
     gan, lines = build_gan(Config()), []
     before = weights(gan.discriminator)
     init_from(gan, "dense", lines.append)
-    assert_equal(weights(gan.generator), weights(checkpoints.load_pretrained("dense").generator))
+    assert_equal(weights(gan.generator), weights(GAN.from_preset("dense").generator))
     assert_equal(weights(gan.discriminator), before)
     assert lines == ["dense comes without its discriminator: the run begins with an untrained one."]
 
