@@ -19,7 +19,14 @@ __all__ = ["add_commands"]
 def add_commands(commands: Any) -> None:
     """Adds `benchmark`."""
     parser = add_command(
-        commands, "benchmark", _benchmark, "time a train step, in variants that take turns"
+        commands,
+        "benchmark",
+        _benchmark,
+        "time a train step, in variants that take turns",
+        examples=(
+            "fashion-gan benchmark --preset dense --chart times.svg",
+            "fashion-gan benchmark --preset dcgan --variant auto --batch-size 64 --batch-size 256",
+        ),
     )
     parser.add_argument(
         "--preset",

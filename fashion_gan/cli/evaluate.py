@@ -23,7 +23,17 @@ __all__ = ["add_commands"]
 
 def add_commands(commands: Any) -> None:
     """Adds `evaluate`."""
-    parser = add_command(commands, "evaluate", _evaluate, "measure what a generator learned")
+    parser = add_command(
+        commands,
+        "evaluate",
+        _evaluate,
+        "measure what a generator learned",
+        examples=(
+            "fashion-gan evaluate logs/emoji --baselines",
+            "fashion-gan evaluate resnet",
+            "fashion-gan evaluate generated --against photos",
+        ),
+    )
     parser.add_argument(
         "source",
         metavar="RUN|IMAGES",

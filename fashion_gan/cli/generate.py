@@ -48,7 +48,16 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_sample(commands: Any) -> None:
-    parser = add_command(commands, "sample", _sample, "generate images")
+    parser = add_command(
+        commands,
+        "sample",
+        _sample,
+        "generate images",
+        examples=(
+            "fashion-gan sample logs/emoji --num-images 100 --out emoji.png",
+            "fashion-gan sample resnet_conditional --class sandal --seeds 0-31 --truncation 0.7",
+        ),
+    )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
         "--num-images",
@@ -234,7 +243,11 @@ def _most_real(
 
 def _add_animate(commands: Any) -> None:
     parser = add_command(
-        commands, "animate", _animate, "animate the image grids of a run, epoch by epoch"
+        commands,
+        "animate",
+        _animate,
+        "animate the image grids of a run, epoch by epoch",
+        examples=("fashion-gan animate logs/emoji",),
     )
     parser.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
     parser.add_argument(
@@ -270,7 +283,14 @@ def _animate(options: argparse.Namespace) -> None:
 
 def _add_export(commands: Any) -> None:
     parser = add_command(
-        commands, "export", _export, "write a generator for other runtimes (extra for ONNX: export)"
+        commands,
+        "export",
+        _export,
+        "write a generator for other runtimes (extra for ONNX: export)",
+        examples=(
+            "fashion-gan export logs/emoji --out emoji.onnx",
+            "fashion-gan export dense --out dense-model",
+        ),
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
@@ -298,7 +318,11 @@ def _export(options: argparse.Namespace) -> None:
 
 def _add_explore(commands: Any) -> None:
     parser = add_command(
-        commands, "explore", _explore, "open a page to play with a generator (extra: explore)"
+        commands,
+        "explore",
+        _explore,
+        "open a page to play with a generator (extra: explore)",
+        examples=("fashion-gan explore logs/emoji",),
     )
     parser.add_argument(
         "run", nargs="?", default="resnet", metavar="RUN", help=f"{RUN} (default resnet)"

@@ -22,7 +22,11 @@ _SETTINGS = ("skip_corrupt", "image_size", "resize", "resample", "channels", "ba
 def add_commands(commands: Any) -> None:
     """Adds `inspect`."""
     parser = add_command(
-        commands, "inspect", _inspect, "say what a folder of images holds, and draw some of them"
+        commands,
+        "inspect",
+        _inspect,
+        "say what a folder of images holds, and draw some of them",
+        examples=("fashion-gan inspect photos --image-size 64",),
     )
     parser.add_argument("data", metavar="FOLDER", help=_help("data"))
     for name in (*_SETTINGS, "held_out"):

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fashion_gan.cli.parser import positive_int
@@ -38,8 +38,25 @@ PRESET, IMAGES_PRESET = "dense", "images"
 RUN = "folder of a run, .keras file, or a pretrained name"
 
 
+GROUPS = {
+    "data": "images to train on",
+    "model": "networks",
+    "loss": "loss and regularization",
+    "instance_noise": "augmentations of what the discriminator sees",
+    "ema_decay": "average and optimizers",
+    "epochs": "length and batches",
+    "init_from": "start, precision and compilation",
+    "log_gradients": "what to log and watch",
+}
+"""Titles of the groups of settings in help texts, by the first setting of each group."""
+
+
 def add_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], help: str
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    help: str,
+    examples: Sequence[str],
 ) -> argparse.ArgumentParser:
     """Adds a command and the flags that all commands have.
 
@@ -48,12 +65,17 @@ def add_command(
         name: Name of the command.
         run: Function that runs the command.
         help: Help text. One phrase, from which the description is made.
+        examples: Command lines for the end of the help text.
 
     Returns:
         The parser of the command.
     """
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=help, description=f"{help[0].upper()}{help[1:]}."
+        name,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=run)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -116,7 +138,16 @@ def report(line: str) -> None:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each setting of a config, for `config_from_options`."""
-    group = parser.add_argument_group("settings, each in place of the preset's")
+    group: Any = parser
+    for field in dataclasses.fields(Config):
+        if field.name in GROUPS:
+            group = parser.add_argument_group(GROUPS[field.name])
+        if field.name == "epochs":
+            _add_length(group)
+        add_setting(group, field)
+
+
+def _add_length(group: Any) -> None:
     group.add_argument(
         "--steps",
         type=positive_int,
@@ -130,8 +161,6 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="real images in all that the discriminator sees, in place of --steps",
     )
-    for field in dataclasses.fields(Config):
-        add_setting(group, field)
 
 
 def add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:

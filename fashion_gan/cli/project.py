@@ -31,7 +31,11 @@ _SHOWN = 120  # images in the grid
 def add_commands(commands: Any) -> None:
     """Adds `project`."""
     parser = add_command(
-        commands, "project", _project, "find the latents that draw given images most nearly"
+        commands,
+        "project",
+        _project,
+        "find the latents that draw given images most nearly",
+        examples=("fashion-gan project logs/emoji smile.png",),
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(

@@ -16,12 +16,27 @@ __all__ = ["add_commands"]
 
 def add_commands(commands: Any) -> None:
     """Adds `runs` and `compare`."""
-    parser = add_command(commands, "runs", _runs, "list runs: settings, progress and scores")
+    parser = add_command(
+        commands,
+        "runs",
+        _runs,
+        "list runs: settings, progress and scores",
+        examples=(
+            "fashion-gan runs",
+            "fashion-gan runs experiments --json",
+        ),
+    )
     parser.add_argument(
         "folder", nargs="?", default="logs", metavar="FOLDER", help="folder of runs (default logs)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser = add_command(commands, "compare", _compare, "show runs side by side")
+    parser = add_command(
+        commands,
+        "compare",
+        _compare,
+        "show runs side by side",
+        examples=("fashion-gan compare logs/first logs/second --out comparison.html",),
+    )
     parser.add_argument("run", nargs="+", metavar="RUN", help="folder of a run")
     parser.add_argument(
         "--out",

@@ -23,7 +23,11 @@ __all__ = ["add_commands"]
 def add_commands(commands: Any) -> None:
     """Adds `sweep`."""
     parser = add_command(
-        commands, "sweep", _sweep, "try settings and seeds, and say which matter (extra: sweep)"
+        commands,
+        "sweep",
+        _sweep,
+        "try settings and seeds, and say which matter (extra: sweep)",
+        examples=("fashion-gan sweep g_learning_rate=1e-4..1e-2:log r1=0.1,1 --trials 20",),
     )
     parser.add_argument(
         "settings",

@@ -27,8 +27,17 @@ __all__ = ["add_commands"]
 def add_commands(commands: Any) -> None:
     """Adds `train`."""
     parser = add_command(
-        commands, "train", _train, "train a preset on Fashion-MNIST or on images of your own"
+        commands,
+        "train",
+        _train,
+        "train a preset on Fashion-MNIST or on images of your own",
+        examples=(
+            "fashion-gan train --data photos --image-size 64 --run-dir logs/photos",
+            "fashion-gan train --preset resnet_conditional --batch-size 128",
+            "fashion-gan train --resume --run-dir logs/photos",
+        ),
     )
+    parser.usage = "%(prog)s [--preset PRESET] [--data IMAGES] [--run-dir FOLDER] [OPTION …]"
     parser.add_argument(
         "--preset",
         help=f"settings to begin with (default {PRESET}, or {IMAGES_PRESET} with --data): "

@@ -25,7 +25,11 @@ _WIDTH = 256  # width in pixels to which an animation is enlarged
 def add_commands(commands: Any) -> None:
     """Adds `walk`."""
     parser = add_command(
-        commands, "walk", _walk, "draw the images between latents, on a way that ends as it began"
+        commands,
+        "walk",
+        _walk,
+        "draw the images between latents, on a way that ends as it began",
+        examples=("fashion-gan walk logs/emoji --seeds 3,17,42 --frames 60 --out walk.gif",),
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(

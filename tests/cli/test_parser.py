@@ -1,5 +1,6 @@
 """The command line: wrong use, help and dry runs."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import sys
 import pytest
 
 from fashion_gan.cli.main import build_parser, main
+from fashion_gan.cli.options import GROUPS
+from fashion_gan.runs.config import Config
 
 
 @pytest.mark.parametrize(
@@ -151,3 +154,34 @@ def test_train_shows_messages_of_tensorflow_on_request_alone():
     assert quiet.stderr == ""
     assert re.search("oneDNN|TensorFlow binary|absl", loud.stderr)
     assert quiet.stdout == loud.stdout
+
+
+def sub_parsers():
+    """Returns the parsers of all commands by name."""
+    (commands,) = (a for a in build_parser()._actions if isinstance(a.choices, dict))
+    return commands.choices
+
+
+@pytest.mark.parametrize("command", sub_parsers())
+def test_examples_of_each_command_can_be_run(command):
+    head, *examples = sub_parsers()[command].epilog.splitlines()
+    assert head == "examples:" and examples
+    for example in examples:
+        program, name, *arguments = example.split()
+        assert (program, name) == ("fashion-gan", command)
+        build_parser().parse_args([name, *arguments])
+
+
+def test_help_of_train_puts_each_setting_into_a_group():
+    titles = {group.title: group._group_actions for group in sub_parsers()["train"]._action_groups}
+    settings = {field.name for field in dataclasses.fields(Config)}
+    grouped = [a.dest for title in GROUPS.values() for a in titles[title]]
+    assert {*settings, "steps", "images"} == set(grouped)
+    assert [a.dest for a in titles["length and batches"]] == [
+        "steps",
+        "images",
+        "epochs",
+        "steps_per_epoch",
+        "batch_size",
+    ]
+    assert not settings & {a.dest for a in titles["options"]}
