@@ -48,7 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"fashion-gan: error: {error} {options.on_interrupt}".rstrip(), file=sys.stderr)
         return 1
-    except (ValueError, TypeError, OSError, ImportError, FloatingPointError, MemoryError) as error:
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        ImportError,
+        FloatingPointError,
+        MemoryError,
+        Warning,  # under `python -W error`
+    ) as error:
         if options.debug:
             raise
         message = format_error(error, getattr(options, "out", None))

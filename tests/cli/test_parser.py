@@ -4,7 +4,9 @@ import dataclasses
 import re
 import subprocess
 import sys
+import warnings
 
+import numpy as np
 import pytest
 
 from fashion_gan.cli.main import build_parser, main
@@ -185,3 +187,14 @@ def test_help_of_train_puts_each_setting_into_a_group():
         "batch_size",
     ]
     assert not settings & {a.dest for a in titles["options"]}
+
+
+def test_warning_is_an_error_of_one_line_when_python_is_told_so(tmp_path, capsys):
+    np.save(tmp_path / "few.npy", np.zeros((30, 8, 8), "uint8"))
+    arguments = ["train", "--data", str(tmp_path / "few.npy"), "--preset", "dense", "--dry-run"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert main([*arguments, "--batch-size", "4", "--epochs", "1"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("fashion-gan: error: A training of 1 pass over 30 images makes 7 steps.")
+    assert err.count("\n") == 1
