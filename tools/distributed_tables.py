@@ -26,7 +26,6 @@ def ring_seconds(num_bytes: float, hosts: int, gigabits: float, latency: float =
         gigabits: Bandwidth in Gbit/s.
         latency: Seconds from one host to the next. Defaults to `LATENCY`.
     """
-    latency = LATENCY if latency is None else latency
     turns = 2 * (hosts - 1)
     return turns / hosts * num_bytes / (gigabits * 1e9 / 8) + COLLECTIVES * turns * latency
 

@@ -28,12 +28,13 @@ def test_workers_sent_the_gradients_and_at_most_two_percent_more(name):
     assert 1.0 <= pairs[name]["sent_per_worker"] / counted <= 1.02
 
 
-def test_ring_seconds_approach_twice_the_bytes_as_hosts_grow(tables, monkeypatch):
-    monkeypatch.setattr(tables, "LATENCY", 0.0)
+def test_ring_seconds_approach_twice_the_bytes_as_hosts_grow(tables):
     second = 1e9 / 8  # bytes at 1 Gbit/s
     for hosts, expected in ((2, 1.0), (8, 1.75), (64, 1.96875)):
-        np.testing.assert_allclose(tables.ring_seconds(second, hosts, 1), expected, rtol=1e-12)
-    np.testing.assert_allclose(tables.ring_seconds(second, 8, 100), 0.0175, rtol=1e-12)
+        seconds = tables.ring_seconds(second, hosts, 1, latency=0.0)
+        np.testing.assert_allclose(seconds, expected, rtol=1e-12)
+    seconds = tables.ring_seconds(second, 8, 100, latency=0.0)
+    np.testing.assert_allclose(seconds, 0.0175, rtol=1e-12)
 
 
 def test_ring_seconds_grow_with_the_turns_by_latency(tables):
