@@ -79,6 +79,7 @@ def train_run(
         ConnectionError: If another worker is lost.
         FileExistsError: If `run_dir` holds a run and `resume` is False; if it holds other files
             but no run.
+        FileNotFoundError: If `run_dir` is removed or moved during the training.
         FloatingPointError: If a loss or weight became NaN repeatedly, see `RestoreOnNaN`.
         ValueError: If the run to resume has another config or other images; if `init_from` names
             weights of other shapes.
@@ -111,13 +112,14 @@ def train_run(
             if verbose:
                 _warn_if_short(experiment)
             announce(str(gan.jit_decision))
+        guard = [_StopWithoutFolder(run)] if chief else []
         with _named_batch(config):
             gan.fit(
                 experiment.train,
                 epochs=config.epochs,
                 verbose=verbose if chief else 0,
                 validation_data=experiment.validation,
-                callbacks=_callbacks(run, experiment, backup_interval, watch, final),
+                callbacks=[*guard, *_callbacks(run, experiment, backup_interval, watch, final)],
             )
         if chief:
             epoch, batch = newest_position(run.backup_dir) or (config.epochs, 0)
@@ -362,6 +364,32 @@ def _evaluator(experiment: Experiment, protocol: Any, split: str) -> evaluation.
     if experiment.config.data:
         return evaluation.image_evaluator(experiment.split, protocol)
     return evaluation.fashion_mnist_evaluator(protocol, split=split, images=experiment.split)
+
+
+class _StopWithoutFolder(keras.callbacks.Callback):
+    """Ends training if its folder was removed, before other callbacks create it again.
+
+    Raises:
+        FileNotFoundError: If the folder no longer holds the config of the run.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__()
+        self._run = run
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._check()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._check()
+
+    def _check(self) -> None:
+        if not self._run.exists():
+            raise FileNotFoundError(
+                f"Expected {self._run} to stay in its place while a run trains in it. Received: no "
+                f"config there after {self.model.steps:,} steps: the folder was removed or moved. "
+                "Begin a new run, or put the folder back and resume it."
+            )
 
 
 class _StopWhen(keras.callbacks.Callback):

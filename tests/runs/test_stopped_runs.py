@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 
@@ -309,3 +310,25 @@ def test_sample_draws_from_a_training_before_and_after_it_is_stopped(
     assert main(["sample", str(run_dir), "--out", str(out)]) == 0
     assert "is not finished: using its backup after" in capsys.readouterr().err
     assert out.stat().st_size > 100
+
+
+@pytest.mark.parametrize("backup_interval", [-1.0, 60.0])
+def test_training_ends_when_its_folder_is_removed_and_leaves_none_in_its_place(
+    tmp_path, backup_interval, monkeypatch
+):
+    np.save(tmp_path / "images.npy", IMAGES)
+
+    def move(self, epoch, logs=None):
+        if epoch == 1 and not (tmp_path / "elsewhere").exists():
+            shutil.move(tmp_path / "run", tmp_path / "elsewhere")
+
+    monkeypatch.setattr(keras.callbacks.History, "on_epoch_begin", move, raising=False)
+    config = Config(data=str(tmp_path / "images.npy"), epochs=3, **SETTINGS)
+    arguments = {"backup_interval": backup_interval, "verbose": 0, "final": False}
+    with pytest.raises(FileNotFoundError, match="after 8 steps: the folder was removed or moved"):
+        train_run(config, tmp_path / "run", **arguments)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.undo()
+    shutil.move(tmp_path / "elsewhere", tmp_path / "run")
+    resumed = train_run(config, tmp_path / "run", resume=True, **arguments)
+    assert resumed.steps == 3 * STEPS
