@@ -1,4 +1,4 @@
-"""Trains a GAN of two Keras networks of one's own, with Keras' callbacks."""
+"""Trains a GAN of your own two Keras networks, with Keras' callbacks."""
 
 import argparse
 
