@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -120,13 +121,19 @@ def write_preset(
             for member in MEMBERS:
                 (new / member).write_bytes(archive.read(member))
         (new / CARD).write_text(card, encoding="utf-8")
+        old = Path(partial) / "old"
         if folder.exists():
-            folder.rename(Path(partial) / "old")
-        new.rename(folder)
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
 
 
 def upload_preset(uri: str, preset: str | os.PathLike[str]) -> None:
-    """Uploads the folder of a preset to Hugging Face or Kaggle.
+    """Uploads the files of a preset, and no others of its folder, to Hugging Face or Kaggle.
 
     Log in first, with `hf auth login` or the API token of Kaggle.
 
@@ -148,16 +155,19 @@ def upload_preset(uri: str, preset: str | os.PathLike[str]) -> None:
         raise ValueError(f"Expected a folder to upload. Received: preset={str(preset)!r}.")
     read_preset(preset)  # raises unless it is complete
     _check_package(scheme)
-    folder, files = os.fspath(preset), [*MEMBERS, CARD]
-    if scheme == "hf":
-        import huggingface_hub
+    with tempfile.TemporaryDirectory() as folder:
+        for file in (*MEMBERS, CARD):
+            if (Path(preset) / file).is_file():
+                shutil.copyfile(Path(preset) / file, Path(folder) / file)
+        if scheme == "hf":
+            import huggingface_hub
 
-        huggingface_hub.create_repo(name, exist_ok=True)
-        huggingface_hub.upload_folder(repo_id=name, folder_path=folder, allow_patterns=files)
-    else:
-        import kagglehub
+            huggingface_hub.create_repo(name, exist_ok=True)
+            huggingface_hub.upload_folder(repo_id=name, folder_path=folder)
+        else:
+            import kagglehub
 
-        kagglehub.model_upload(name, folder)
+            kagglehub.model_upload(name, folder)
 
 
 def model_card(

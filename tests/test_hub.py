@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -98,6 +99,15 @@ def test_save_to_preset_keeps_the_files_of_others_and_replaces_a_preset_whole(
         with pytest.raises(OSError, match="No space"):
             trained.save_to_preset(folder, overwrite=True, description="new")
     assert files(folder) == before
+    rename = hub.Path.rename
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "pathlib.Path.rename",
+            lambda self, target: full() if self.name == "new" else rename(self, target),
+        )
+        with pytest.raises(OSError, match="No space"):
+            trained.save_to_preset(folder, overwrite=True, description="new")
+    assert files(folder) == before
     trained.save_to_preset(folder, overwrite=True, description="new")
     assert b"new" in files(folder)[hub.CARD]
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
@@ -155,18 +165,15 @@ class Hub:
     def create_repo(self, repo_id, exist_ok):
         self.calls.append(("create", repo_id, exist_ok))
 
-    def upload_folder(self, repo_id, folder_path, allow_patterns):
-        target = self.root / repo_id
-        target.mkdir(parents=True)
-        for name in allow_patterns:
-            (target / name).write_bytes((hub.Path(folder_path) / name).read_bytes())
+    def upload_folder(self, repo_id, folder_path):
+        shutil.copytree(folder_path, self.root / repo_id)
 
     def snapshot_download(self, repo_id, allow_patterns):
         self.calls.append(("download", repo_id, tuple(allow_patterns)))
         return str(self.root / repo_id)
 
     def model_upload(self, handle, folder):
-        self.upload_folder(handle, folder, [*hub.MEMBERS, hub.CARD])
+        self.upload_folder(handle, folder)
 
     def model_download(self, handle):
         return str(self.root / handle)
@@ -188,8 +195,6 @@ def test_uploaded_preset_comes_back_with_the_same_bits(
     monkeypatch.setattr(hub.importlib.util, "find_spec", lambda name: name == package)
     trained.save_to_preset(tmp_path / "mine")
     (tmp_path / "mine" / "secret.txt").write_text("do not share")
-    if package == "kagglehub":
-        (tmp_path / "mine" / "secret.txt").unlink()  # Kaggle takes the whole folder
     fashion_gan.upload_preset(uri, tmp_path / "mine")
     loaded = GAN.from_preset(uri)
     np.testing.assert_array_equal(loaded.sample(3, seed=0), trained.sample(3, seed=0))
