@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from contextlib import nullcontext
 from typing import Any
 
@@ -70,9 +71,8 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        help="also write scores.json, classes.png (a row for each class, the rarest first: real "
-        "images, then generated ones) and closest.png (samples above their nearest training "
-        "images); older ones are replaced",
+        help="also write a page index.html with scores and images, the scores as scores.json, and "
+        "two of the images as PNG files; older ones are replaced",
     )
     add_data_dir(parser)
 
@@ -91,7 +91,8 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     from fashion_gan.evaluation import EvalConfig
-    from fashion_gan.evaluation.report import place_among_baselines, score_tables, write_report
+    from fashion_gan.evaluation.page import write_report
+    from fashion_gan.evaluation.report import place_among_baselines, score_tables
     from fashion_gan.runs.evaluate import evaluate_source
 
     count = options.num_images
@@ -122,4 +123,4 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
             'Measured by the pixels alone. For better scores: pip install "fashion-gan[features]".'
         )
     if options.out:
-        print(f"Scores, classes and the closest training images: {options.out}")
+        print(f"A page with scores and images: {os.path.join(options.out, 'index.html')}")

@@ -230,6 +230,22 @@ class Evaluator:
             project_pixels(self.reference_stats.pca, images), self._train_components
         )
 
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Returns the features `(n, d)` of uint8 images in the space of the watched score."""
+        features, _ = self._measured(images)
+        return project_pixels(self.reference_stats.pca, images) if features is None else features
+
+    def classify(self, images: np.ndarray) -> np.ndarray:
+        """Returns the predicted classes `(n,)` of uint8 images.
+
+        Raises:
+            ValueError: If the evaluator has no classifier.
+        """
+        _, labels = self._measured(images)
+        if labels is None:
+            raise ValueError("Expected an evaluator with a classifier. Received: features alone.")
+        return labels
+
     def _measured(self, images: np.ndarray) -> tuple[Any, Any]:
         """Returns the features and the labels of images, each None if not available."""
         output = None if self._features is None else self._features(images)

@@ -1,25 +1,26 @@
-"""Reports the scores of a generator next to baselines, as tables, JSON and images."""
+"""Reports the scores of a generator next to baselines, as tables and images."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fashion_gan import data, images, metrics
-from fashion_gan.evaluation.classifier import load_classifier
+from fashion_gan import images, metrics
 from fashion_gan.evaluation.evaluator import Evaluator
-from fashion_gan.files import SCORES, write_json
+from fashion_gan.metrics.kmeans import kmeans
 
 __all__ = [
-    "class_grid",
+    "Groups",
+    "find_groups",
+    "group_grid",
     "nearest_neighbor_grid",
     "place_among_baselines",
     "score_tables",
-    "write_report",
 ]
+
+_MAX_CLUSTERS, _CLUSTER_SIZE = 12, 20
 
 
 def score_tables(result: dict[str, Any]) -> Iterator[Any]:
@@ -56,7 +57,7 @@ def score_tables(result: dict[str, Any]) -> Iterator[Any]:
     yield full
 
 
-def place_among_baselines(record: dict[str, Any]) -> str:
+def place_among_baselines(record: Mapping[str, Any]) -> str:
     """Returns a sentence that places the watched score of the first set among the baselines.
 
     It names the nearest baselines on both sides, such as "kernel_distance: 1.9, between training
@@ -80,36 +81,82 @@ def place_among_baselines(record: dict[str, Any]) -> str:
     return f"{name} of {first}: {value:.3g}, {place}."
 
 
-def write_report(
-    folder: str | os.PathLike[str],
-    result: dict[str, Any],
-    samples: np.ndarray,
-    evaluator: Evaluator,
-) -> None:
-    """Writes `scores.json`, `classes.png` and `closest.png` into a folder, created if needed."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / SCORES, result)
-    if evaluator.class_names is not None:
-        images.write_png(folder / "classes.png", class_grid(samples, evaluator))
-    images.write_png(folder / "closest.png", nearest_neighbor_grid(samples, evaluator))
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Classes of real images and samples, or clusters if there is no classifier.
 
-
-def class_grid(samples: np.ndarray, evaluator: Evaluator, count: int = 12) -> np.ndarray:
-    """Draws one row per class, the rarest first: `count` real images, a gap, `count` samples.
-
-    If there are fewer samples of a class, the row ends early.
+    Attributes:
+        title: Kind of the groups, `"Classes"` or `"Clusters"`.
+        names: Names of the `k` groups.
+        real_labels: Group of each real image, `(n,)`.
+        labels: Group of each sample, `(m,)`.
     """
-    _, real_labels = load_classifier()(evaluator.real)
-    _, labels = load_classifier()(samples)
-    order = np.argsort(np.bincount(labels, minlength=len(data.CLASS_NAMES)), kind="stable")
-    empty = np.full_like(samples[:1], 255 - 192)  # the gray of the margins once inverted
+
+    title: str
+    names: Sequence[str]
+    real_labels: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def real_shares(self) -> np.ndarray:
+        """Returns the fraction of the real images in each group, `(k,)`."""
+        return np.bincount(self.real_labels, minlength=len(self.names)) / len(self.real_labels)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Returns the fraction of the samples in each group, `(k,)`."""
+        return np.bincount(self.labels, minlength=len(self.names)) / len(self.labels)
+
+    @property
+    def order(self) -> np.ndarray:
+        """Returns the groups, those first that have few samples for their real images."""
+        return np.argsort(self.shares / np.maximum(self.real_shares, 1e-9), kind="stable")
+
+
+def find_groups(samples: np.ndarray, evaluator: Evaluator) -> Groups:
+    """Assigns real images and samples to classes, or to clusters if there is no classifier.
+
+    Clusters are computed by k-means from the real images, in the features of the watched score.
+    They have about 20 real images each, and there are at most 12.
+
+    Args:
+        samples: uint8 images `(m, height, width, channels)`.
+        evaluator: Evaluator with the real images.
+    """
+    if evaluator.class_names is not None:
+        real, fake = evaluator.classify(evaluator.real), evaluator.classify(samples)
+        return Groups("Classes", evaluator.class_names, real, fake)
+    embedded = evaluator.embed(evaluator.real)
+    different = len(np.unique(embedded, axis=0))
+    count = max(1, min(_MAX_CLUSTERS, len(embedded) // _CLUSTER_SIZE, different))
+    centroids = kmeans(embedded, count)
+    labels = [
+        metrics.nearest(of, centroids).indices[:, 0] for of in (embedded, evaluator.embed(samples))
+    ]
+    return Groups("Clusters", [f"cluster {i}" for i in range(count)], *labels)
+
+
+def group_grid(
+    groups: Groups, samples: np.ndarray, evaluator: Evaluator, count: int = 12
+) -> np.ndarray:
+    """Draws one row per group, the rarest first: `count` real images, a gap, `count` samples.
+
+    If there are fewer samples in a group, the row ends early.
+    """
+    inverted = samples.shape[-1] == 1
+    margin = 255 - 192 if inverted else 192  # the gray of the margins of `images.tile`
+    empty = np.full_like(samples[:1], margin)
+    if samples.shape[-1] == 4:
+        empty[..., 3] = 255
     cells = []
-    for label in order:
-        for pictures in (evaluator.real[real_labels == label], samples[labels == label]):
-            shown = pictures[:count]
+    for label in groups.order:
+        for pictures, labels in (
+            (evaluator.real, groups.real_labels),
+            (samples, groups.labels),
+        ):
+            shown = pictures[labels == label][:count]
             cells += [shown, np.repeat(empty, count + 1 - len(shown), axis=0)]
-    return images.tile(np.concatenate(cells), 2 * count + 2, invert=True)
+    return images.tile(np.concatenate(cells), 2 * count + 2, invert=inverted)
 
 
 def nearest_neighbor_grid(samples: np.ndarray, evaluator: Evaluator, count: int = 24) -> np.ndarray:

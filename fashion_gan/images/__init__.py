@@ -4,6 +4,7 @@ from fashion_gan.images.animation import animate, write_film
 from fashion_gan.images.arrays import (
     compare,
     composite,
+    encode_png,
     invert,
     numbered_pngs,
     premultiply,
@@ -18,6 +19,7 @@ __all__ = [
     "animate",
     "compare",
     "composite",
+    "encode_png",
     "invert",
     "numbered_pngs",
     "premultiply",

@@ -17,6 +17,7 @@ from fashion_gan.files import atomic_write, is_partial, write_json
 __all__ = [
     "compare",
     "composite",
+    "encode_png",
     "invert",
     "numbered_pngs",
     "premultiply",
@@ -216,14 +217,8 @@ def compare(targets: NDArray[np.uint8], results: NDArray[np.uint8], columns: int
     return tile(cells, columns, invert=cells.shape[-1] == 1)
 
 
-def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
-    """Writes a uint8 image `(height, width, channels)` of 1, 3 or 4 channels as a PNG file.
-
-    An existing file is overwritten atomically.
-
-    Args:
-        path: File to write.
-        image: uint8 image.
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """Returns a uint8 image `(height, width, channels)` of 1, 3 or 4 channels as PNG bytes.
 
     Raises:
         TypeError: If `image` is not uint8.
@@ -240,8 +235,19 @@ def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
             "Expected an image of shape (height, width, channels) with 1, 3 or 4 channels. "
             f"Received: image.shape={image.shape}."
         )
+    return bytes(tf.io.encode_png(image).numpy())
+
+
+def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
+    """Writes a uint8 image as a PNG file, and overwrites an existing file atomically.
+
+    Args:
+        path: File to write.
+        image: See `encode_png`, which also describes the errors.
+    """
+    content = encode_png(image)
     with atomic_write(path) as partial:
-        partial.write_bytes(tf.io.encode_png(image).numpy())
+        partial.write_bytes(content)
 
 
 def write_pngs(

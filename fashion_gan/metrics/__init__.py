@@ -14,6 +14,7 @@ from fashion_gan.metrics.neighbors import (
     manifold,
     memorization_ratio,
     prdc,
+    realism,
 )
 from fashion_gan.metrics.pca import PCA, fit_pca, pca_images
 from fashion_gan.metrics.transport import TransportDistance, sliced_transport_distance
@@ -45,6 +46,7 @@ __all__ = [
     "ndb",
     "nearest",
     "prdc",
+    "realism",
     "sliced_transport_distance",
     "vendi_score",
 ]

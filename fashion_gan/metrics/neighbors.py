@@ -18,6 +18,7 @@ __all__ = [
     "memorization_ratio",
     "manifold",
     "prdc",
+    "realism",
 ]
 
 
@@ -123,6 +124,43 @@ def prdc(real: ArrayLike | Manifold, fake: ArrayLike | Manifold, k: int = 5) -> 
         density=float(np.mean(hits) / k),
         coverage=float(np.mean(covered)),
     )
+
+
+def realism(real: ArrayLike | Manifold, fake: ArrayLike, k: int = 5) -> Floats:
+    """Computes the realism of each fake: how deep it lies in the ball of a real.
+
+    The realism is the maximum of a real's radius divided by its distance to the fake, over the
+    reals. At 1 or above, the fake lies in a ball. The half of the reals with the largest radii is
+    left out, since their balls are too wide to say much. A copy of a real has infinite realism.
+
+    Args:
+        real: Features `(n, d)`, `n > k`, or `manifold(features, k)`.
+        fake: Features `(m, d)`.
+        k: Number of the neighbor that a ball reaches to. Defaults to 5.
+
+    Returns:
+        Realism `(m,)`.
+
+    Raises:
+        TypeError: If features are not real numbers.
+        ValueError: If features are too few, not finite, or differ in `d`; if a manifold has another
+            `k`.
+
+    References:
+        Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991, equation 3.
+    """
+    real, fake = manifold(real, k), as_samples(fake, "fake")
+    check_dims(real=real.samples, fake=fake)
+    kept = np.argsort(real.radii, kind="stable")[: (len(real.radii) + 1) // 2]
+    samples, radii = real.samples[kept], real.radii[kept]
+    result = np.empty(len(fake))
+    for rows, squared, error in blocks(fake, samples):
+        best = (radii**2 / np.maximum(squared, error)).argmax(axis=1)
+        distances = between(fake[rows], samples, np.arange(len(best)), best)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result[rows] = radii[best] / distances
+    result[nearest(fake, samples).distances[:, 0] == 0] = np.inf
+    return result
 
 
 def memorization_ratio(test: ArrayLike, fake: ArrayLike) -> float:

@@ -1,6 +1,5 @@
 """Summarizes runs: recipe, progress and scores, for one run or for several side by side."""
 
-import base64
 import dataclasses
 import io
 import itertools
@@ -18,6 +17,7 @@ from PIL import Image
 
 from fashion_gan import charts
 from fashion_gan.files import check_no_links_out, read_bytes, read_json, read_text
+from fashion_gan.images.page import html_figure, html_image, html_page, html_table
 from fashion_gan.registry import printable
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
@@ -51,6 +51,7 @@ _CHARTS = {
     "missing_classes": "missing classes",
 }
 _MAX_GRID = 64 * 2**20  # bytes
+_GRID_WIDTH = 544  # pixels of the page
 _SCORES = (
     "frechet_distance",
     "kernel_distance",
@@ -325,34 +326,20 @@ def comparison_page(runs: Sequence[RunSummary]) -> str:
         f'<li><span style="color:{color}">━━</span> {escape(name)}</li>'
         for name, color in zip(names, itertools.cycle(charts.COLORS), strict=False)
     )
-    grids = "".join(
-        f"<figure><figcaption>{escape(printable(run.folder))}</figcaption>{_grid(run.folder)}</figure>"
-        for run in runs
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{escape(" and ".join(names))}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem }}
-table {{ border-collapse: collapse }} td, th {{ padding: .2rem .8rem; text-align: right }}
-td:first-child, th:first-child {{ text-align: left }} tr {{ border-bottom: 1px solid #ddd }}
-ul {{ list-style: none; padding: 0 }} figure {{ display: inline-block; margin: 0 1rem 1rem 0 }}
-img {{ image-rendering: pixelated; width: 34rem; max-width: 100% }}
-</style></head><body>
-<h1>Runs, side by side</h1><ul>{legend}</ul>
-<h2>What differs</h2>{_html_table(names, settings) if settings else "<p>No setting.</p>"}
-<h2>What they reached</h2>{_html_table(names, _reached(runs))}
+    grids = "".join(html_figure(_grid(run.folder), printable(run.folder)) for run in runs)
+    changed = _html_rows(names, settings) if settings else "<p>No setting.</p>"
+    return html_page(
+        " and ".join(names),
+        f"""<h1>Runs, side by side</h1><ul>{legend}</ul>
+<h2>What differs</h2>{changed}
+<h2>What they reached</h2>{_html_rows(names, _reached(runs))}
 <h2>Over the epochs</h2>{"".join(drawn) or "<p>No epoch is finished.</p>"}
-<h2>What they draw</h2>{grids}
-</body></html>
-"""
-
-
-def _html_table(names: Sequence[str], rows: dict[str, list[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("", *names))
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in (label, *cells)) + "</tr>"
-        for label, cells in rows.items()
+<h2>What they draw</h2>{grids}""",
     )
-    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _html_rows(names: Sequence[str], rows: dict[str, list[str]]) -> str:
+    return html_table(("", *names), [(label, *cells) for label, cells in rows.items()])
 
 
 def _grid(folder: Path) -> str:
@@ -365,6 +352,5 @@ def _grid(folder: Path) -> str:
                 image.verify()
         except Exception:  # Pillow raises many types for damaged images
             continue
-        data = base64.b64encode(content).decode()
-        return f'<img alt="{escape(path.stem)}" src="data:image/png;base64,{data}">'
+        return html_image(content, path.stem, _GRID_WIDTH)
     return "<p>none yet</p>"

@@ -1,5 +1,6 @@
 """The evaluate command: a run, a model, an array or a folder; a table, JSON and pictures."""
 
+import base64
 import json
 
 import numpy as np
@@ -85,6 +86,12 @@ def test_evaluate_prints_scores_and_shares_and_writes_pictures(real, tmp_path, c
     assert closest.shape == (4 * 29 - 1, 12 * 29 - 1, 1)
     # These are training images, so each stands above itself.
     np.testing.assert_array_equal(closest[:28], closest[29 : 29 + 28])
+    page = (tmp_path / "report/index.html").read_text()
+    for name in ("classes.png", "closest.png"):
+        encoded = base64.b64encode((tmp_path / "report" / name).read_bytes()).decode()
+        assert encoded in page, "the page holds its images"
+    assert str(real) in page and "Best and worst samples" in page
+    assert "<th>Classes</th>" in page and "<td>Sandal</td>" in page
 
 
 def archive(path):

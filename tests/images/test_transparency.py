@@ -15,7 +15,7 @@ from fashion_gan import GAN, data, demo, evaluation, images, models
 from fashion_gan.callbacks import FeatureProjector, ImageGrid, LatentInterpolation
 from fashion_gan.cli.generate import write_samples
 from fashion_gan.evaluation import EvalConfig
-from fashion_gan.evaluation.report import write_report
+from fashion_gan.evaluation.page import write_report
 from fashion_gan.export import export
 from fashion_gan.monitor import ReferenceSet
 

@@ -15,6 +15,7 @@ from fashion_gan.metrics import (
     memorization_ratio,
     nearest,
     prdc,
+    realism,
 )
 
 
@@ -132,6 +133,31 @@ def test_prdc_memory_is_constant_in_pairs(monkeypatch):
 
 def to_nearest(samples, train):
     return nearest(samples, train).distances[:, 0]
+
+
+@pytest.mark.parametrize("make", [normal, grid, clusters])
+@pytest.mark.parametrize("k", [1, 5])
+def test_realism_matches_a_loop_over_all_pairs(make, k):
+    real, fake = make(151, seed=1), make(40, seed=2, shift=0.6)
+    fake[0] = real[np.argmin(manifold(real, k).radii)]  # a copy of a real that is kept
+    radii = np.array([np.sort(np.linalg.norm(real - x, axis=1))[k] for x in real])
+    kept = np.argsort(radii, kind="stable")[:76]
+    expected = []
+    for x in fake:
+        distance = np.linalg.norm(real[kept] - x, axis=1)
+        copies = distance == 0
+        ratios = radii[kept][~copies] / distance[~copies]
+        expected.append(np.inf if copies.any() else ratios.max())
+    np.testing.assert_allclose(realism(real, fake, k), expected, rtol=1e-9)
+    assert np.isinf(realism(real, fake, k)[0])
+
+
+def test_realism_of_reals_exceeds_that_of_samples_far_away():
+    real = normal(300, seed=1)
+    near, far = realism(real, normal(100, seed=2)), realism(real, normal(100, seed=3, shift=4.0))
+    assert near.min() > 0 and np.median(near) > 2 * np.median(far)
+    with pytest.raises(ValueError, match="k >= 1 and at least k"):
+        realism(real[:5], near[:, np.newaxis])
 
 
 def test_memorization_ratio_is_1_for_new_samples_and_less_for_copies():
