@@ -20,15 +20,9 @@ import numpy as np
 from _harness import describe_machine, make_parser, read_result, write_result
 
 from fashion_gan import data, images, metrics
-from fashion_gan.evaluation.imagenet import (
-    LAYERS,
-    SIZE,
-    WIDTHS,
-    ImageNetFeatures,
-    load_imagenet_features,
-    load_imagenet_weights,
-)
+from fashion_gan.evaluation.imagenet import ImageNetFeatures, load_imagenet_features
 from fashion_gan.metrics.kmeans import kmeans
+from fashion_gan.models.efficientnet import LAYERS, SIZE, WIDTHS, load_imagenet_weights
 from fashion_gan.runtime import import_tensorflow_quietly
 
 IMAGES = Path(__file__).parent.parent / ".data/images"

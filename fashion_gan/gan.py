@@ -75,6 +75,10 @@ class GAN(keras.Model):
         num_classes: Number of classes, if both networks take labels `(batch,)` from 0 to
             `num_classes - 1` as their second input. Defaults to the size of a `models.OneHot` or
             `Embedding` layer.
+        projector: Frozen network of images, whose output is what the discriminator sees in place of
+            the images, such as `models.imagenet_projector`. Gradient penalties then refer to this
+            output, and the discriminator may return several logits `(batch, heads)`. Defaults to
+            None.
         seed: Seed of the latents. Defaults to a number from Python's `random`, which
             `keras.utils.set_random_seed` seeds.
         **kwargs: Arguments `name`, `dtype` and `trainable` of a Keras model.
@@ -96,6 +100,7 @@ class GAN(keras.Model):
         *,
         value_range: tuple[float, float] | None = None,
         num_classes: int | None = None,
+        projector: keras.Model | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -108,15 +113,24 @@ class GAN(keras.Model):
         output_shape = introspection.build_network(generator, latents)
         self.image_shape = validation.check_image_shape(generator, output_shape)
         validation.check_channels_last((generator, discriminator), self.image_shape)
-        images = self._with_label_input(keras.Input(self.image_shape, name="images"))
-        validation.check_discriminator_input(discriminator, self.image_shape)
+        seen_shape = self.image_shape
+        if projector is not None:
+            validation.check_projector(projector)
+            images = keras.Input(self.image_shape, name="images")
+            seen_shape = validation.check_projector_output(
+                projector, introspection.build_network(projector, images)
+            )
+            projector.trainable = False
+        images = self._with_label_input(keras.Input(seen_shape, name="images"))
+        validation.check_discriminator_input(discriminator, seen_shape)
         output_shape = introspection.build_network(discriminator, images)
-        validation.check_discriminator_output(discriminator, output_shape)
+        validation.check_discriminator_output(discriminator, output_shape, projector is not None)
         self.value_range = introspection.infer_value_range(generator, latents, value_range)
         self._logits = introspection.logits_function(discriminator, images)
         self._symbolic_inputs = {"generator": latents, "discriminator": images}
         self.generator = generator
         self.discriminator = discriminator
+        self.projector = projector
         self.ema_generator: EMANetwork | None = None
         self.ema_decay: float | None = None
         self.replay: ReplayBuffer | None = None
@@ -177,6 +191,7 @@ class GAN(keras.Model):
         lecam: Any = None,
         ema_decay: float | None = None,
         d_steps: int = 1,
+        accumulate: int = 1,
         log_gradients: bool = False,
         jit_compile: bool | str = "auto",
         run_eagerly: bool = False,
@@ -211,6 +226,9 @@ class GAN(keras.Model):
             d_steps: Number of discriminator updates in a step, each on its own part of the batch.
                 One generator update follows, with as many fakes as one part has images. Defaults
                 to 1.
+            accumulate: Number of equal parts into which each update splits its images. Gradients
+                are averaged over the parts, one of which is in memory at a time. Batch
+                normalization and `MinibatchStdDev` see one part at a time. Defaults to 1.
             log_gradients: Whether to log the norm of each network's gradient, and as
                 `…_update_ratio` the norm of its update divided by the norm of its weights. Defaults
                 to False.
@@ -229,14 +247,16 @@ class GAN(keras.Model):
                 optimizer, or if a network has no trainable weights.
         """
         validation.check_optimizers(g_optimizer, d_optimizer)
-        validation.check_hyperparameters(ema_decay, d_steps, steps_per_execution)
+        validation.check_hyperparameters(ema_decay, d_steps, accumulate, steps_per_execution)
         validation.check_trainable(self.generator, "generator")
         validation.check_trainable(self.discriminator, "discriminator")
         g_optimizer = optimizers.resolve_optimizer(g_optimizer, "g_optimizer")
         d_optimizer = optimizers.resolve_optimizer(d_optimizer, "d_optimizer")
-        d_steps, steps_per_execution = int(d_steps), int(steps_per_execution)
+        d_steps, accumulate = int(d_steps), int(accumulate)
+        steps_per_execution = int(steps_per_execution)
         ema_decay = None if ema_decay is None else float(ema_decay)
-        networks = (self.generator, self.discriminator)
+        networks = [self.generator, self.discriminator]
+        networks += [] if self.projector is None else [self.projector]
         with self.distribute_strategy.scope():
             jit_decision = xla.decide(jit_compile, networks, run_eagerly)
         validation.check_batch_norm(networks, self.distribute_strategy.num_replicas_in_sync)
@@ -246,7 +266,7 @@ class GAN(keras.Model):
             self.penalties, self.discriminator
         )
         self.augmentations = all_augmentations.get_all(augmentations)
-        self.d_steps, self.log_gradients = d_steps, log_gradients
+        self.d_steps, self.accumulate, self.log_gradients = d_steps, accumulate, log_gradients
         self._record_compile_arguments(
             g_optimizer=g_optimizer,
             d_optimizer=d_optimizer,
@@ -258,6 +278,7 @@ class GAN(keras.Model):
             lecam=(regularization := get_lecam(lecam)),
             ema_decay=ema_decay,
             d_steps=d_steps,
+            accumulate=accumulate,
             log_gradients=log_gradients,
             jit_compile=jit_compile,
             run_eagerly=run_eagerly,
@@ -421,7 +442,7 @@ class GAN(keras.Model):
             validation_split,
         )
         y = np.asarray(y) if isinstance(y, list) else y
-        checks = self._input_checks(self.d_steps)
+        checks = self._input_checks(self.d_steps, self.accumulate)
         images = checks.wrap(x, y, batch_size)
         validation_checks = self._input_checks()
         validation_data = validation_checks.wrap_validation(
@@ -527,13 +548,13 @@ class GAN(keras.Model):
         networks = (self.generator, self.discriminator)
         return [id(variable) for n in networks for variable in n.trainable_variables]
 
-    def _input_checks(self, d_steps: int = 1) -> InputChecks:
+    def _input_checks(self, d_steps: int = 1, accumulate: int = 1) -> InputChecks:
         replicas = self.distribute_strategy.num_replicas_in_sync
 
         def check_size(size: int) -> None:
-            validation.check_divisible(size, d_steps, self.group_size, replicas)
+            validation.check_divisible(size, d_steps, accumulate, self.group_size, replicas)
 
-        multiple = d_steps * self.group_size * replicas
+        multiple = d_steps * accumulate * self.group_size * replicas
         return InputChecks(
             self.image_shape, self.value_range, self.num_classes, check_size, multiple
         )
@@ -625,7 +646,8 @@ class GAN(keras.Model):
         """Computes losses and scores on held-out images, and updates only the running means."""
         real = self._real_images(data)
         rng = self._step_random().at(-1 - self._mean_tracker.batches)
-        fake = self.generate(real, rng, training=False)
+        fake = self.project(self.generate(real, rng, training=False))
+        real = self.project(real)
         (real_logits, fake_logits), _ = train_step.discriminate(
             self, real, fake, with_norms=False, training=False
         )
@@ -674,11 +696,20 @@ class GAN(keras.Model):
         inputs = real.with_images(latents).network_inputs()
         return real.with_images(ops.cast(self.generator(inputs, training=training), self._float))
 
+    def project(self, images: LabeledImages) -> LabeledImages:
+        """Returns what the discriminator sees of images: the images, or their projection."""
+        if self.projector is None:
+            return images
+        projected = self.projector(images.images, training=False)
+        return images.with_images(ops.cast(projected, self._float))
+
     def logits(self, images: LabeledImages, training: bool = True) -> Any:
         """Computes the discriminator's logits `(batch, 1)`, in the precision of the weights.
 
+        With a projector, there may be several logits for each image.
+
         Args:
-            images: Images and their labels.
+            images: Images and their labels, after `project`.
             training: Whether the discriminator runs in training mode. Defaults to True.
         """
         logits = self._logits(images.network_inputs(), training=training)
@@ -838,13 +869,18 @@ class GAN(keras.Model):
             "latent_dim": self.latent_dim,
             "value_range": list(self.value_range),
             "num_classes": self.num_classes,
+            "projector": keras.saving.serialize_keras_object(self.projector),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "GAN":
         """Returns the model that `get_config()` describes, with fresh weights."""
-        networks = ("generator", "discriminator")
-        built = {name: keras.saving.deserialize_keras_object(config[name]) for name in networks}
+        networks = ("generator", "discriminator", "projector")
+        built = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in networks
+            if config.get(name)
+        }
         return cls(**{**config, **built})
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -77,11 +77,10 @@ def test_translation_matches_numpy():
     moved = augment(augmentations.Translation(0.25), uniform, low=-1.0)
     for image, before, (u, v) in zip(moved, IMAGES, uniform, strict=True):
         down, right = int(u * 5) - 2, int(v * 7) - 3  # a quarter of 8 and, rounded, of 10
-        expected = np.full_like(before, -1)
+        expected = np.empty_like(before)
         for i in range(8):
             for j in range(10):
-                if 0 <= i - down < 8 and 0 <= j - right < 10:
-                    expected[i, j] = before[i - down, j - right]
+                expected[i, j] = before[min(max(i - down, 0), 7), min(max(j - right, 0), 9)]
         np.testing.assert_allclose(image, expected, atol=1e-6)
     np.testing.assert_allclose(moved[1], IMAGES[1], atol=1e-6)
 

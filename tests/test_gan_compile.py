@@ -1,6 +1,8 @@
 """GAN.compile: losses, penalties, precision, XLA, steps and gradient norms together."""
 
 import itertools
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -151,6 +153,92 @@ def test_fit_raises_when_a_batch_does_not_divide_into_d_steps(make_gan, tiny_ima
         make_gan(d_steps=3).fit(tiny_images, batch_size=8, verbose=0)
     with pytest.raises(ValueError, match="d_steps=0"):
         make_gan(d_steps=0)
+
+
+@pytest.mark.parametrize("d_steps", [1, 2])
+def test_fit_in_accumulated_parts_updates_as_the_whole_batch_does(tiny_images, d_steps):
+    def trained(accumulate):
+        keras.utils.set_random_seed(1)
+        gan = GAN(*linear_networks(), seed=0)
+        gan.compile(
+            keras.optimizers.SGD(0.2),
+            keras.optimizers.SGD(0.1),
+            "relativistic",
+            penalties=[penalties.R1(0.5), penalties.R2(0.5)],
+            d_steps=d_steps,
+            accumulate=accumulate,
+            log_gradients=True,
+            run_eagerly=True,
+        )
+        whole, calls = gan.draw_latents, itertools.count()
+
+        def draw_latents(size, index):
+            next(calls)
+            update, part = divmod(int(index), accumulate)
+            return whole(size * accumulate, update)[part * size :][:size]
+
+        gan.draw_latents = draw_latents
+        logs = gan.fit(tiny_images, batch_size=16, epochs=2, shuffle=False, verbose=0).history
+        return gan, logs, next(calls)
+
+    (gan, logs, draws), (single, expected, single_draws) = trained(4), trained(1)
+    assert gan.steps == single.steps == len(tiny_images) // 16 * 2
+    assert draws == 4 * single_draws, "each part has latents of its own"
+    assert int(gan.d_optimizer.iterations) == int(single.d_optimizer.iterations)
+    for a, b in zip(gan.weights, single.weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    by_batch = ("d_accuracy_real", "d_accuracy_fake")  # their threshold is a mean over a part
+    for name in set(expected) - set(by_batch):
+        values = expected[name]
+        np.testing.assert_allclose(logs[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_fit_draws_other_random_numbers_for_each_accumulated_part(tiny_images):
+    gan = GAN(*linear_networks(), seed=0)
+    gan.compile(accumulate=4, run_eagerly=True)
+    drawn, draw = [], gan.draw_latents
+
+    def record(size, index):
+        drawn.append(draw(size, index).numpy())
+        return drawn[-1]
+
+    gan.draw_latents = record
+    gan.fit(tiny_images[:16], batch_size=16, verbose=0)
+    assert [len(latents) for latents in drawn] == [4] * 8
+    assert len({latents.tobytes() for latents in drawn}) == 8
+
+
+def test_fit_raises_when_a_batch_does_not_divide_into_accumulated_parts(make_gan, tiny_images):
+    with pytest.raises(ValueError, match="accumulate=3 equal parts .* a batch of 8"):
+        make_gan(accumulate=3).fit(tiny_images, batch_size=8, verbose=0)
+    with pytest.raises(ValueError, match="accumulate=0"):
+        make_gan(accumulate=0)
+
+
+@pytest.mark.slow
+def test_accumulated_parts_take_less_memory_than_the_whole_batch():
+    program = """
+import resource, sys
+import numpy as np
+from fashion_gan import GAN, models
+gan = GAN(*models.convnet(16, (32, 32, 1)), seed=0)
+gan.compile("sgd", "sgd", accumulate=int(sys.argv[1]), jit_compile=False)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+gan.fit(np.zeros((2048, 32, 32, 1), "float32"), batch_size=2048, verbose=0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    kilobytes = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", program, str(parts)],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for parts in (1, 4)
+    ]
+    assert kilobytes[1] < 0.6 * kilobytes[0], kilobytes
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from markdown_tables import describe, read, table
 
-from fashion_gan.evaluation.imagenet import LAYERS, SIZE
+from fashion_gan.models.efficientnet import LAYERS, SIZE
 
 DISTANCES = ("kernel_distance", "transport_distance")
 KINDS = {

@@ -1,4 +1,4 @@
-"""Changes of where things are. What is missing at the border gets the darkest shade."""
+"""Changes of where things are."""
 
 import itertools
 import math
@@ -99,7 +99,7 @@ class Rotation(StrengthAugmentation):
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class Translation(StrengthAugmentation):
-    """Shifts each image by whole pixels and fills the border with the darkest shade.
+    """Shifts each image by whole pixels and fills the border with the nearest pixels.
 
     Args:
         strength: Largest shift, as a fraction of height and width.
@@ -115,16 +115,17 @@ class Translation(StrengthAugmentation):
     def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
         """Returns the shifted images."""
         uniform = random.uniform(ops.shape(images)[0], (2,))
-        shifted = images - low
+        shifted = images
         for axis, equation in ((1, "bij,bj...->bi..."), (2, "bij,bhj...->bhi...")):
             size = images.shape[axis]
             limit = int(self.strength * size + 0.5)
             shift = ops.floor(uniform[:, axis - 1] * (2 * limit + 1)) - limit
             # As a product with a matrix: a gather would have a slow gradient.
             rows = ops.arange(size, dtype=shift.dtype)
-            source = ops.equal(rows[None, :, None] - shift[:, None, None], rows[None, None, :])
+            source = ops.clip(rows[None, :] - shift[:, None], 0, size - 1)
+            source = ops.equal(source[:, :, None], rows[None, None, :])
             shifted = ops.einsum(equation, ops.cast(source, images.dtype), shifted)
-        return shifted + low
+        return shifted
 
 
 def _precise(numbers: Tensor) -> Tensor:

@@ -230,7 +230,9 @@ def _most_real(
     order = np.arange(-(-len(samples) // gan.group_size) * gan.group_size) % len(samples)
     rated = LabeledImages(samples[order], None if classes is None else classes[order])
     batches = rated.batches(512 // gan.group_size * gan.group_size)
-    logits = np.concatenate([np.ravel(gan.logits(batch, training=False)) for batch in batches])
+    logits = np.concatenate(
+        [np.mean(gan.logits(gan.project(batch), training=False), axis=1) for batch in batches]
+    )
     groups = np.zeros(len(samples), int) if classes is None else classes
     kept, ranks = [], []
     for group in np.unique(groups):

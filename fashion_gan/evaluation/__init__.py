@@ -10,11 +10,8 @@ from fashion_gan.evaluation.evaluator import (
     fashion_mnist_evaluator,
     image_evaluator,
 )
-from fashion_gan.evaluation.imagenet import (
-    ImageNetFeatures,
-    has_imagenet_weights,
-    load_imagenet_features,
-)
+from fashion_gan.evaluation.imagenet import ImageNetFeatures, load_imagenet_features
+from fashion_gan.models.efficientnet import has_imagenet_weights
 
 __all__ = [
     "FULL",

@@ -13,7 +13,7 @@ from fashion_gan import data, metrics, runtime
 from fashion_gan import images as pictures
 from fashion_gan.data.image_view import sample_in_memory
 from fashion_gan.evaluation.classifier import load_classifier
-from fashion_gan.evaluation.imagenet import has_imagenet_weights, load_imagenet_features
+from fashion_gan.evaluation.imagenet import load_imagenet_features
 from fashion_gan.evaluation.reference_stats import (
     ReferenceStats,
     cached,
@@ -22,6 +22,7 @@ from fashion_gan.evaluation.reference_stats import (
     project_pixels,
 )
 from fashion_gan.files import cache_dir
+from fashion_gan.models.efficientnet import has_imagenet_weights
 
 __all__ = [
     "FULL",

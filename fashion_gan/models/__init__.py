@@ -12,6 +12,7 @@ from fashion_gan.models.dcgan import dcgan
 from fashion_gan.models.dense import dense
 from fashion_gan.models.infogan import infogan
 from fashion_gan.models.minibatch import MinibatchStdDev
+from fashion_gan.models.projected import imagenet_projector, projected_discriminator
 from fashion_gan.models.resnet import resnet
 from fashion_gan.registry import lookup
 
@@ -23,8 +24,10 @@ __all__ = [
     "conditional",
     "dcgan",
     "dense",
+    "imagenet_projector",
     "infogan",
     "convnet",
+    "projected_discriminator",
     "resnet",
 ]
 

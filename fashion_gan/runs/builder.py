@@ -181,6 +181,11 @@ def build_gan(config: Config, images: data.Split | DatasetInfo = FASHION_MNIST) 
             `models.build_networks` lists.
     """
     info = images if isinstance(images, DatasetInfo) else DatasetInfo.from_split(images)
+    if config.conditional and config.projected:
+        raise ValueError(
+            "Expected conditional=False for a projected discriminator, which sees no classes. "
+            "Received: conditional=True and projected=True. Omit one of them."
+        )
     if config.conditional and info.class_names is None:
         raise ValueError(
             "Expected images with classes, for networks that are told the class. Received: "
@@ -218,7 +223,13 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
         **({"width": config.width} if config.width else {}),
         **({"dropout": config.dropout} if config.model == "dcgan" else {}),
     )
-    gan = GAN(generator, discriminator, config.latent_dim, seed=config.seed)
+    projector = None
+    if config.projected:
+        latents = keras.Input((config.latent_dim,))
+        value_range = models.introspection.infer_value_range(generator, latents)
+        projector = models.imagenet_projector(info.image_shape, value_range)
+        discriminator = models.projected_discriminator(info.image_shape)
+    gan = GAN(generator, discriminator, config.latent_dim, projector=projector, seed=config.seed)
     steps = steps_per_epoch(config, info.num_images)
     gan.compile(
         _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
@@ -235,6 +246,7 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
         lecam=config.lecam or None,
         ema_decay=config.ema_decay or None,
         d_steps=config.d_steps,
+        accumulate=config.accumulate,
         log_gradients=config.log_gradients,
         jit_compile=config.jit_compile,
         steps_per_execution=config.steps_per_execution,

@@ -150,6 +150,11 @@ class Config:
         needs={"model": ("dcgan",)},
     )
     conditional: bool = _setting(False, "both networks are told the class of each image")
+    projected: bool = _setting(
+        False,
+        "replace the discriminator by small networks that see features of ImageNet; needs the "
+        "extra features",
+    )
     loss: str = _setting(
         "binary_crossentropy",
         "adversarial loss: binary_crossentropy, minimax, least_squares, hinge, wasserstein or "
@@ -287,6 +292,9 @@ class Config:
     )
     batch_size: int = _setting(
         32, "real images in an update of the discriminator, and fakes in each update", 1
+    )
+    accumulate: int = _setting(
+        1, "equal parts of a batch, whose gradients are averaged to save memory", 1
     )
     init_from: str = _setting(
         "", "weights to begin with: folder of a run, .keras file, or a pretrained name"

@@ -139,12 +139,14 @@ def _named_batch(config: Config) -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        half = config.batch_size // 2
+        half, parts = config.batch_size // 2, 2 * config.accumulate
         remedy = (
             f"Begin a new run with --batch-size {half}"
             if half
             else "Use smaller images or networks"
         )
+        if config.batch_size % (4 * parts) == 0:  # 4 images in a group of MinibatchStdDev
+            remedy += f", or with --accumulate {parts}, which trains on the same batch in parts"
         bfloat16 = "mixed_bfloat16"
         other = "" if config.dtype_policy == bfloat16 else f", or with --dtype-policy {bfloat16}"
         raise MemoryError(
@@ -192,7 +194,8 @@ def describe_training(
     _warn_if_short(experiment)
     yield f"data           {config.data or data.find_fashion_mnist(data_dir)}"
     yield from found
-    for network in (experiment.gan.generator, experiment.gan.discriminator):
+    gan = experiment.gan
+    for network in filter(None, (gan.generator, gan.projector, gan.discriminator)):
         yield f"{network.name:<14} {network.count_params():,} parameters"
     yield f"training       {_describe_length(experiment)}"
     yield f"compilation    {experiment.gan.jit_decision}"

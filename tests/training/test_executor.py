@@ -148,6 +148,7 @@ def test_loop_ends_bit_for_bit_as_keras_loop_does_with_labels_and_every_setting(
             penalties=[penalties.WGANGP(0.3, interval=2), penalties.R2(1.0)],
             ema_decay=0.9,
             d_steps=2,
+            accumulate=2,
             log_gradients=True,
             g_optimizer="adam",
         )

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from fashion_gan.evaluation.torch_weights import read_tensors
+from fashion_gan.models.torch_weights import read_tensors
 
 SYSTEM = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}
 VALUES = np.arange(12, dtype="<f4")
