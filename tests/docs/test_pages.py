@@ -82,6 +82,14 @@ data.load_fashion_mnist = lambda *_: dataclasses.replace(whole, **few)
 """
 
 
+def test_dockerfile_copies_files_that_exist_and_are_not_ignored():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
+    admitted = {line.lstrip("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert copied and set(copied) <= admitted
+    assert all((ROOT / name).exists() for name in copied)
+
+
 @pytest.mark.slow
 def test_notebook_of_the_story_runs(tmp_path):
     pytest.importorskip("ipykernel")
