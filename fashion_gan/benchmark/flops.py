@@ -33,7 +33,12 @@ def forward_flops(network: keras.Model) -> list[int]:
     return [_layer_flops(layer) for layer in layers if getattr(layer, "kernel", None) is not None]
 
 
-def step_flops(generator: keras.Model, discriminator: keras.Model, batch_size: int) -> int:
+def step_flops(
+    generator: keras.Model,
+    discriminator: keras.Model,
+    batch_size: int,
+    projector: keras.Model | None = None,
+) -> int:
     """Returns the minimum FLOPs of one train step, in matrix products and convolutions.
 
     If a layer takes F forward FLOPs per example, the gradient of its kernel takes F, and the
@@ -46,12 +51,16 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, batch_size: i
       for the gradient of its input only, and backward through the generator, whose latents need no
       gradient.
 
+    A projector runs forward wherever the discriminator does, and backward in the generator phase
+    for the gradient of its input.
+
     Raises:
         ValueError: If a layer with a kernel is neither dense nor a convolution.
     """
     g, d = forward_flops(generator), forward_flops(discriminator)
-    d_phase = sum(g) + 2 * (2 * sum(d) + sum(d[1:]))
-    g_phase = sum(g) + sum(d) + sum(d) + sum(g) + sum(g[1:])
+    p = 0 if projector is None else sum(forward_flops(projector))
+    d_phase = sum(g) + 2 * (p + 2 * sum(d) + sum(d[1:]))
+    g_phase = sum(g) + p + sum(d) + sum(d) + p + sum(g) + sum(g[1:])
     return batch_size * (d_phase + g_phase)
 
 
@@ -73,8 +82,9 @@ def step_bytes(gan: keras.Model, batch_size: int) -> int:
         for network, optimizer in zip(networks, optimizers, strict=True)
     )
     g, d = (_output_bytes(network) for network in networks)
-    d_phase = g + 2 * (2 * d)
-    g_phase = 2 * g + 2 * d
+    p = 0 if gan.projector is None else _output_bytes(gan.projector)
+    d_phase = g + 2 * (p + 2 * d)
+    g_phase = 2 * g + 2 * p + 2 * d
     return 2 * state + batch_size * (d_phase + g_phase)
 
 

@@ -87,7 +87,7 @@ def measure(
         `flops` and `bytes` of a step. `xla`, the decision on XLA and its reason.
 
     Raises:
-        ValueError: If the requested devices are missing.
+        ValueError: If the requested devices are missing, or if the variant cannot train the preset.
     """
     chosen = find_variant(variant)
     config = chosen.config(preset, steps_per_execution)
@@ -105,6 +105,11 @@ def measure(
     )
     size = config.steps_per_execution
     executions = max(min(steps, len(dataset)) // size, 1)
+    if chosen.book and config.projected:
+        raise ValueError(
+            "Expected a discriminator of images for the chapter's loop. Received: projected=True. "
+            f"Choose another variant than {variant!r}."
+        )
     if chosen.book:
         pair = (gan.g_optimizer, gan.d_optimizer)
         book = TrainOnBatchLoop(gan.generator, gan.discriminator, pair, gan.jit_compile)
@@ -126,7 +131,7 @@ def measure(
         "compile_seconds": max(first - seconds, 0.0),
         "host_mib": _host_mib(),
         "device_mib": _device_mib() if kind == "GPU" else None,
-        "flops": step_flops(gan.generator, gan.discriminator, config.batch_size),
+        "flops": step_flops(gan.generator, gan.discriminator, config.batch_size, gan.projector),
         "bytes": step_bytes(gan, config.batch_size),
         "batch_size": config.batch_size,
         "dtype_policy": config.dtype_policy,

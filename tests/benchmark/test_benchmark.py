@@ -66,6 +66,22 @@ def test_step_flops_match_the_graph_of_tensorflow(name):
     assert flops.step_flops(gan.generator, gan.discriminator, 4) == counted
 
 
+def test_step_flops_of_a_projector_match_the_graph_of_tensorflow():
+    generator, _ = models.build_networks("convnet")
+    inputs = keras.Input((28, 28, 1))
+    x = keras.layers.Conv2D(4, 3, 2)(inputs)
+    x = keras.layers.Flatten()(keras.layers.DepthwiseConv2D(5, 2)(x))
+    projector = keras.Model(inputs, x)
+    discriminator = keras.Sequential(
+        [keras.layers.Input(x.shape[1:]), keras.layers.Dense(7), keras.layers.Dense(2)]
+    )
+    gan = GAN(generator, discriminator, projector=projector)
+    gan.compile(jit_compile=False)
+    step = tf.function(gan.train_step, autograph=False)
+    counted = graph_flops(step, tf.TensorSpec((4, 28, 28, 1)))
+    assert flops.step_flops(generator, discriminator, 4, projector) == counted
+
+
 def test_forward_flops_names_an_unknown_layer():
     unknown = keras.layers.EinsumDense("ab,bc->ac", 8, name="einsum")
     network = keras.Sequential([keras.layers.Input((8,)), unknown])

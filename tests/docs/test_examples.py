@@ -8,6 +8,8 @@ import pytest
 from helpers import ROOT
 from PIL import Image
 
+from fashion_gan import evaluation
+
 pytestmark = [
     pytest.mark.usefixtures("small_fashion_mnist"),
     pytest.mark.filterwarnings("ignore:.*only fill"),
@@ -55,6 +57,21 @@ def test_own_images_writes_grids_and_a_preset_with_its_score(tmp_path):
 def test_other_examples_train_on_fashion_mnist(name, tmp_path):
     gan = load(name).main(epochs=1, folder=str(tmp_path))
     assert gan.steps > 0 and list(tmp_path.rglob("epoch_*.png"))
+
+
+@pytest.mark.slow
+def test_keras_io_example_measures_both_trainings(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluation, "QUICK", evaluation.EvalConfig(200, kernel_size=200, bins=0))
+    name = "keras_io_gan_that_does_not_collapse"
+    source = (EXAMPLES / f"{name}.py").read_text()
+    assert "EPOCHS = 5" in source
+    names = {}
+    exec(compile(source.replace("EPOCHS = 5", "EPOCHS = 1"), name, "exec"), names)
+    shown = capsys.readouterr().out
+    for setting, measured in names["scores"].items():
+        assert f"{setting}: coverage {measured['coverage']:.2f}, missing" in shown
+        assert (tmp_path / "logs" / setting / "images").is_dir()
 
 
 @pytest.mark.slow
