@@ -7,7 +7,8 @@ from helpers import assert_equal_states, read_state
 from keras import layers
 
 import fashion_gan
-from fashion_gan import GAN, models, penalties
+from fashion_gan import GAN, images, models, penalties
+from fashion_gan.cli.generate import write_samples
 from fashion_gan.models.efficientnet import LAYERS, WIDTHS, layer_outputs, load_imagenet_weights
 from fashion_gan.runs.builder import build_gan
 from fashion_gan.runs.config import Config
@@ -56,10 +57,10 @@ def convolved(x, kernel):
 
 
 def test_projector_mixes_the_maps_of_efficientnet_as_plain_numpy_does(projector, weights):
-    images = random_images()
+    pictures = random_images()
     inputs = keras.Input((64, 64, 3))
     network = keras.Model(inputs, list(layer_outputs(weights, inputs, LAYERS).values()))
-    seen = layers.Resizing(64, 64, "bilinear")(images / 2 + 0.5) * 255 / 128 - 127 / 128
+    seen = layers.Resizing(64, 64, "bilinear")(pictures / 2 + 0.5) * 255 / 128 - 127 / 128
     found = dict(zip(WIDTHS, network(seen), strict=False))
     maps = [np.asarray(found[name], np.float64) for name in LAYERS]
     kernels = [
@@ -75,7 +76,7 @@ def test_projector_mixes_the_maps_of_efficientnet_as_plain_numpy_does(projector,
         mixed[i] = (mixed[i] + below) / np.sqrt(2)
     scaled = [x / rms for x, rms in zip(mixed, (8.7, 8.1, 6.0, 3.7), strict=True)]
     expected = np.concatenate([x.reshape(3, -1) for x in scaled], axis=1)
-    result = np.asarray(projector(images))
+    result = np.asarray(projector(pictures))
     assert result.shape == (3, 16 * 16 * 4 + 8 * 8 * 5 + 4 * 4 * 6 + 2 * 2 * 7)
     np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4)
     assert 0.2 < result.std() < 3
@@ -199,6 +200,18 @@ def test_saved_gan_with_a_projector_resumes_bit_for_bit(tmp_path):
     np.testing.assert_array_equal(loaded.projector(data), half.projector(data))
     loaded.fit(data, batch_size=8, epochs=1, shuffle=False, verbose=0)
     assert_equal_states(read_state(loaded), read_state(whole))
+
+
+def test_sample_keeps_the_images_with_the_largest_mean_logits_of_the_heads(tmp_path):
+    gan = make_gan()
+    gan.fit(random_images((8, 4, 4, 1)), batch_size=8, verbose=0)
+    samples = images.to_uint8(gan.sample(10, seed=4), gan.value_range)
+    kernel, bias = gan.discriminator.get_weights()
+    logits = np.asarray(gan.projector(gan.sample(10, seed=4))) @ kernel + bias
+    best = np.argsort(-logits.mean(axis=1))[:3]
+    write_samples(gan, tmp_path / "kept.npy", 10, seed=4, keep=0.3)
+    kept = {image.tobytes() for image in np.load(tmp_path / "kept.npy")}
+    assert kept == {image.tobytes() for image in samples[best]}
 
 
 def test_gan_raises_for_a_projector_that_does_not_fit():
