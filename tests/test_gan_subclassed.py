@@ -148,8 +148,8 @@ def test_signature_of_gan_names_its_arguments():
 
     names = list(inspect.signature(GAN).parameters)
     assert names == [
-        *("generator", "discriminator", "latent_dim", "value_range", "num_classes", "seed"),
-        "kwargs",
+        *("generator", "discriminator", "latent_dim", "value_range", "num_classes"),
+        *("projector", "seed", "kwargs"),
     ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion_gan.benchmark.variants import BOOK_MODELS, VARIANTS, Variant, find_variant
-from fashion_gan.charts import Bar, bars, curves
+from fashion_gan.pages.charts import Bar, bars, curves
 from fashion_gan.registry import lookup
 from fashion_gan.runs.presets import PRESETS
 

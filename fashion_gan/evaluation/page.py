@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fashion_gan import charts, images, metrics
+from fashion_gan import images, metrics
 from fashion_gan.evaluation.evaluator import Evaluator
 from fashion_gan.evaluation.report import (
     Groups,
@@ -18,7 +18,8 @@ from fashion_gan.evaluation.report import (
     place_among_baselines,
 )
 from fashion_gan.files import SCORES, write_bytes, write_json
-from fashion_gan.images.page import html_figure, html_image, html_page, html_table
+from fashion_gan.pages import charts
+from fashion_gan.pages.html import html_figure, html_image, html_page, html_table
 from fashion_gan.registry import printable
 
 __all__ = ["write_report"]

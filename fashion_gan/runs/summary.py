@@ -15,9 +15,9 @@ from typing import Any
 
 from PIL import Image
 
-from fashion_gan import charts
 from fashion_gan.files import check_no_links_out, read_bytes, read_json, read_text
-from fashion_gan.images.page import html_figure, html_image, html_page, html_table
+from fashion_gan.pages import charts
+from fashion_gan.pages.html import html_figure, html_image, html_page, html_table
 from fashion_gan.registry import printable
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory

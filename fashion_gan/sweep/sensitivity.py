@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fashion_gan import charts
+from fashion_gan.pages import charts
 from fashion_gan.runs.scores import SCORE_LABELS
 from fashion_gan.sweep.work import SETTINGS
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashion_gan import GAN, benchmark, charts, models
+from fashion_gan import GAN, benchmark, models
 from fashion_gan.benchmark import flops, train_on_batch
 from fashion_gan.cli.main import main
+from fashion_gan.pages import charts
 
 SMALL = ["--rounds", "1", "--steps", "2", "--steps-per-execution", "2", "--batch-size", "8"]
 

@@ -185,6 +185,7 @@ def test_help_of_train_puts_each_setting_into_a_group():
         "epochs",
         "steps_per_epoch",
         "batch_size",
+        "accumulate",
     ]
     assert not settings & {a.dest for a in titles["options"]}
 

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from fashion_gan import charts
 from fashion_gan.cli.main import main
 from fashion_gan.files import write_json
 from fashion_gan.images import write_png
+from fashion_gan.pages import charts
 from fashion_gan.runs import presets, summary
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
