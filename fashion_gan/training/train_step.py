@@ -54,6 +54,7 @@ def discriminator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dic
         fake = frozen(gan.generator, lambda: gan.generate(real, random))
         if gan.replay is not None:
             fake = gan.replay.exchange(fake, random.fold_in(REPLAY))
+        fake = fake.with_images(ops.stop_gradient(fake.images))
         real, fake = see(gan, real, random, REAL), see(gan, fake, random, FAKE)
         (real_logits, fake_logits), norms_squared = discriminate(
             gan, real, fake, with_norms=bool(gan.fused_penalties)
