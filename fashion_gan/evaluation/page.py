@@ -105,19 +105,20 @@ def _score_section(result: Mapping[str, Any]) -> str:
     scores, watched = result["scores"], result["watched_score"]
     first = next(iter(scores.values()))
     names = [name for name in first if name.removeprefix("pixel_") in _SCORES]
-    rows = []
+    rows, meanings = [], []
     for name in names:
         better, meaning = _SCORES[name.removeprefix("pixel_")]
         meaning = meaning.replace("features", "pixels") if name.startswith("pixel_") else meaning
         cells = [f"{of[name]:.3g}" if name in of else "" for of in scores.values()]
-        rows.append((name, *cells, better, meaning))
+        rows.append((name, *cells, better))
+        meanings.append(f"<li><b>{name}</b>: {escape(meaning)}</li>")
     bars = []
     for label, of in scores.items():
         value, spread = max(of[watched], 0.0), of.get(f"{watched}_std", 0.0)
         bars.append(charts.Bar(printable(label), value, max(value - spread, 0.0), value + spread))
     chart = charts.bars(f"{watched}: lower is better", "", bars) if len(bars) > 1 else ""
-    head = ("", *map(printable, scores), "better", "meaning")
-    return chart + html_table(head, rows)
+    head = ("", *map(printable, scores), "better")
+    return f"{chart}{html_table(head, rows)}<ul>{''.join(meanings)}</ul>"
 
 
 def _sample_section(samples: np.ndarray, evaluator: Evaluator) -> str:
