@@ -148,8 +148,7 @@ def _group_section(groups: Groups, members: bytes) -> str:
         for index in groups.order
     ]
     caption = (
-        "One row each, with the rarest among the samples first: real images on the left, samples "
-        "on the right."
+        "A row for each, the least covered first: real images on the left, samples on the right."
     )
     table = html_table((groups.title, "real images", "samples"), rows)
     return _figure(members, caption, 2 * _WIDTH) + table
