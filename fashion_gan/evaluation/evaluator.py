@@ -22,7 +22,7 @@ from fashion_gan.evaluation.reference_stats import (
     project_pixels,
 )
 from fashion_gan.files import cache_dir
-from fashion_gan.models.efficientnet import has_imagenet_weights
+from fashion_gan.runtime import has_imagenet_weights
 
 __all__ = [
     "FULL",

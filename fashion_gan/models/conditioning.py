@@ -45,9 +45,8 @@ def conditional(
     """Converts an unconditional pair to a pair that also takes labels, int32 `(batch,)`.
 
     The new generator takes `[latents, labels]`. The one-hot label replaces the last `num_classes`
-    components of the old latents. The new discriminator takes `[images, labels]` and returns logits
-    `(batch, 1)`. A logit is the output of a dense layer on the old discriminator's last features,
-    plus the inner product of these features with an embedding of the label.
+    components of the old latents. The new discriminator takes `[images, labels]` and returns the
+    logits `(batch, 1)` of `conditional_logits` for the old discriminator's last features.
 
     Args:
         generator: Network of latents `(batch, latent_dim)`, with `latent_dim > num_classes`.
@@ -61,8 +60,7 @@ def conditional(
         ValueError: If the latents are too few, or if the last layer is not such a dense layer.
 
     References:
-        Mirza and Osindero 2014, https://arxiv.org/abs/1411.1784; Miyato and Koyama 2018,
-        https://arxiv.org/abs/1802.05637, equation 3: the projection.
+        Mirza and Osindero 2014, https://arxiv.org/abs/1411.1784.
     """
     latent_dim = generator.input_shape[-1] - num_classes
     if num_classes < 1 or latent_dim < 1:
@@ -84,12 +82,36 @@ def conditional(
     trunk = keras.Model(discriminator.inputs[0], last.input, name="features")
     labels = keras.Input((), dtype="int32", name="labels")
     images = keras.Input(discriminator.input_shape[1:], name="images")
-    features = trunk(images)
     dtype = last.dtype_policy
-    judged = layers.Dense(features.shape[-1], use_bias=False, dtype=dtype, name="judged_class")(
-        OneHot(num_classes, dtype=dtype)(labels)
-    )
-    convnet = layers.Dense(1, dtype=dtype, name="any_class")(features)
-    projected = layers.Dot(1, dtype=dtype, name="this_class")([features, judged])
-    logits = layers.Add(dtype=dtype, name="logits")([convnet, projected])
+    one_hot = OneHot(num_classes, dtype=dtype)(labels)
+    logits = conditional_logits(trunk(images), one_hot, dtype)
     return conditional_generator, keras.Model([images, labels], logits, name="discriminator")
+
+
+def conditional_logits(
+    features: keras.KerasTensor, one_hot: keras.KerasTensor, dtype: Any, suffix: str = ""
+) -> keras.KerasTensor:
+    """Applies the layers that compute logits from features and labels.
+
+    A logit is the output of a dense layer on the features, plus the inner product of the features
+    with an embedding of the label.
+
+    Args:
+        features: Features `(batch, d)`.
+        one_hot: One-hot labels `(batch, num_classes)`.
+        dtype: Dtype or dtype policy of the layers.
+        suffix: End of the names of the layers. Defaults to `""`.
+
+    Returns:
+        The logits `(batch, 1)`.
+
+    References:
+        Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3.
+    """
+    width = features.shape[-1]
+    embedding = layers.Dense(width, use_bias=False, dtype=dtype, name=f"judged_class{suffix}")
+    any_class = layers.Dense(1, dtype=dtype, name=f"any_class{suffix}")(features)
+    this_class = layers.Dot(1, dtype=dtype, name=f"this_class{suffix}")(
+        [features, embedding(one_hot)]
+    )
+    return layers.Add(dtype=dtype, name=f"logits{suffix}")([any_class, this_class])

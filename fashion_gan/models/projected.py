@@ -1,4 +1,4 @@
-"""Provides a discriminator that sees features of ImageNet in place of pixels."""
+"""Provides a discriminator that sees features of ImageNet beside the pixels."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers
 
 from fashion_gan.models.blocks import leaky_relu
+from fashion_gan.models.conditioning import OneHot, conditional_logits
 from fashion_gan.models.efficientnet import LAYERS, Weights, layer_outputs, load_imagenet_weights
 from fashion_gan.models.minibatch import MinibatchStdDev
 from fashion_gan.runtime import build_scope
@@ -29,12 +30,13 @@ def imagenet_projector(
     weights: Weights | None = None,
     seed: int = 0,
 ) -> keras.Model:
-    """Builds a frozen network of images that returns feature maps of four resolutions.
+    """Builds a frozen network of images that returns feature maps of four sizes, and the pixels.
 
     EfficientNet-Lite0 computes the features. Fixed random convolutions then mix the channels of
     each map, and add to each map the next smaller one, enlarged. So all maps hold features of all
     layers, and the discriminator cannot focus on a part of them. The height and width of the images
-    are enlarged to the next multiple of 32, and to at least 64.
+    are enlarged to the next multiple of 32, and to at least 64. The pixels, scaled to [-1, 1], keep
+    their size. They hold the colors, which the features hardly distinguish.
 
     Args:
         image_shape: Shape of the images, `(height, width, channels)` with 1 or 3 channels.
@@ -46,8 +48,8 @@ def imagenet_projector(
         seed: Seed of the random convolutions. Defaults to 0.
 
     Returns:
-        The network. It maps `(batch, *image_shape)` to the flattened maps `(batch, n)`. No weight
-        is trainable. All layers use float32.
+        The network. It maps `(batch, *image_shape)` to the flattened maps and pixels `(batch, n)`.
+        No weight is trainable. All layers use float32.
 
     Raises:
         ImportError: If the package of the weights is not installed.
@@ -55,7 +57,8 @@ def imagenet_projector(
 
     References:
         Sauer et al. 2021, https://arxiv.org/abs/2111.01007, section 3.2. Here the maps have fewer
-        channels, since the images are small.
+        channels, since the images are small. Kumari et al. 2022, https://arxiv.org/abs/2112.09130,
+        train a discriminator of pixels beside one of features.
     """
     if image_shape[2] not in (1, 3):
         raise ValueError(
@@ -74,40 +77,58 @@ def imagenet_projector(
         outputs = layer_outputs(weights, x, LAYERS)
         maps = _mixed([outputs[name] for name in LAYERS], widths, seed)
         scaled = [layers.Rescaling(1 / rms)(x) for x, rms in zip(maps, _RMS, strict=True)]
-        flat = layers.Concatenate()([layers.Flatten()(x) for x in scaled])
+        pixels = layers.Rescaling(2 / (high - low), -(high + low) / (high - low))(inputs)
+        flat = layers.Concatenate()([layers.Flatten()(x) for x in [*scaled, pixels]])
     return keras.Model(inputs, flat, trainable=False, name="projector")
 
 
 def projected_discriminator(
-    image_shape: tuple[int, int, int], widths: Sequence[int] = _MIXED, width: int = 64
+    image_shape: tuple[int, int, int],
+    widths: Sequence[int] = _MIXED,
+    width: int = 64,
+    num_classes: int | None = None,
 ) -> keras.Model:
-    """Builds a discriminator of the maps of `imagenet_projector`, with one head for each map.
+    """Builds a discriminator of the output of `imagenet_projector`, with five heads.
 
-    Each head is a small convolutional network with a logit of its own. It sees the standard
-    deviation over groups of its batch, see `MinibatchStdDev`.
+    There is one head for each of the four maps, and one for the pixels. Each head is a small
+    convolutional network with a logit of its own. It sees the standard deviation over groups of its
+    batch, see `MinibatchStdDev`.
 
     Args:
         image_shape: Shape of the images, as for the projector.
         widths: Number of channels of the maps, as for the projector. Defaults to
             (64, 64, 128, 128).
         width: Number of channels in the heads. Defaults to 64.
+        num_classes: Number of classes that all heads know, see `conditional_logits`. Defaults to
+            None, which builds a network without labels.
 
     Returns:
-        The network. It maps flattened maps `(batch, n)` to logits `(batch, 4)`.
+        The network. It maps flattened maps and pixels `(batch, n)` to logits `(batch, 5)`. With
+        classes, it takes `[maps, labels]`, where labels are int32 `(batch,)`.
     """
     height, breadth = _seen_size(image_shape)
     shapes = [
         (height // 2**i, breadth // 2**i, channels) for i, channels in enumerate(widths, start=2)
     ]
+    shapes.append(image_shape)
     sizes = [math.prod(shape) for shape in shapes]
-    inputs = keras.Input((sum(sizes),))
-    ends = np.cumsum(sizes)
-    logits = [
-        _head(layers.Reshape(shape)(inputs[:, end - size : end]), width)
-        for shape, size, end in zip(shapes, sizes, ends.tolist(), strict=True)
-    ]
+    ends = np.cumsum(sizes).tolist()
     dtype = keras.config.dtype_policy().variable_dtype
-    return keras.Model(inputs, layers.Concatenate(dtype=dtype)(logits), name="discriminator")
+    inputs, labels = keras.Input((sum(sizes),)), keras.Input((), dtype="int32", name="labels")
+    features = [
+        _head_features(layers.Reshape(shape)(inputs[:, end - size : end]), width)
+        for shape, size, end in zip(shapes, sizes, ends, strict=True)
+    ]
+    if num_classes is None:
+        logits = [layers.Dense(1, dtype=dtype)(x) for x in features]
+    else:
+        one_hot = OneHot(num_classes, dtype=dtype)(labels)
+        logits = [conditional_logits(x, one_hot, dtype, f"_{i}") for i, x in enumerate(features)]
+    return keras.Model(
+        inputs if num_classes is None else [inputs, labels],
+        layers.Concatenate(dtype=dtype)(logits),
+        name="discriminator",
+    )
 
 
 def _seen_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -137,8 +158,8 @@ def _mixed(outputs: Sequence[keras.KerasTensor], widths: Sequence[int], seed: in
     return maps
 
 
-def _head(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
-    """Applies strided convolutions down to at most 4 x 4 pixels, and returns a logit."""
+def _head_features(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    """Applies strided convolutions down to at most 4 x 4 pixels, and returns flat features."""
     he = {"padding": "same", "kernel_initializer": "he_normal"}
     strided = max(x.shape[1:3]) > 4
     if not strided:
@@ -146,5 +167,4 @@ def _head(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
     while max(x.shape[1:3]) > 4:
         x = leaky_relu(layers.Conv2D(width, 4, 2, **he)(x))
     x = leaky_relu(layers.Conv2D(width, 3, **he)(MinibatchStdDev()(x)))
-    dtype = keras.config.dtype_policy().variable_dtype
-    return layers.Dense(1, dtype=dtype)(layers.Flatten()(x))
+    return layers.Flatten()(x)

@@ -181,11 +181,6 @@ def build_gan(config: Config, images: data.Split | DatasetInfo = FASHION_MNIST) 
             `models.build_networks` lists.
     """
     info = images if isinstance(images, DatasetInfo) else DatasetInfo.from_split(images)
-    if config.conditional and config.projected:
-        raise ValueError(
-            "Expected conditional=False for a projected discriminator, which sees no classes. "
-            "Received: conditional=True and projected=True. Omit one of them."
-        )
     if config.conditional and info.class_names is None:
         raise ValueError(
             "Expected images with classes, for networks that are told the class. Received: "
@@ -214,21 +209,20 @@ def check_names(config: Config) -> None:
 
 
 def _compiled(config: Config, info: DatasetInfo) -> GAN:
-    names = info.class_names
+    num_classes = len(info.class_names) if config.conditional and info.class_names else None
     generator, discriminator = models.build_networks(
         config.model,
         latent_dim=config.latent_dim,
         image_shape=info.image_shape,
-        num_classes=len(names) if config.conditional and names else None,
+        num_classes=num_classes,
         **({"width": config.width} if config.width else {}),
         **({"dropout": config.dropout} if config.model == "dcgan" else {}),
     )
     projector = None
     if config.projected:
-        latents = keras.Input((config.latent_dim,))
-        value_range = models.introspection.infer_value_range(generator, latents)
+        value_range = models.introspection.infer_value_range(generator, generator.input)
         projector = models.imagenet_projector(info.image_shape, value_range)
-        discriminator = models.projected_discriminator(info.image_shape)
+        discriminator = models.projected_discriminator(info.image_shape, num_classes=num_classes)
     gan = GAN(generator, discriminator, config.latent_dim, projector=projector, seed=config.seed)
     steps = steps_per_epoch(config, info.num_images)
     gan.compile(

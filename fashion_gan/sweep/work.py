@@ -16,6 +16,7 @@ from fashion_gan.runs import summary
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.scores import SCORE_LABELS, watched_score
+from fashion_gan.runtime import has_imagenet_weights
 from fashion_gan.sweep.space import Range, Space, grid, grid_size, suggest
 from fashion_gan.sweep.storage import check_storage, connect, storage_errors, write_errors
 
@@ -143,8 +144,6 @@ def metric_name(config: Config, space: Space) -> str:
         config: Config that all trials share.
         space: Settings to vary, with their values.
     """
-    from fashion_gan.evaluation import has_imagenet_weights  # which loads TensorFlow
-
     if "data" in space:
         config = dataclasses.replace(config, data=str(space["data"]))
     return watched_score(config, ("kernel_distance",) if has_imagenet_weights() else ())

