@@ -12,12 +12,11 @@ from fashion_gan.files import check_no_links_out
 from fashion_gan.registry import lookup, printable
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
-from fashion_gan.runs.presets import PRESETS
+from fashion_gan.runs.presets import PRESETS, default_preset
 from fashion_gan.runs.settings_file import read_settings
 from fashion_gan.runtime import check_backend, load_tensorflow
 
 __all__ = [
-    "IMAGES_PRESET",
     "PRESET",
     "RUN",
     "add_class",
@@ -34,7 +33,7 @@ __all__ = [
     "start_tensorflow",
 ]
 
-PRESET, IMAGES_PRESET = "dense", "images"
+PRESET = "dense"
 RUN = "folder of a run, .keras file, or a pretrained name"
 
 
@@ -197,8 +196,8 @@ def settings_from_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def preset_name(options: argparse.Namespace) -> str:
-    """Returns the given preset, or the default preset for the training images."""
-    return options.preset or (IMAGES_PRESET if options.data else PRESET)
+    """Returns the given preset, or the default preset for the given settings."""
+    return options.preset or options.default_preset
 
 
 def config_from_options(options: argparse.Namespace) -> Config:
@@ -215,7 +214,7 @@ def config_from_options(options: argparse.Namespace) -> Config:
     """
     in_file = read_settings(options.config) if options.config else {}
     given = {**in_file, **settings_from_options(options)}
-    options.data = given.get("data")  # determines the default preset
+    options.default_preset = default_preset(given)
     base = lookup(PRESETS, preset_name(options), "preset")
     if options.resume and options.run_dir is None:
         raise ValueError(

@@ -6,7 +6,6 @@ from typing import Any
 
 from fashion_gan.cli.console import lossy_streams
 from fashion_gan.cli.options import (
-    IMAGES_PRESET,
     PRESET,
     add_command,
     add_data_dir,
@@ -19,7 +18,7 @@ from fashion_gan.cli.parser import non_negative_float, positive_int
 from fashion_gan.files import unique_dir
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.presets import PRESETS
-from fashion_gan.runtime import workers
+from fashion_gan.runtime import has_imagenet_weights, workers
 
 __all__ = ["add_commands"]
 
@@ -40,7 +39,7 @@ def add_commands(commands: Any) -> None:
     parser.usage = "%(prog)s [--preset PRESET] [--data IMAGES] [--run-dir FOLDER] [OPTION …]"
     parser.add_argument(
         "--preset",
-        help=f"settings to begin with (default {PRESET}, or {IMAGES_PRESET} with --data): "
+        help=f"settings to begin with (default {PRESET}; with --data projected, or else images): "
         f"{', '.join(PRESETS)}",
     )
     parser.add_argument(
@@ -97,6 +96,13 @@ def _train(options: argparse.Namespace) -> None:
             "Expected --run-dir with TF_CONFIG. Received: none. Name a folder that all workers "
             "share."
         )
+    if config.data and not (options.preset or options.resume):
+        print(f"{'preset':<14} {preset_name(options)}")
+        if not has_imagenet_weights():
+            print(
+                f"{'':<14} The preset projected draws color images better. Install it by "
+                'pip install "fashion-gan[features]".'
+            )
     if options.dry_run:
         plan = describe_training(
             config,

@@ -1,11 +1,13 @@
 """Defines the presets, tested configs that have a name."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
 from fashion_gan.runs.config import Config
+from fashion_gan.runtime import has_imagenet_weights
 
-__all__ = ["PRESETS", "closest_preset"]
+__all__ = ["PRESETS", "closest_preset", "default_preset"]
 
 _BOOK = Config()
 _MODERN = Config(
@@ -93,10 +95,28 @@ PRESETS: dict[str, Config] = {
         batch_size=64,
         epochs=20,
     ),
-    "projected": replace(_OWN_IMAGES, projected=True, r1=0.25, r2=0.25, steps_per_epoch=200),
+    "projected": replace(
+        _OWN_IMAGES, projected=True, width=64, r1=0.08, r2=0.08, steps_per_epoch=200
+    ),
     "resnet": replace(_RESIDUAL, width=80, r1=0.25, r2=0.25),
     "resnet_conditional": replace(_RESIDUAL, conditional=True, width=72, r1=1.0, r2=1.0),
 }
+
+
+def default_preset(settings: Mapping[str, Any]) -> str:
+    """Returns the name of the preset that fits the given settings best.
+
+    Without own images, it is `"dense"`. With own images, it is `"projected"`. It is `"images"`
+    without the extra `features`, for images with an alpha channel, and if the settings name a pair
+    of networks.
+
+    Args:
+        settings: Values of settings that differ from the preset, by name.
+    """
+    if not settings.get("data"):
+        return "dense"
+    other = settings.get("channels") == "4" or "model" in settings
+    return "projected" if has_imagenet_weights() and not other else "images"
 
 
 def closest_preset(config: Config) -> tuple[str, dict[str, Any]]:

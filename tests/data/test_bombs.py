@@ -344,7 +344,7 @@ def test_reader_raises_when_the_limit_of_the_environment_is_no_number(text, tmp_
 def test_command_line_raises_the_limit_by_the_environment(tmp_path, monkeypatch, capsys):
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((300, 8, 8), np.uint8))
-    train = ["train", "--data", str(path), "--batch-size", "20", "--dry-run"]
+    train = ["train", "--data", str(path), "--preset", "images", "--batch-size", "20", "--dry-run"]
     monkeypatch.setenv("FASHION_GAN_MAX_BYTES", "19199")
     assert main(train) == 2
     (line,) = capsys.readouterr().err.splitlines()

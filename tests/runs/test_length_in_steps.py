@@ -1,18 +1,20 @@
 """The length of a training in steps: settings, flags, the plan, the warning and the estimate."""
 
 import dataclasses
+import re
 import warnings
 
 import numpy as np
 import pytest
 
-from fashion_gan import callbacks
+from fashion_gan import callbacks, cli
 from fashion_gan.callbacks import progbar_logger
 from fashion_gan.cli.main import main
 from fashion_gan.cli.options import add_settings, config_from_options
 from fashion_gan.cli.parser import Parser
 from fashion_gan.data import ImageView, image_view
 from fashion_gan.evaluation import FULL, image_evaluator
+from fashion_gan.runs import presets
 from fashion_gan.runs.builder import prepare
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory, _fingerprint
@@ -74,10 +76,27 @@ def test_images_preset_has_10000_steps_and_decays_in_the_last_3000():
     assert length % config.steps_per_execution == 0
 
 
-def test_images_of_your_own_begin_with_their_own_preset(data):
-    assert parse("--data", data) == dataclasses.replace(PRESETS["images"], data=data)
-    assert parse("--data", data, "--preset", "dense").model == "dense"
+def test_default_preset_fits_the_settings(data, monkeypatch):
     assert parse() == PRESETS["dense"]
+    assert parse("--data", data, "--preset", "dense").model == "dense"
+    assert parse("--data", data) == dataclasses.replace(PRESETS["projected"], data=data)
+    for flags in ("--channels 4", "--model convnet"):
+        config = parse("--data", data, *flags.split())
+        assert (config.projected, config.cutout) == (False, PRESETS["images"].cutout)
+    monkeypatch.setattr(presets, "has_imagenet_weights", lambda: False)
+    assert parse("--data", data) == dataclasses.replace(PRESETS["images"], data=data)
+
+
+def test_train_prints_the_preset_that_it_chose(data, monkeypatch, capsys):
+    train = ["train", "--data", data, "--dry-run"]
+    monkeypatch.setattr(presets, "has_imagenet_weights", lambda: False)
+    monkeypatch.setattr(cli.train, "has_imagenet_weights", lambda: False)
+    assert main(train) == 0
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first == "preset         images"
+    assert 'pip install "fashion-gan[features]"' in second
+    assert main([*train, "--preset", "images"]) == 0
+    assert not re.search("^preset ", capsys.readouterr().out, re.M)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +185,8 @@ def test_steps_of_a_resumed_run_keep_its_epochs(tmp_path):
 
 
 def test_dry_run_tells_steps_and_passes(data, capsys):
-    assert main(["train", "--data", data, "--mirror", "--steps", "600", "--dry-run"]) == 0
+    train = ["train", "--data", data, "--preset", "images", "--mirror", "--steps", "600"]
+    assert main([*train, "--dry-run"]) == 0
     out = capsys.readouterr().out
     plan = "20 epochs of 30 steps: 600 steps, 160.0 passes over 240 images and mirror images"
     assert f"training       {plan}\n" in out

@@ -281,9 +281,11 @@ def start(run_dir, images):
     flags = ["--epochs", "4000", "--batch-size", "20", "--image-freq", "4000"]
     flags += ["--latent-dim", "4", "--steps-per-execution", "1", "--backup-interval", "0.01"]
     flags += ["--eval-freq", "0", "--on-collapse", "off", "--jit-compile", "false"]
-    command = [sys.executable, "-m", "fashion_gan", "train", "--data", str(images), *flags]
+    command = [sys.executable, "-m", "fashion_gan", "train", "--preset", "images", *flags]
     process = subprocess.Popen(
-        [*command, "--run-dir", str(run_dir)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*command, "--data", str(images), "--run-dir", str(run_dir)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     until = time.monotonic() + 120
     while not list((run_dir / "backup").glob("epoch_*")) and time.monotonic() < until:
