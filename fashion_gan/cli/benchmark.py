@@ -22,7 +22,7 @@ def add_commands(commands: Any) -> None:
         commands,
         "benchmark",
         _benchmark,
-        "time a train step, in variants that take turns",
+        "measure the time of a train step in several variants",
         examples=(
             "fashion-gan benchmark --preset dense --chart times.svg",
             "fashion-gan benchmark --preset dcgan --variant auto --batch-size 64 --batch-size 256",
@@ -31,23 +31,28 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--preset",
         action="append",
-        help=f"preset to time, may be given again: {', '.join(PRESETS)} (default {PRESET})",
+        help=f"preset to measure; repeat the flag for several: {', '.join(PRESETS)} (default "
+        f"{PRESET})",
     )
     parser.add_argument(
         "--variant",
         action="append",
-        help="variant to time, may be given again (default: all): "
+        help="variant to measure; repeat the flag for several (default: all): "
         + "; ".join(f"{name} ({variant.help})" for name, variant in VARIANTS.items())
         + "; devices-N (auto, on N devices)",
     )
     for flag, default, help in (
-        ("--rounds", 5, "measurements of each variant, of which the median counts"),
+        ("--rounds", 5, "number of measurements of each variant, whose median is reported"),
         (
             "--steps",
             500,
-            "train steps to warm up, and as many again to be timed, in each measurement",
+            "number of measured train steps in each measurement, after as many to warm up",
         ),
-        ("--steps-per-execution", 100, "train steps in an execution, in the variants with many"),
+        (
+            "--steps-per-execution",
+            100,
+            "train steps per call of the compiled graph, in the variants with many",
+        ),
     ):
         parser.add_argument(
             flag,
@@ -61,20 +66,20 @@ def add_commands(commands: Any) -> None:
         action="append",
         type=positive_int,
         metavar="N",
-        help="images in a batch, may be given again (default: the presets' own number)",
+        help="images in a batch; repeat the flag for several (default: that of the preset)",
     )
     parser.add_argument(
         "--device",
         choices=("CPU", "GPU"),
-        help="device that computes (default: what TensorFlow prefers)",
+        help="device to run on (default: the GPU if there is one)",
     )
     parser.add_argument(
         "--chart",
         metavar="FILE.svg",
-        help="draw the times as bars, or images per second for several batch sizes",
+        help="also draw the times as bars, or the images per second for several batch sizes",
     )
     parser.add_argument(
-        "--profile", metavar="FOLDER", help="write a profile of each variant for TensorBoard"
+        "--profile", metavar="FOLDER", help="also write a profile of each variant for TensorBoard"
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     add_data_dir(parser)
@@ -105,7 +110,7 @@ def _benchmark(options: argparse.Namespace) -> None:
         with atomic_write(options.chart) as partial:
             partial.write_text(chart(report))
     if failed := [f"{r['preset']}, {r['variant']}" for r in report["results"] if "error" in r]:
-        raise ValueError(f"{'; '.join(failed)} failed. The lines above, or --json, say why.")
+        raise ValueError(f"{'; '.join(failed)} failed. See the lines above, or --json.")
 
 
 def _explain_rates(machine: dict[str, Any]) -> str:

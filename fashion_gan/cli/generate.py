@@ -54,9 +54,11 @@ def _add_sample(commands: Any) -> None:
         _sample,
         "generate images",
         examples=(
-            "fashion-gan sample logs/emoji --num-images 100 --out emoji.png",
+            "fashion-gan sample logs/photos --num-images 100 --out samples.png",
+            "fashion-gan sample logs/photos --which best --num-images 1000 --out samples",
             "fashion-gan sample resnet_conditional --class sandal --seeds 0-31 --truncation 0.7",
         ),
+        details="During a training, or after one that was stopped, the newest backup is used.",
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
@@ -72,35 +74,39 @@ def _add_sample(commands: Any) -> None:
         "--seeds",
         type=seed_list,
         metavar="LIST",
-        help="seed of each image, such as 3,17,42 or 0-31; in a folder, files are named by them",
+        help="seeds, one for each image, such as 3,17,42 or 0-31, in place of --seed and "
+        "--num-images; they name the files in a folder",
     )
     parser.add_argument(
         "--truncation",
         type=positive_float,
-        metavar="SD",
-        help="draw numbers of a latent again that are beyond: images become better and more alike",
+        metavar="LIMIT",
+        help="largest absolute value in a latent; numbers beyond are redrawn, so images become "
+        "better and more alike (default: no limit)",
     )
     add_class(parser)
     parser.add_argument(
         "--keep",
         type=fraction,
         metavar="FRACTION",
-        help="keep only this fraction of the images, or of each class: those with the largest "
-        "logits of the discriminator",
+        help="write only this fraction of the images, or of each class: those which the "
+        "discriminator rates as most real",
     )
     parser.add_argument(
         "--columns",
         type=positive_int,
         metavar="N",
-        help="images in a row of the grid (default: one for each class, or a square grid)",
+        help="number of images in a row of the grid (default: one for each class, or a square "
+        "grid)",
     )
     add_which(parser)
     add_no_ema(parser)
     parser.add_argument(
         "--out",
         metavar="PATH",
-        help="FILE.png for a grid, FILE.npy for uint8 (n, h, w, channels), or a folder of PNG; "
-        "older samples are replaced, a folder may hold nothing else (default RUN-samples.png)",
+        help="FILE.png for a grid, FILE.npy for a uint8 array (n, height, width, channels), or a "
+        "folder for PNG files, which may hold only older samples; existing samples are overwritten "
+        "(default RUN-samples.png)",
     )
 
 
@@ -188,9 +194,9 @@ def write_samples(
         images.numbered_pngs(out)
     if keep is not None and not gan.steps:
         raise ValueError(
-            "Expected a GAN whose discriminator is trained, by which to keep images. Received: a "
+            "Expected a GAN with a trained discriminator, for keep. Received: a "
             "discriminator after 0 steps, such as that of a pretrained generator. Omit --keep, or "
-            "name a run."
+            "pass a run."
         )
     largest = np.inf if truncation is None else truncation
     each = [(num_images, seed)] if seeds is None else [(1, number) for number in seeds]
@@ -248,28 +254,34 @@ def _add_animate(commands: Any) -> None:
         commands,
         "animate",
         _animate,
-        "animate the image grids of a run, epoch by epoch",
-        examples=("fashion-gan animate logs/emoji",),
+        "animate the samples of a run, with a frame for each epoch",
+        examples=(
+            "fashion-gan animate logs/photos",
+            "fashion-gan animate logs/photos --fps 10 --out photos.webp",
+        ),
     )
-    parser.add_argument("run", metavar="RUN", help="folder of a run, or of epoch_0000.png, …")
+    parser.add_argument(
+        "run", metavar="RUN", help="folder of a run, or of files epoch_0000.png and so on"
+    )
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help=".gif, .png or .webp; an older one is replaced (default RUN.gif)",
+        help="FILE.gif, FILE.webp or FILE.png (APNG); an existing file is overwritten (default "
+        "RUN.gif)",
     )
     parser.add_argument(
         "--fps",
         type=frames_per_second,
         default=5.0,
         metavar="N",
-        help="epochs in a second, 0.1 to 100 (default 5)",
+        help="epochs per second, 0.1 to 100 (default 5)",
     )
     parser.add_argument(
         "--scale",
         type=positive_int,
         default=2,
         metavar="N",
-        help="pixels as squares of N (default 2)",
+        help="factor by which the images are enlarged (default 2)",
     )
 
 
@@ -288,21 +300,25 @@ def _add_export(commands: Any) -> None:
         commands,
         "export",
         _export,
-        "write a generator for other runtimes (extra for ONNX: export)",
+        "write a generator as SavedModel, ONNX or LiteRT (extra for ONNX: export)",
         examples=(
-            "fashion-gan export logs/emoji --out emoji.onnx",
+            "fashion-gan export logs/photos --out photos.onnx",
             "fashion-gan export dense --out dense-model",
         ),
+        details='For ONNX, install the extra first: pip install ".[export]".',
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
         "--out",
         metavar="PATH",
         required=True,
-        help="FILE.onnx, FILE.tflite, or a folder; must not exist",
+        help="FILE.onnx for ONNX, FILE.tflite for LiteRT, or a folder for a SavedModel; must not "
+        "exist",
     )
     parser.add_argument(
-        "--format", metavar="NAME", help="saved_model, onnx or litert (default: by PATH)"
+        "--format",
+        metavar="NAME",
+        help="saved_model, onnx or litert (default: by the ending of --out)",
     )
     add_which(parser)
     add_no_ema(parser)
@@ -323,8 +339,11 @@ def _add_explore(commands: Any) -> None:
         commands,
         "explore",
         _explore,
-        "open a page to play with a generator (extra: explore)",
-        examples=("fashion-gan explore logs/emoji",),
+        "explore the images of a generator in the browser (extra: explore)",
+        examples=("fashion-gan explore", "fashion-gan explore logs/photos --port 8000"),
+        details="The page has sliders for directions in the latent space, paths between seeds, and "
+        "a search for the latent of your own image. Install the extra first: pip install "
+        '".[explore]".',
     )
     parser.add_argument(
         "run", nargs="?", default="resnet", metavar="RUN", help=f"{RUN} (default resnet)"
@@ -334,13 +353,13 @@ def _add_explore(commands: Any) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on (default 127.0.0.1: this machine alone)",
+        help="address to listen on (default 127.0.0.1, which only this machine can reach)",
     )
     parser.add_argument(
         "--port",
         type=port,
         metavar="N",
-        help="port to listen on (default: a free one from 7860)",
+        help="port to listen on (default: the first free one from 7860)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     add_data_dir(parser)

@@ -16,6 +16,7 @@ from fashion_gan.runs.config import Config
 __all__ = ["add_commands"]
 
 _GRID = 64  # images in the grid
+_IMAGES = "a folder of images, or a .zip, .parquet, .npz, .npy or IDX file"
 _SETTINGS = ("skip_corrupt", "image_size", "resize", "resample", "channels", "background")
 
 
@@ -25,17 +26,22 @@ def add_commands(commands: Any) -> None:
         commands,
         "inspect",
         _inspect,
-        "say what a folder of images holds, and draw some of them",
-        examples=("fashion-gan inspect photos --image-size 64",),
+        "check your own images before training, and draw a grid of them",
+        examples=(
+            "fashion-gan inspect photos --image-size 64",
+            "fashion-gan inspect sprites.zip --image-size 32 --resample nearest --channels 4",
+        ),
+        details="The command prints the number of images, their sizes, classes, duplicates, the "
+        "files it skips and the changes it makes. The flags are those of fashion-gan train.",
     )
-    parser.add_argument("data", metavar="FOLDER", help=_help("data"))
+    parser.add_argument("data", metavar="IMAGES", help=_IMAGES)
     for name in (*_SETTINGS, "held_out"):
         add_setting(parser, _field(name))
     parser.add_argument(
         "--out",
         metavar="FILE.png",
-        help=f"grid of {_GRID} training images as the networks see them (default NAME-grid.png in "
-        "the working folder)",
+        help=f"grid of {_GRID} training images as the networks see them (default: NAME-grid.png "
+        "in the current folder)",
     )
 
 
@@ -57,7 +63,3 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _field(name: str) -> "dataclasses.Field[Any]":
     return next(field for field in dataclasses.fields(Config) if field.name == name)
-
-
-def _help(name: str) -> str:
-    return str(_field(name).metadata["help"])

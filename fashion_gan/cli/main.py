@@ -19,9 +19,19 @@ from fashion_gan.cli import (
     walk,
 )
 from fashion_gan.cli.console import discard, format_error, show_warning, use_streams
-from fashion_gan.cli.parser import Parser
+from fashion_gan.cli.parser import HelpFormatter, Parser
 
 __all__ = ["build_parser", "main"]
+
+_EXAMPLES = """\
+examples:
+  fashion-gan sample resnet
+  fashion-gan inspect photos --image-size 32
+  fashion-gan train --data photos --image-size 32 --run-dir logs/photos
+  fashion-gan evaluate logs/photos --baselines
+
+The help of each command has more: fashion-gan train --help. Some commands need an extra, which
+is installed in a clone of the repository: pip install ".[explore]"."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,10 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of all commands."""
-    parser = Parser(prog="fashion-gan", description="Train GANs, and see what they learned.")
+    parser = Parser(
+        prog="fashion-gan",
+        description="Trains GANs on small images, and samples, scores and exports them.",
+        epilog=_EXAMPLES,
+        formatter_class=HelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"fashion-gan {__version__}")
     parser.set_defaults(on_interrupt="")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (train, inspect, generate, walk, project, evaluate, runs, benchmark, sweep):
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
+    )
+    for module in (inspect, train, evaluate, generate, walk, project, runs, sweep, benchmark):
         module.add_commands(commands)
     return parser

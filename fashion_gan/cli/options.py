@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fashion_gan.cli.parser import positive_int
+from fashion_gan.cli.parser import HelpFormatter, positive_int
 from fashion_gan.files import check_no_links_out
 from fashion_gan.registry import lookup, printable
 from fashion_gan.runs.config import Config
@@ -34,20 +34,29 @@ __all__ = [
 ]
 
 PRESET = "dense"
-RUN = "folder of a run, .keras file, or a pretrained name"
-
+RUN = "folder of a run, .keras file, or a generator of the package such as resnet"
 
 GROUPS = {
-    "data": "images to train on",
-    "model": "networks",
-    "loss": "loss and regularization",
-    "instance_noise": "augmentations of what the discriminator sees",
-    "ema_decay": "average and optimizers",
-    "epochs": "length and batches",
-    "init_from": "start, precision and compilation",
-    "log_gradients": "what to log and watch",
+    "data": ("training images", None),
+    "model": ("networks", None),
+    "loss": (
+        "loss and regularization",
+        "All penalties and regularizations combine with all losses.",
+    ),
+    "instance_noise": (
+        "augmentations",
+        "Random changes of real and generated images before the discriminator sees them. Pixels "
+        "range from 0 to 1 in the models dense and infogan, and from -1 to 1 in the others.",
+    ),
+    "ema_decay": ("average and optimizers", None),
+    "epochs": ("length and batches", None),
+    "init_from": ("start, precision and compilation", None),
+    "log_gradients": (
+        "logs and monitoring",
+        "Logs, grids of samples and scores are in the run folder; TensorBoard shows them.",
+    ),
 }
-"""Titles of the groups of settings in help texts, by the first setting of each group."""
+"""Titles and descriptions of the groups of settings, by the first setting of each group."""
 
 
 def add_command(
@@ -56,6 +65,7 @@ def add_command(
     run: Callable[[argparse.Namespace], None],
     help: str,
     examples: Sequence[str],
+    details: str = "",
 ) -> argparse.ArgumentParser:
     """Adds a command and the flags that all commands have.
 
@@ -65,6 +75,7 @@ def add_command(
         run: Function that runs the command.
         help: Help text. One phrase, from which the description is made.
         examples: Command lines for the end of the help text.
+        details: Further sentences for the description. Defaults to none.
 
     Returns:
         The parser of the command.
@@ -72,9 +83,9 @@ def add_command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help,
-        description=f"{help[0].upper()}{help[1:]}.",
+        description=f"{help[0].upper()}{help[1:]}. {details}",
         epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.set_defaults(command=run)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -95,7 +106,7 @@ def start_tensorflow(options: argparse.Namespace) -> None:
     keras.config.set_image_data_format("channels_last")
 
 
-def add_data_dir(parser: argparse.ArgumentParser) -> None:
+def add_data_dir(parser: Any) -> None:
     """Adds `--data-dir`, which is checked when it is parsed."""
 
     def folder(text: str) -> str:
@@ -106,25 +117,25 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         except FileNotFoundError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
-    help = "folder with Fashion-MNIST's four files, plain or as .gz (default: searched)"
+    help = "folder with the four files of Fashion-MNIST (default: searched, then downloaded)"
     parser.add_argument("--data-dir", type=folder, metavar="FOLDER", help=help)
 
 
 def add_class(parser: argparse.ArgumentParser) -> None:
     """Adds `--class`, which `Source.class_index` reads from `label`."""
-    help = "class, by name or number (conditional models)"
+    help = "class of the images, by name or number; for conditional generators"
     parser.add_argument("--class", dest="label", metavar="CLASS", help=help)
 
 
 def add_no_ema(parser: argparse.ArgumentParser) -> None:
     """Adds `--no-ema`, which sets `use_ema` to False."""
-    help = "use the generator that was trained, even if it has an average (EMA)"
+    help = "use the trained weights of the generator, not their moving average (EMA)"
     parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help)
 
 
 def add_which(parser: argparse.ArgumentParser) -> None:
     """Adds `--which`, the state of a run."""
-    help = "state of a run: last, or best by the quick evaluations (default last)"
+    help = "state of a run: last, or best by the scores during training (default last)"
     parser.add_argument(
         "--which", choices=("last", "best"), default="last", metavar="STATE", help=help
     )
@@ -140,7 +151,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     group: Any = parser
     for field in dataclasses.fields(Config):
         if field.name in GROUPS:
-            group = parser.add_argument_group(GROUPS[field.name])
+            group = parser.add_argument_group(*GROUPS[field.name])
         if field.name == "epochs":
             _add_length(group)
         add_setting(group, field)
@@ -151,22 +162,21 @@ def _add_length(group: Any) -> None:
         "--steps",
         type=positive_int,
         metavar="N",
-        help="train steps in all, rounded up to whole epochs; sets --steps-per-epoch or, where "
-        "that is given, --epochs",
+        help="total number of train steps, rounded up to whole epochs; sets the length of the "
+        "epochs, or with --steps-per-epoch their number",
     )
     group.add_argument(
         "--images",
         type=positive_int,
         metavar="N",
-        help="real images in all that the discriminator sees, in place of --steps",
+        help="total number of real images that the discriminator sees, in place of --steps",
     )
 
 
 def add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:
     """Adds a flag for a setting of a config to a parser or a group of it."""
     name = f"--{field.name.replace('_', '-')}"
-    default = "none" if field.default == "" else field.default
-    help = f"{field.metadata['help']} (preset {PRESET}: {default})"
+    help = f"{field.metadata['help']}{_defaults(field)}"
     if isinstance(field.default, bool):
         group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=help)
         return
@@ -175,8 +185,23 @@ def add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:
         metavar = f"{{{','.join(words)}}}"
         group.add_argument(name, type=lambda text: _choose(text, words), metavar=metavar, help=help)
     else:
-        kind = type(field.default)
-        group.add_argument(name, type=kind, metavar=kind.__name__.upper(), help=help)
+        metavar = field.metadata["metavar"]
+        group.add_argument(name, type=type(field.default), metavar=metavar, help=help)
+
+
+def _defaults(field: "dataclasses.Field[Any]") -> str:
+    """Returns the value of a setting in the default presets, for help texts."""
+    own = getattr(PRESETS[default_preset({"data": "images"})], field.name)
+    shown = [_as_text(field.default)]
+    if own != field.default:
+        shown.append(f"with --data {_as_text(own)}")
+    return f" (default {', '.join(shown)})" if field.default != "" else ""
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _choose(text: str, words: dict[str, Any]) -> Any:
@@ -229,8 +254,8 @@ def config_from_options(options: argparse.Namespace) -> Config:
     changed = [name for name, value in given.items() if value != getattr(base, name)]
     for name, needs in config.idle(changed).items():
         raise ValueError(
-            f"{name} does nothing without {needs}. Received: {name}={given[name]!r}. Give that as "
-            f"well, or leave {name} out."
+            f"{name} does nothing without {needs}. Received: {name}={given[name]!r}. Pass that as "
+            f"well, or omit {name}."
         )
     return config
 

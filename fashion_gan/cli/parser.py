@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 __all__ = [
+    "HelpFormatter",
     "Parser",
     "fraction",
     "frames_per_second",
@@ -19,6 +20,15 @@ __all__ = [
     "positive_int",
     "seed_list",
 ]
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Formatter that wraps descriptions, but keeps the lines of examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
 class Parser(argparse.ArgumentParser):

@@ -34,8 +34,11 @@ def add_commands(commands: Any) -> None:
         commands,
         "project",
         _project,
-        "find the latents that draw given images most nearly",
-        examples=("fashion-gan project logs/emoji smile.png",),
+        "find the latents whose images are nearest to given images",
+        examples=(
+            "fashion-gan project logs/photos photo.png",
+            "fashion-gan project dense_modern shoe.jpg --invert --out shoe-projection.png",
+        ),
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
@@ -48,7 +51,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--invert",
         action="store_true",
-        help="exchange black and white first, for dark images on white and a generator of light "
+        help="invert the images first, if they are dark on white and the generator draws light "
         "images on black",
     )
     parser.add_argument(
@@ -56,36 +59,36 @@ def add_commands(commands: Any) -> None:
         type=positive_int,
         default=8,
         metavar="N",
-        help="latents from which each image is searched for (default 8)",
+        help="number of latents from which the search for an image starts (default 8)",
     )
     parser.add_argument(
         "--steps",
         type=non_negative_int,
         default=60,
         metavar="N",
-        help="steps of Adam from each start (default 60)",
+        help="number of steps of Adam from each start (default 60)",
     )
     parser.add_argument(
         "--refinements",
         type=non_negative_int,
         default=40,
         metavar="N",
-        help="Gauss-Newton steps after them (default 40)",
+        help="number of Gauss-Newton steps after those of Adam (default 40)",
     )
     parser.add_argument(
         "--seed",
         type=non_negative_int,
         default=0,
         metavar="N",
-        help="seed of the latents that are tried first (default 0)",
+        help="seed of the latents from which the search starts (default 0)",
     )
     add_which(parser)
     add_no_ema(parser)
     parser.add_argument(
         "--out",
         metavar="FILE.png",
-        help="picture of targets, results and errors; the latents go into FILE.npy; older ones are "
-        "replaced (default RUN-projection.png)",
+        help="picture of targets, results and errors; the latents are written to FILE.npy; "
+        "existing files are overwritten (default RUN-projection.png)",
     )
 
 

@@ -20,7 +20,7 @@ def add_commands(commands: Any) -> None:
         commands,
         "runs",
         _runs,
-        "list runs: settings, progress and scores",
+        "list runs with their settings, progress and scores",
         examples=(
             "fashion-gan runs",
             "fashion-gan runs experiments --json",
@@ -34,14 +34,15 @@ def add_commands(commands: Any) -> None:
         commands,
         "compare",
         _compare,
-        "show runs side by side",
+        "compare the settings, scores and curves of runs",
         examples=("fashion-gan compare logs/first logs/second --out comparison.html",),
     )
     parser.add_argument("run", nargs="+", metavar="RUN", help="folder of a run")
     parser.add_argument(
         "--out",
         metavar="FILE.html",
-        help="also write a page with curves and the last grids; an older one is replaced",
+        help="also write a page with curves and the last grids of samples; an existing file is "
+        "overwritten",
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
 
@@ -51,7 +52,7 @@ def _runs(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps([summary.as_dict(run) for run in runs], indent=1, default=str))
     elif not runs:
-        print(f"There is no run in {options.folder}; `fashion-gan train` begins one.")
+        print(f"There is no run in {options.folder}; `fashion-gan train` starts one.")
     else:
         show(*summary.summary_tables(runs))
 

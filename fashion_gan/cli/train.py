@@ -25,61 +25,71 @@ __all__ = ["add_commands"]
 
 def add_commands(commands: Any) -> None:
     """Adds `train`."""
-    parser = add_command(
+    command = add_command(
         commands,
         "train",
         _train,
-        "train a preset on Fashion-MNIST or on images of your own",
+        "train a GAN on your own images, or on Fashion-MNIST",
         examples=(
             "fashion-gan train --data photos --image-size 64 --run-dir logs/photos",
-            "fashion-gan train --preset resnet_conditional --batch-size 128",
+            "fashion-gan train --data photos --image-size 32 --dry-run",
+            "fashion-gan train --data shoes.zip --conditional --steps 30000",
+            "fashion-gan train --preset dense_modern --epochs 100",
             "fashion-gan train --resume --run-dir logs/photos",
         ),
+        details="A preset sets all settings, and flags override it. The help shows the defaults of "
+        f"the preset {PRESET}, and those of the preset with --data where they differ. That is "
+        "projected with the extra features, or else images. With --dry-run, the command prints the "
+        "size of the networks, the number of steps and all settings.",
     )
-    parser.usage = "%(prog)s [--preset PRESET] [--data IMAGES] [--run-dir FOLDER] [OPTION …]"
+    command.usage = "%(prog)s [--data IMAGES] [--preset PRESET] [--run-dir FOLDER] [OPTION …]"
+    parser = command.add_argument_group("run")
     parser.add_argument(
         "--preset",
-        help=f"settings to begin with (default {PRESET}; with --data projected, or else images): "
-        f"{', '.join(PRESETS)}",
+        help=f"tested settings with a name: {', '.join(PRESETS)} (default {PRESET}, or "
+        "projected with --data)",
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="settings as a .toml file, or the config.json of a run; flags replace them",
+        help="file with settings, which override the preset: a .toml file with lines such as "
+        "r1 = 0.5, or the config.json of a run",
     )
     parser.add_argument(
-        "--run-dir", metavar="FOLDER", help="folder of the run (default: a new one in logs/)"
+        "--run-dir",
+        metavar="FOLDER",
+        help="folder for the run (default logs/PRESET, or logs/PRESET-2 and so on if it exists)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything, print the plan, write nothing"
     )
     add_data_dir(parser)
     parser.add_argument(
         "--devices",
         type=positive_int,
         metavar="N",
-        help="train on N devices of this host (default 1); TF_CONFIG names the workers of many",
+        help="train on N devices of this machine (default 1); for several machines, set the "
+        "environment variable TF_CONFIG of TensorFlow",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="resume the run in --run-dir with its own settings; begin it if there is none; "
-        "--epochs may grow, or shrink to what is done, and --data may name another place of the "
-        "same images",
+        help="resume the run in --run-dir with its settings, or start it if there is none; "
+        "--epochs may change the length, and --data may be a new path to the same images",
     )
     parser.add_argument(
         "--allow-changed-data",
         action="store_true",
-        help="resume with images that have changed since the run began",
+        help="accept changed images with --resume",
     )
     parser.add_argument(
         "--backup-interval",
         type=non_negative_float,
         default=60.0,
         metavar="SECONDS",
-        help="time between two backups within an epoch; each epoch ends with one (default 60)",
+        help="time between backups, which are also written after each epoch (default 60)",
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="check everything, print the plan, write nothing"
-    )
-    add_settings(parser)
+    add_settings(command)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -28,8 +28,11 @@ def add_commands(commands: Any) -> None:
         commands,
         "walk",
         _walk,
-        "draw the images between latents, on a way that ends as it began",
-        examples=("fashion-gan walk logs/emoji --seeds 3,17,42 --frames 60 --out walk.gif",),
+        "animate the images between latents, in a loop",
+        examples=(
+            "fashion-gan walk logs/photos --seeds 3,17,42 --frames 60 --out walk.gif",
+            "fashion-gan walk resnet_conditional --class sandal --out sandals.png",
+        ),
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
@@ -37,16 +40,21 @@ def add_commands(commands: Any) -> None:
         type=seed_list,
         default=_SEEDS,
         metavar="LIST",
-        help=f"seeds of the latents to pass, such as 3,17,42 or 0-3 (default {_SEEDS})",
+        help=f"seeds of the latents on the path, such as 3,17,42 or 0-3 (default {_SEEDS})",
     )
     parser.add_argument(
-        "--frames", type=positive_int, default=60, metavar="N", help="frames in all (default 60)"
+        "--frames",
+        type=positive_int,
+        default=60,
+        metavar="N",
+        help="total number of frames (default 60)",
     )
     parser.add_argument(
         "--truncation",
         type=positive_float,
-        metavar="SD",
-        help="draw numbers of a latent again that are beyond: images become better and more alike",
+        metavar="LIMIT",
+        help="largest absolute value in a latent; numbers beyond are redrawn, so images become "
+        "better and more alike (default: no limit)",
     )
     add_class(parser)
     add_which(parser)
@@ -56,19 +64,20 @@ def add_commands(commands: Any) -> None:
         type=frames_per_second,
         default=20.0,
         metavar="N",
-        help="frames in a second of a film, 0.1 to 100 (default 20)",
+        help="frames per second of an animation, 0.1 to 100 (default 20)",
     )
     parser.add_argument(
         "--scale",
         type=positive_int,
         metavar="N",
-        help=f"pixels of a film as squares of N (default: about {_WIDTH} pixels in all)",
+        help=f"factor by which an animation is enlarged (default: to a side of about {_WIDTH} "
+        "pixels)",
     )
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="FILE.gif or FILE.webp for a film, FILE.png for all frames side by side, a row from "
-        "each seed to the next; an older one is replaced (default RUN-walk.gif)",
+        help="FILE.gif or FILE.webp for an animation, FILE.png for a grid of all frames with a row "
+        "for each seed; an existing file is overwritten (default RUN-walk.gif)",
     )
 
 
@@ -106,4 +115,4 @@ def _walk(options: argparse.Namespace) -> None:
     else:
         scale = options.scale or max(1, _WIDTH // max(frames.shape[1:3]))
         images.write_film(out, frames, frames_per_second=options.fps, scale=scale)
-    print(f"{len(frames)} frames past {len(points)} latents: {out}")
+    print(f"{len(frames)} frames along {len(points)} latents: {out}")

@@ -58,7 +58,8 @@ def animate(
     files.sort(key=lambda file: int(file.stem.removeprefix("epoch_")))
     if len(files) < 2:
         raise FileNotFoundError(
-            f"A film needs at least two of epoch_0000.png, … in {folder}. Found {len(files)}."
+            f"Expected at least two files epoch_0000.png and so on in {folder}. Received: "
+            f"{len(files)}."
         )
     _check_pixels(files, scale)
     frames = []
@@ -100,7 +101,8 @@ def write_film(
     pixels = len(frames) * frames.shape[1] * frames.shape[2] * scale**2
     if pixels > _PIXELS:
         raise ValueError(
-            f"Expected a film of at most {_PIXELS:,} pixels. Received: {len(frames)} frames with "
+            f"Expected an animation of at most {_PIXELS:,} pixels. Received: {len(frames)} frames "
+            "with "
             f"scale={scale}, which makes {pixels:,}. Choose fewer frames or a smaller scale."
         )
     _write(out, list(frames), [1000 / frames_per_second] * len(frames), scale)
@@ -136,7 +138,8 @@ def _check_pixels(files: list[Path], scale: int) -> None:
             declared = image.width * image.height
         if declared > _PIXELS:
             raise ValueError(
-                f"Expected a film of at most {_PIXELS:,} pixels. Received: {file}, which declares "
+                f"Expected an animation of at most {_PIXELS:,} pixels. Received: {file}, which "
+                "declares "
                 f"{declared:,}. Remove it."
             )
         pixels += declared
@@ -144,7 +147,8 @@ def _check_pixels(files: list[Path], scale: int) -> None:
         largest = math.isqrt(_PIXELS // pixels)
         remedy = f"The largest scale that fits is {largest}." if largest else "Remove some images."
         raise ValueError(
-            f"Expected a film of at most {_PIXELS:,} pixels. Received: {len(files)} images of "
+            f"Expected an animation of at most {_PIXELS:,} pixels. Received: {len(files)} images "
+            "of "
             f"{pixels:,} pixels together, and scale={scale}, which makes {pixels * scale**2:,}. "
             f"{remedy}"
         )

@@ -25,6 +25,7 @@ def _setting(
     below: float = math.inf,
     choices: Sequence[str | bool] | None = None,
     needs: Mapping[str, Sequence[str]] | None = None,
+    metavar: str = "N",
 ) -> Any:
     """Returns a field of `Config`.
 
@@ -38,6 +39,7 @@ def _setting(
         needs: Names of other settings to the values that give this setting an effect, where an
             empty sequence means any true value. If no other setting has such a value, this setting
             has no effect. Defaults to None, for a setting that always has an effect.
+        metavar: Name of the value in help texts. Defaults to `N`.
     """
     metadata = {
         "help": help,
@@ -46,6 +48,7 @@ def _setting(
         "below": below,
         "choices": choices,
         "needs": needs or {},
+        "metavar": metavar,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -97,224 +100,307 @@ class Config:
 
     data: str = _setting(
         "",
-        "images of your own: a folder, .zip, .parquet, .npz, .npy or IDX file, in place of "
-        "Fashion-MNIST",
+        "your own images in place of Fashion-MNIST: a folder, or a .zip, .parquet, .npz, .npy or "
+        "IDX file",
+        metavar="IMAGES",
     )
     image_size: str = _setting(
         "",
-        "size that all images get, 64 or WIDTHxHEIGHT; their own if all have one",
+        "resize all images to this size, 64 or WIDTHxHEIGHT; can be omitted if all have one size",
         needs={"data": ()},
+        metavar="SIZE",
     )
     resize: str = _setting(
         "crop",
-        "how an image of another shape gets --image-size",
+        "how to resize images of another aspect ratio: crop the edges, pad with --background, or "
+        "stretch",
         choices=("crop", "pad", "stretch"),
         needs={"image_size": ()},
     )
     resample: str = _setting(
         "lanczos",
-        "filter that resizes; nearest for pixel art",
+        "filter for resizing; nearest keeps the colors of pixel art",
         choices=("lanczos", "nearest"),
         needs={"image_size": ()},
     )
     channels: str = _setting(
         "auto",
-        "1 for gray, 3 for RGB, 4 for RGB with transparency; auto is 1 or 3",
+        "1 for gray, 3 for RGB, 4 for RGB with transparency; auto is 1 if all images are gray, "
+        "else 3",
         choices=("auto", "1", "3", "4"),
         needs={"data": ()},
     )
     background: str = _setting(
         "white",
-        "color below transparent pixels and around padded images, a name or #rrggbb",
+        "color behind transparent pixels and around padded images, a name or #rrggbb",
         needs={"data": ()},
+        metavar="COLOR",
     )
     held_out: str = _setting(
         "auto",
-        "images to compare with, not trained on: a number, or a fraction below 1; 0 trains on all",
+        "images that are not trained on, but that scores compare with: a number, a fraction below "
+        "1, or auto for about a tenth; 0 trains on all",
         needs={"data": ()},
+        metavar="N",
     )
     skip_corrupt: bool = _setting(
-        False, "leave out files in the folder of --data that cannot be read", needs={"data": ()}
+        False, "skip files that cannot be read, in place of an error", needs={"data": ()}
     )
-    mirror: bool = _setting(False, "train on each image and on its mirror image")
-    model: str = _setting("dense", "pair of networks: dense, dcgan, convnet, resnet or infogan")
-    latent_dim: int = _setting(30, "size of a latent vector", 1)
+    mirror: bool = _setting(
+        False, "add the mirror image of each training image; not where left and right differ"
+    )
+    model: str = _setting(
+        "dense",
+        "pair of networks: dense, dcgan, convnet, resnet or infogan",
+        metavar="NAME",
+    )
+    latent_dim: int = _setting(
+        30, "size of a latent, the random vector from which the generator draws an image", 1
+    )
     width: int = _setting(
-        0, "channels of the models dcgan, convnet and resnet, 0 for their own number", 0
+        0, "channels of the models dcgan, convnet and resnet; 0 for the default of the model", 0
     )
     dropout: float = _setting(
         0.4,
-        "share of outputs dropped in the discriminator of the model dcgan",
+        "dropout rate in the discriminator of the model dcgan",
         0,
         below=1,
         needs={"model": ("dcgan",)},
+        metavar="RATE",
     )
-    conditional: bool = _setting(False, "both networks are told the class of each image")
+    conditional: bool = _setting(
+        False, "give both networks the class of each image, so that samples can be drawn by class"
+    )
     projected: bool = _setting(
         False,
-        "replace the discriminator by small networks that see features of ImageNet; needs the "
-        "extra features",
+        "use a discriminator that sees features of an ImageNet network, for color images; needs "
+        "the extra features",
     )
     loss: str = _setting(
         "binary_crossentropy",
         "adversarial loss: binary_crossentropy, minimax, least_squares, hinge, wasserstein or "
         "relativistic",
+        metavar="NAME",
     )
-    r1: float = _setting(0.0, "weight of the R1 penalty, 0 for none", 0)
-    r2: float = _setting(0.0, "weight of the R2 penalty, 0 for none", 0)
-    wgan_gp: float = _setting(0.0, "weight of the WGAN-GP penalty, 0 for none", 0)
-    dragan: float = _setting(0.0, "weight of the DRAGAN penalty, 0 for none", 0)
+    r1: float = _setting(
+        0.0,
+        "weight of the R1 penalty, on the discriminator's gradient at real images; 0 for none",
+        0,
+        metavar="WEIGHT",
+    )
+    r2: float = _setting(
+        0.0,
+        "weight of the R2 penalty, on the discriminator's gradient at generated images; 0 for none",
+        0,
+        metavar="WEIGHT",
+    )
+    wgan_gp: float = _setting(
+        0.0,
+        "weight of the WGAN-GP penalty, for --loss wasserstein; 0 for none",
+        0,
+        metavar="WEIGHT",
+    )
+    dragan: float = _setting(
+        0.0,
+        "weight of the DRAGAN penalty, on the gradient around real images; 0 for none",
+        0,
+        metavar="WEIGHT",
+    )
     penalty_interval: int = _setting(
         1,
-        "steps from one gradient penalty to the next, which weighs so much more",
+        "compute the gradient penalties every N steps, with N times their weight",
         1,
         needs=_PENALTIES,
     )
-    lecam: float = _setting(0.0, "weight of the LeCam regularization, 0 for none", 0)
+    lecam: float = _setting(
+        0.0,
+        "weight of the LeCam regularization, against overfitting of the discriminator; 0 for none",
+        0,
+        metavar="WEIGHT",
+    )
     replay_size: int = _setting(
         0,
-        "past fakes that the discriminator meets again: 0 for none, else at least a batch",
+        "number of past generated images that the discriminator sees again: 0 for none, else at "
+        "least --batch-size",
         0,
     )
     label_flip_rate: float = _setting(
-        0.0, "share of pairs whose labels are exchanged", 0, below=0.5
+        0.0,
+        "fraction of pairs of a real and a generated image whose labels are swapped",
+        0,
+        below=0.5,
+        metavar="FRACTION",
     )
     instance_noise: float = _setting(
-        0.0, "standard deviation of noise on all images that the discriminator sees", 0
+        0.0, "standard deviation of Gaussian noise on the pixels", 0, metavar="SD"
     )
     noise_epochs: int = _setting(
         0,
-        "epochs in which --instance-noise fades to nothing, 0 to keep it",
+        "number of epochs over which --instance-noise falls to 0; 0 keeps it constant",
         0,
         needs={"instance_noise": ()},
     )
-    augment_mirror: bool = _setting(False, "flip half of what the discriminator sees")
+    augment_mirror: bool = _setting(
+        False, "mirror half of the images; unlike --mirror, generated ones as well"
+    )
     scale: float = _setting(
-        0.0, "largest change of the size of what the discriminator sees, in doublings", 0, 1
+        0.0, "largest change of size, as a power of 2: 1 is half to double", 0, 1, metavar="POWER"
     )
     rotation: float = _setting(
-        0.0, "largest angle of what the discriminator sees, as a share of half a turn", 0, 1
+        0.0, "largest angle of rotation, as a fraction of 180 degrees", 0, 1, metavar="FRACTION"
     )
     translation: float = _setting(
-        0.0, "largest shift of what the discriminator sees, as a share of the image", 0, 1
+        0.0, "largest shift, as a fraction of the image side", 0, 1, metavar="FRACTION"
     )
     cutout: float = _setting(
-        0.0, "side of a square hidden from the discriminator, as a share of the image", 0, 1
+        0.0, "side of a hidden square, as a fraction of the image side", 0, 1, metavar="FRACTION"
     )
     brightness: float = _setting(
-        0.0, "largest change of the brightness of what the discriminator sees", 0, 1
+        0.0, "largest number added to all pixels of an image", 0, 1, metavar="NUMBER"
     )
     contrast: float = _setting(
-        0.0, "largest change of the contrast of what the discriminator sees, as a share", 0, 1
+        0.0, "largest change of contrast, as a fraction", 0, 1, metavar="FRACTION"
     )
     saturation: float = _setting(
-        0.0, "largest change of the saturation of what the discriminator sees, as a share", 0, 1
+        0.0, "largest change of saturation, as a fraction", 0, 1, metavar="FRACTION"
     )
     hue: float = _setting(
         0.0,
-        "largest turn of the colors that the discriminator sees, as a share of half a turn",
+        "largest rotation of hue, as a fraction of 180 degrees",
         0,
         1,
+        metavar="FRACTION",
     )
     augment_p: float = _setting(
         1.0,
-        "probability of each of these changes; with --adaptive-augmentation the largest",
+        "probability of each augmentation; with --adaptive-augmentation, the largest probability",
         0,
         1,
         needs=_AUGMENTATIONS,
+        metavar="P",
     )
     adaptive_augmentation: bool = _setting(
         False,
-        "let that probability begin at 0, and rise while the discriminator overfits",
+        "start with probability 0, and raise it while the discriminator overfits",
         needs=_AUGMENTATIONS,
     )
     overfit_target: float = _setting(
         0.6,
-        "overfitting, by held-out images, above which the probability rises",
+        "degree of overfitting above which --adaptive-augmentation raises the probability: 0 if "
+        "held-out images are scored like training images, 1 if like generated ones",
         0.01,
         0.99,
         needs={"adaptive_augmentation": ()},
+        metavar="DEGREE",
     )
     augment_ramp: int = _setting(
         100_000,
-        "real images in which the probability can rise from 0 to 1",
+        "number of real images in which --adaptive-augmentation may raise the probability from 0 "
+        "to 1",
         1,
         needs={"adaptive_augmentation": ()},
     )
     ema_decay: float = _setting(
-        0.0, "share of the averaged generator that a step keeps, 0 for no average", 0, below=1
+        0.0,
+        "decay per step of the moving average of the generator, from which samples are drawn, such "
+        "as 0.999; 0 for no average",
+        0,
+        below=1,
+        metavar="DECAY",
     )
-    d_steps: int = _setting(1, "updates of the discriminator for one of the generator", 1)
-    g_optimizer: str = _setting("rmsprop", "the generator's optimizer, any of Keras' names")
-    d_optimizer: str = _setting("rmsprop", "the discriminator's optimizer, any of Keras' names")
-    g_learning_rate: float = _setting(0.001, "the generator's learning rate", 0)
-    d_learning_rate: float = _setting(0.001, "the discriminator's learning rate", 0)
+    d_steps: int = _setting(1, "updates of the discriminator per update of the generator", 1)
+    g_optimizer: str = _setting(
+        "rmsprop", "optimizer of the generator, by its name in Keras", metavar="NAME"
+    )
+    d_optimizer: str = _setting(
+        "rmsprop", "optimizer of the discriminator, by its name in Keras", metavar="NAME"
+    )
+    g_learning_rate: float = _setting(0.001, "learning rate of the generator", 0, metavar="RATE")
+    d_learning_rate: float = _setting(
+        0.001, "learning rate of the discriminator", 0, metavar="RATE"
+    )
     beta_1: float = _setting(
         0.9,
-        "decay of the mean gradient in Adam and its kin, for both networks",
+        "decay of the mean gradient in Adam and similar optimizers, for both networks",
         0,
         below=1,
         needs=_HAS_BETAS,
+        metavar="DECAY",
     )
     beta_2: float = _setting(
         0.999,
-        "decay of the mean squared gradient in Adam and its kin, for both networks",
+        "decay of the mean squared gradient in Adam and similar optimizers, for both networks",
         0,
         below=1,
         needs=_HAS_BETAS,
+        metavar="DECAY",
     )
     weight_decay: float = _setting(
         0.0,
-        "share of each weight that is lost in a step, times the learning rate; both networks",
+        "decoupled weight decay of both networks, which is multiplied by the learning rate",
         0,
+        metavar="RATE",
     )
     lr_decay_epochs: int = _setting(
-        0, "epochs in which both learning rates fall along a cosine, 0 for constant rates", 0
+        0, "number of epochs in which both learning rates fall along a cosine; 0 for constant", 0
     )
     lr_decay_start: int = _setting(
         0,
-        "epochs at the full learning rates before --lr-decay-epochs begin",
+        "number of epochs at the full learning rates before --lr-decay-epochs begins",
         0,
         needs={"lr_decay_epochs": ()},
     )
     lr_final_scale: float = _setting(
         0.0,
-        "share of both learning rates that is left after --lr-decay-epochs",
+        "final learning rates after --lr-decay-epochs, as a fraction of the full ones",
         0,
         1,
         needs={"lr_decay_epochs": ()},
+        metavar="FRACTION",
     )
     epochs: int = _setting(
-        50, "epochs in all: passes over the training images, or --steps-per-epoch steps each", 1
+        50,
+        "number of epochs, each with --steps-per-epoch steps or one pass over the training images",
+        1,
     )
     steps_per_epoch: int = _setting(
-        0, "train steps in an epoch, 0 for one pass over the training images", 0
+        0, "number of train steps in an epoch; 0 for one pass over the training images", 0
     )
     batch_size: int = _setting(
-        32, "real images in an update of the discriminator, and fakes in each update", 1
+        32, "number of real images, and of generated ones, in an update of the discriminator", 1
     )
     accumulate: int = _setting(
-        1, "equal parts of a batch, whose gradients are averaged to save memory", 1
+        1, "number of equal parts of a batch; their gradients are averaged to save memory", 1
     )
     init_from: str = _setting(
-        "", "weights to begin with: folder of a run, .keras file, or a pretrained name"
+        "",
+        "start with the weights of a run, a .keras file, or a generator of the package such as "
+        "resnet",
+        metavar="RUN",
     )
-    seed: int = _setting(42, "seed of weights, latents and the order of the images", 0, 2**32 - 1)
-    dtype_policy: str = _setting("float32", "Keras' dtype policy", choices=DTYPE_POLICIES)
+    seed: int = _setting(
+        42, "seed of the initial weights, the latents and the order of the images", 0, 2**32 - 1
+    )
+    dtype_policy: str = _setting(
+        "float32", "dtype policy of Keras, for mixed precision", choices=DTYPE_POLICIES
+    )
     jit_compile: bool | str = _setting(
         "auto",
-        "whether XLA compiles; auto chooses by device and networks",
+        "whether XLA compiles the train step; auto decides by device and networks",
         choices=("auto", True, False),
     )
-    steps_per_execution: int = _setting(100, "train steps in one call of the compiled graph", 1)
-    log_gradients: bool = _setting(False, "log norms of gradients and updates")
-    image_freq: int = _setting(1, "epochs between two image grids", 1)
+    steps_per_execution: int = _setting(
+        100, "number of train steps in one call of the compiled graph", 1
+    )
+    log_gradients: bool = _setting(False, "log the norms of gradients and updates")
+    image_freq: int = _setting(1, "write a grid of samples every N epochs", 1)
     on_collapse: str = _setting(
         "warn",
-        "what to do when the monitor for mode collapse finds something",
+        "what to do if the monitor finds mode collapse or a diverging training: nothing, warn, "
+        "stop, or restore the last good epoch",
         choices=("off", "warn", "stop", "restore"),
     )
-    eval_freq: int = _setting(1, "epochs between two quick evaluations, 0 for none", 0)
+    eval_freq: int = _setting(1, "compute scores every N epochs; 0 for never", 0)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -112,7 +112,10 @@ def list_runs(parent: str | os.PathLike[str]) -> list[RunSummary]:
     """
     parent = Path(parent)
     if not parent.is_dir():
-        raise NotADirectoryError(f"There is no folder {parent}. Name the one that holds the runs.")
+        raise NotADirectoryError(
+            f"There is no folder {parent}. Start a run with `fashion-gan train`, or name "
+            "another folder."
+        )
     found = []
     for folder, below, _ in os.walk(parent):
         if RunDirectory(folder).exists():
@@ -129,7 +132,9 @@ def summarize_run(folder: str | os.PathLike[str]) -> RunSummary:
     """
     folder, run = Path(folder), RunDirectory(folder)
     if not run.exists():
-        raise FileNotFoundError(f"{folder} is no folder of a run. `fashion-gan runs` lists them.")
+        raise FileNotFoundError(
+            f"{folder} is not the folder of a run. `fashion-gan runs` lists runs."
+        )
     changed = _last_change(folder)
     try:
         check_no_links_out(folder)

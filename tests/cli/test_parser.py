@@ -1,4 +1,4 @@
-"""The command line: wrong use, help and dry runs."""
+"""Tests the command line: wrong use, help and dry runs."""
 
 import dataclasses
 import re
@@ -177,7 +177,7 @@ def test_examples_of_each_command_can_be_run(command):
 def test_help_of_train_puts_each_setting_into_a_group():
     titles = {group.title: group._group_actions for group in sub_parsers()["train"]._action_groups}
     settings = {field.name for field in dataclasses.fields(Config)}
-    grouped = [a.dest for title in GROUPS.values() for a in titles[title]]
+    grouped = [a.dest for title, _ in GROUPS.values() for a in titles[title]]
     assert {*settings, "steps", "images"} == set(grouped)
     assert [a.dest for a in titles["length and batches"]] == [
         "steps",

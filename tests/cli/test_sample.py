@@ -1,4 +1,4 @@
-"""The sample and animate commands: what they write and what they leave alone."""
+"""Tests the sample and animate commands: their files, and existing files."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from fashion_gan.runs import checkpoints
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder of a run of one epoch."""
+    """Returns the folder of a run of one epoch."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     flags = ["--epochs", "1", "--eval-freq", "0", *SMALL_RUN_FLAGS]
     with pytest.MonkeyPatch.context() as patch:
@@ -45,7 +45,7 @@ def test_animate_writes_the_grids_of_a_run(folder, tmp_path, capsys):
     assert main(["animate", str(folder), "--out", str(out), "--fps", "2"]) == 0
     assert "epochs" in capsys.readouterr().out and out.exists()
     assert main(["animate", str(tmp_path), "--out", str(out)]) == 2
-    assert "at least two of epoch_0000.png" in capsys.readouterr().err
+    assert "at least two files epoch_0000.png" in capsys.readouterr().err
 
 
 def sample_to_folder(out, count, seed):

@@ -1,4 +1,4 @@
-"""The film of a training: a frame an epoch, in order, and clear words where there is none."""
+"""Tests animations of a training: one frame per epoch in order, and errors."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_animate_raises_for_wrong_arguments(folder, out, arguments, error, messa
 
 
 def test_animate_raises_for_a_run_without_grids(tmp_path):
-    with pytest.raises(FileNotFoundError, match="at least two of epoch_0000.png.*Found 0"):
+    with pytest.raises(FileNotFoundError, match="at least two files epoch_0000.png.*Received: 0"):
         animate(tmp_path, tmp_path / "run.gif")
 
 

@@ -26,7 +26,7 @@ LOST = {"49": {"reported": []}, "50": {"reported": ["missing: Bag", "missing: Co
 
 
 def make_run(folder, config=PRESETS["dense"], epochs=50, monitor=CALM, model=True, count=None):
-    """A run folder as `run.train` leaves it, without the training."""
+    """Writes a run folder as `runs.train` does, without a training."""
     folder.mkdir(parents=True)
     write_json(folder / "config.json", dataclasses.asdict(config))
     lines = [
@@ -160,14 +160,14 @@ def test_runs_and_compare_print_tables_json_and_a_page(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["settings"] == {"r1": [0.0, 2.0]}
     (tmp_path / "empty").mkdir()
     assert main(["runs", str(tmp_path / "empty")]) == 0
-    assert "`fashion-gan train` begins one" in capsys.readouterr().out
+    assert "`fashion-gan train` starts one" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["runs", "nowhere"], "There is no folder nowhere"),
-        (["compare", "nowhere"], "nowhere is no folder of a run"),
+        (["compare", "nowhere"], "nowhere is not the folder of a run"),
         (["compare"], "required: RUN"),
         (["train", "--bach-size", "3"], "Did you mean --batch-size?"),
         (["trian"], "Did you mean train?"),
