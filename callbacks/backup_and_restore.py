@@ -150,8 +150,8 @@ class BackupAndRestore(keras.callbacks.Callback):
             shutil.rmtree(partial, ignore_errors=True)
             raise OSError(
                 f"The state after {epoch} epochs and {batch} batches could not be saved to "
-                f"{self.backup_dir}: {error.strerror or error}. The backup before it is intact. "
-                "Solve this, and start the same training again."
+                f"{self.backup_dir}: {error.strerror or error}. The previous backup is intact. "
+                "Fix the cause, and run the same training again."
             ) from error
         for old in list_backups(self.backup_dir)[2:]:
             shutil.rmtree(old, ignore_errors=True)

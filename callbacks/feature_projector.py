@@ -62,7 +62,8 @@ class FeatureProjector(keras.callbacks.Callback):
         real = with_channels(real_images)
         if not 1 <= count <= min(2000, len(real)):
             raise ValueError(
-                f"Expected count in 1..2000 and as many real images. Received: count={count}, "
+                "Expected a count from 1 to 2000, and at least as many real images. Received: "
+                f"count={count}, "
                 f"{len(real)} real images."
             )
         self.folder = Path(log_dir) / "projector"

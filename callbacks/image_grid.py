@@ -17,22 +17,22 @@ __all__ = ["ImageGrid"]
 
 _DESCRIPTIONS = {
     "samples/fixed_latents": (
-        "Always the same latents, so that each tile tells the story of one image. "
+        "The same latents at each step, so that each tile shows how one image develops. "
         "**Healthy:** noise turns into clear images within a few epochs, and these change less "
-        "and less. **Ill:** all tiles alike (mode collapse); whole tiles that change into "
-        "something else at each epoch (the networks chase each other); noise that stays."
+        "and less. **Unhealthy:** all tiles look alike (mode collapse), whole tiles change into "
+        "something else at each epoch (training oscillates), or the noise stays."
     ),
     "samples/fresh_latents": (
-        "New latents at each step: what the generator does in general. "
+        "New latents at each step, as in `sample()`. "
         "**Healthy:** as varied as `real`, and as good as `samples/fixed_latents`. "
-        "**Ill:** the same few images again and again, in a grid or from grid to grid."
+        "**Unhealthy:** the same few images repeat within a grid or from grid to grid."
     ),
     "samples/interpolation": (
-        "Each row leads from one latent to another in equal angles. **Healthy:** one image turns "
-        "into the other by small changes, through images that could be real. **Ill:** rows that "
-        "stay as they are (collapse), or jump from image to image (few are known by heart)."
+        "Each row interpolates from one latent to another in equal angles. **Healthy:** one image "
+        "turns into the other by small changes, through realistic images. **Unhealthy:** rows "
+        "stay constant (mode collapse), or jump from image to image (memorized images)."
     ),
-    "real": "Images from the data: what the samples should come to look like, and how varied.",
+    "real": "Images of the data, for comparison of quality and variety.",
 }
 
 

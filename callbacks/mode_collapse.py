@@ -262,7 +262,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         for _ in range(tries + 1):  # each try from the same state uses different latents
             self.model.reseed()
         warnings.warn(
-            f"Restored the state after step {self.model.steps}; going on with other latents (try "
+            f"Restored the state after step {self.model.steps}; continuing with other latents (try "
             f"{tries + 1} of {self.max_restores}).",
             stacklevel=3,
         )
@@ -304,8 +304,8 @@ def _read_states(path: Path) -> dict[str, dict[str, Any]]:
         return dict(states)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         warnings.warn(
-            f"Expected {path} to hold the state of the monitor. Received: {error}. It watches as "
-            "if training had just begun.",
+            f"Expected {path} to hold the state of the monitor. Received: {error}. The monitor "
+            "starts with an empty state.",
             stacklevel=2,
         )
         return {}

@@ -68,7 +68,7 @@ class RestoreOnNaN(keras.callbacks.Callback):
         if bad := self._bad_weights():
             raise FloatingPointError(
                 f"Not finite: {' and '.join(bad)}, before training begins. Load other weights, or "
-                "build the networks anew."
+                "build the networks again."
             )
         self._keep()
         resumed = any(variable.numpy().any() for variable in self.model.metrics_variables)

@@ -1,4 +1,4 @@
-"""`fashion-gan`, which is also `python -m fashion_gan`."""
+"""Runs the command `fashion-gan` as `python -m fashion_gan`."""
 
 import sys
 

@@ -402,8 +402,8 @@ def _listening(host: str, port: int | None) -> Iterator[None]:
     except (OSError, OverflowError, UnicodeError) as error:  # invalid ports and names raise these
         wanted = "a port from 7860 on" if port is None else f"port {port}"
         raise OSError(
-            f"Cannot listen on {wanted} of {host}. Either it is taken or no port, or {host} is "
-            "no address of this machine. Choose others by --port and --host."
+            f"Cannot listen on {wanted} of {host}. The port may be in use, or {host} is not an "
+            "address of this machine. Choose others with --port and --host."
         ) from error
 
 

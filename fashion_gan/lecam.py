@@ -1,4 +1,4 @@
-"""LeCam regularization: it keeps the logits of both kinds of images near the other's average."""
+"""Provides LeCam regularization, which keeps logits near the average of the other kind."""
 
 from typing import Any
 

@@ -147,7 +147,7 @@ def resolve(identifier: Any, kind: type, choices: Mapping[str, type[T]], what: s
         example = {"name": identifier if isinstance(identifier, str) else identifier["name"]}
         given = ", ".join([f"'name': {example['name']!r}", *(f"{name!r}: …" for name in wanted)])
         raise ValueError(
-            f"Received: {what}={identifier!r}. {error}. Give {chosen.__name__}("
+            f"Received: {what}={identifier!r}. {error}. Pass {chosen.__name__}("
             f"{', '.join(f'{name}=…' for name in wanted)}), or {{{given}}}."
         ) from error
 

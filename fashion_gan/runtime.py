@@ -198,7 +198,8 @@ def _multi_worker_mirrored() -> "tf.distribute.Strategy":
     except tf.errors.UnknownError as error:
         raise OSError(
             f"This worker cannot listen at its address in TF_CONFIG={os.environ['TF_CONFIG']}: "
-            f"{error.message}. Stop what uses the port, or give all workers another one."
+            f"{error.message}. Stop the program that uses the port, or choose another port for "
+            "all workers."
         ) from error
 
 
@@ -226,7 +227,7 @@ def workers() -> list[str]:
             raise ValueError(f"its jobs are {list(cluster)}")
         addresses = [*cluster.get("chief", []), *cluster.get("worker", [])]
         if not all(isinstance(jobs, list) for jobs in cluster.values()):
-            raise ValueError("the addresses of a job are no list")
+            raise ValueError("the addresses of a job are not a list")
         if task["index"] not in range(len(cluster[task["type"]])):
             raise ValueError(f"its index is {task['index']!r}")
         return addresses
@@ -262,7 +263,7 @@ def with_workers() -> Iterator[None]:
         named = re.findall(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", str(error))
         worst = f" ({' '.join(named[-1])}, TensorFlow says)" if named else ""
         raise ConnectionError(
-            f"Another worker{worst} has stopped or cannot be reached, so this one stops as well."
+            f"Another worker{worst} has stopped or cannot be reached, so this worker stops as well."
         ) from error
 
 

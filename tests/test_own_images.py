@@ -1,4 +1,4 @@
-"""Images of your own: every format, split, trained and measured; and errors that name the file."""
+"""Tests own images: formats, splits, training, scores, and errors that name the file."""
 
 import json
 
@@ -24,7 +24,7 @@ def write_idx(path, array):
 
 
 def make(kind, folder):
-    """The images in a file or folder of a kind; its path, and whether it has labels."""
+    """Writes the images in a format, and returns the path and whether it has labels."""
     if kind == "idx":
         write_idx(folder / "my-labels-idx1-ubyte", LABELS)
         write_idx(folder / "my-images-idx3-ubyte", IMAGES[..., 0])
@@ -132,9 +132,7 @@ def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsy
     assert checkpoints.load(folder).steps == 3 * 7
     (path / "a/000.png").unlink()
     assert main([*longer[:-1], "4"]) == 2
-    assert "began with, 240 of them. Received: 239 images" in " ".join(
-        capsys.readouterr().err.split()
-    )
+    assert "started, 240 of them. Received: 239 images" in " ".join(capsys.readouterr().err.split())
     assert main(["evaluate", str(folder), "--num-images", "100"]) == 2
 
 

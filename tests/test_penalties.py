@@ -1,4 +1,4 @@
-"""Gradient penalties: against closed forms, and where they look."""
+"""Tests gradient penalties against closed forms, and their points."""
 
 import keras
 import numpy as np
@@ -14,12 +14,12 @@ SLOPE = RNG.normal(size=(4, 4, 1))
 
 
 def uniform(shape):
-    """Half-way everywhere, so that there is a closed form."""
+    """Returns 0.5 everywhere, so that a closed form exists."""
     return np.full((len(REAL), *shape), 0.5)
 
 
 def linear(images):
-    """Logits whose slope is `SLOPE` at every image."""
+    """Returns logits whose slope is `SLOPE` at every image."""
     return tf.reshape(tf.reduce_sum(images * SLOPE, axis=(1, 2, 3)), (-1, 1))
 
 
@@ -110,11 +110,11 @@ def test_penalties_are_restored_from_their_config(name):
     [
         (
             "r1",
-            "penalty='r1'.*missing.*'weight'.* Give R1\\(weight=…\\), or {'name': 'r1', 'weight'",
+            "penalty='r1'.*missing.*'weight'.* Pass R1\\(weight=…\\), or {'name': 'r1', 'weight'",
         ),
         (
             {"name": "dragan", "weigth": 1},
-            "Give DRAGAN\\(weight=…, interval=…\\), or {'name': 'dragan'",
+            "Pass DRAGAN\\(weight=…, interval=…\\), or {'name': 'dragan'",
         ),
         (3, "one of .*'dragan'.*Received: penalty=3"),
         ({"name": "wgan-gp", "weight": 1}, "one of .*'dragan'.*Did you mean 'wgan_gp'"),

@@ -1,4 +1,4 @@
-"""How a run is spread over devices and workers, and what is said when it cannot be."""
+"""Tests how runs are distributed over devices and workers, and the errors."""
 
 import builtins
 import json
@@ -94,7 +94,7 @@ def test_train_names_a_port_that_is_taken_in_one_line(tmp_path, capsys, monkeypa
     assert status == 2
     assert len(lines) == 1
     assert "cannot listen at its address" in lines[0]
-    assert "Could not start gRPC server. Stop what uses the port" in lines[0]
+    assert "Could not start gRPC server. Stop the program that uses the port" in lines[0]
     assert not (tmp_path / "run").exists()
 
 

@@ -236,7 +236,7 @@ CASES = {
         by_pillow,
     ),
     "formats": Case(
-        "several formats beside each other",
+        "files of several formats",
         lambda folder: (
             [save(folder / f"{i:02}.{('png', 'bmp', 'tif')[i % 3]}", disc(i)) for i in range(COUNT)]
             and folder
@@ -334,7 +334,7 @@ CASES = {
     "html": Case(
         "one file is a web page that is named .jpg",
         with_file(RGB, "xx.jpg", b"<html>404</html>"),
-        r"Received: 1 of 25 files of .* such as xx\.jpg: it is no image.*--skip-corrupt\.$",
+        r"Received: 1 of 25 files of .* such as xx\.jpg: it is not an image.*--skip-corrupt\.$",
     ),
     "classes": Case(
         "sub-folders: classes", in_classes("{kind}/{i:02}.png"), always(SORTED_BY_CLASS)
@@ -346,12 +346,12 @@ CASES = {
         always(DISCS[PARTS]),
     ),
     "cover": Case(
-        "classes and one image beside them",
+        "sub-folders and one image outside of them",
         with_file(in_classes("{kind}/{i:02}.png"), "cover.png", encoded(disc(9))),
-        r"Received: 24 in sub-folders of .* and 1 beside them, such as cover\.png\. Move",
+        r"Received: 24 in sub-folders of .* and 1 outside of them, such as cover\.png\. Move",
     ),
     "mac": Case(
-        "__MACOSX beside the folder",
+        "__MACOSX next to the folder",
         with_file(files("photos/{i:02}.png", disc), "__MACOSX/photos/._00.png", b"\0\5\x16\7"),
         always(DISCS),
     ),
@@ -364,7 +364,7 @@ CASES = {
         "names with spaces and accents", files("ünï cöde/é {i:02}.png", disc), always(DISCS)
     ),
     "table": Case(
-        "labels.csv beside the images", with_file(RGB, "labels.csv", TABLE.encode()), always(DISCS)
+        "labels.csv next to the images", with_file(RGB, "labels.csv", TABLE.encode()), always(DISCS)
     ),
     "zip": Case("a .zip file", archive("photos/{i:02}.png"), always(DISCS)),
     "stylegan": Case(
@@ -412,7 +412,7 @@ CASES = {
     "sheet": Case(
         "a sheet of sprites",
         sheet,
-        r"Received: .*sheet\.png, one image of 32x32\. Name its folder; cut a sheet of sprites",
+        r"Received: .*sheet\.png, one image of 32x32\. Pass its folder. Cut a sheet of sprites",
     ),
 }
 

@@ -1,14 +1,15 @@
-"""Differentiable augmentations: the discriminator sees reals and fakes changed alike.
+"""Provides differentiable augmentations of the real and fake images of the discriminator.
 
-With few images, they keep the discriminator from memorizing the reals. Both sides change in the
-same way and the gradient passes, so that the generator does not learn the change.
+With few images, augmentations keep the discriminator from memorizing the real images. Real and fake
+images change in the same way and the gradient passes, so that the generator does not learn the
+change.
 
 Changes of color leave the alpha channel of RGBA images alone. Saturation and hue leave gray images
 alone.
 
 References:
     Zhao et al. 2020, https://arxiv.org/abs/2006.10738, and the authors' code, the source of the
-    default strengths of what it has.
+    default strengths.
     Karras et al. 2020, https://arxiv.org/abs/2006.06676, appendix B: the other changes.
 """
 

@@ -1,4 +1,4 @@
-"""What all augmentations have: a probability, and most of them a strength."""
+"""Provides the base classes of augmentations, with a probability and a strength."""
 
 from abc import ABC, abstractmethod
 from typing import Any

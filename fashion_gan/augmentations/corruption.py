@@ -1,4 +1,4 @@
-"""Noise on images, and squares that hide a part of them."""
+"""Provides augmentations that add noise, or hide a part of each image."""
 
 from typing import Any
 

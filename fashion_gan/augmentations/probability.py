@@ -1,4 +1,4 @@
-"""The factor of the probabilities of all augmentations: fixed, scheduled or adaptive."""
+"""Provides the factor of the probabilities of all augmentations: fixed, scheduled or adaptive."""
 
 from typing import Any
 

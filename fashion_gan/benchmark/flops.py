@@ -110,7 +110,7 @@ def _layer_flops(layer: Any) -> int:
     depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
     if type(layer) not in straight and not transposed and not depthwise:
         raise ValueError(
-            f"Expected kernels in dense and convolutional layers alone. "
+            f"Expected kernels only in dense and convolutional layers. "
             f"Received: {layer.name!r} of type {type(layer).__name__}, whose FLOPs are not known."
         )
     shape = layer.get_build_config()["input_shape"]
@@ -124,7 +124,7 @@ def matmul_flops_per_second(seconds: float = 1.0, dtype: str = "float32") -> flo
     """Measures the best rate of TensorFlow's matrix products, in FLOPs per second.
 
     Square matrices of several sizes are tried, each for an equal part of `seconds`, on the device
-    that TensorFlow prefers. On a GPU, TensorFlow multiplies float32 in TF32 unless told otherwise.
+    that TensorFlow prefers. On a GPU, TensorFlow multiplies float32 in TF32 by default.
 
     Args:
         seconds: Time to measure. Defaults to 1.

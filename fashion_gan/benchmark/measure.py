@@ -167,7 +167,7 @@ def _use(device: str | None, count: int) -> str:
     if device == "GPU" and not gpus:
         raise ValueError(
             "Expected a GPU. Received: --device GPU, where TensorFlow finds none. Install "
-            'fashion-gan with its extra "gpu", or leave --device out.'
+            'fashion-gan with its extra "gpu", or omit --device.'
         )
     if device == "CPU":
         tf.config.set_visible_devices([], "GPU")

@@ -8,6 +8,7 @@ from typing import Any
 
 from fashion_gan.cli.console import show
 from fashion_gan.cli.options import (
+    RUN,
     add_command,
     add_data_dir,
     add_no_ema,
@@ -28,42 +29,54 @@ def add_commands(commands: Any) -> None:
         commands,
         "evaluate",
         _evaluate,
-        "measure what a generator learned",
+        "score a generator, or a set of images, against real images",
         examples=(
-            "fashion-gan evaluate logs/emoji --baselines",
+            "fashion-gan evaluate logs/photos --baselines --out report",
             "fashion-gan evaluate resnet",
             "fashion-gan evaluate generated --against photos",
         ),
+        details="Runs on your own images are compared with their held-out images, all others with "
+        "Fashion-MNIST. For your own images, install the extra features; without it, only pixels "
+        "are compared.",
     )
     parser.add_argument(
         "source",
         metavar="RUN|IMAGES",
-        help="folder of a run, .keras file, pretrained name, .npy of uint8 images, folder of PNG",
+        help=f"{RUN}; or images, as an .npy file of uint8 or a folder of PNG files",
     )
     parser.add_argument(
         "--against",
         metavar="IMAGES",
-        help="real images of one size to compare with: a folder, .zip, .parquet, .npz, .npy or IDX "
-        "file (default: those of the run, or Fashion-MNIST)",
+        help="real images to compare with, all of one size: a folder, or a .zip, .parquet, .npz, "
+        ".npy or IDX file (default: those of the run, or Fashion-MNIST)",
     )
     parser.add_argument(
         "--num-images",
         type=positive_int,
         default=10_000,
         metavar="N",
-        help="number of images (default 10000; at least 129 for Fashion-MNIST)",
+        help="number of generated images, which are compared with as many real ones (default "
+        "10000, or all real ones of your own; at least 129 for Fashion-MNIST)",
     )
     parser.add_argument(
-        "--seed", type=non_negative_int, default=0, metavar="N", help="seed of the latents"
+        "--seed",
+        type=non_negative_int,
+        default=0,
+        metavar="N",
+        help="seed of the latents (default 0)",
     )
     parser.add_argument(
         "--split",
         choices=("test", "validation"),
         default="test",
-        help="images of Fashion-MNIST to compare with: test for reports, validation for choices",
+        help="images of Fashion-MNIST to compare with: test for reports, validation for choices of "
+        "settings (default test)",
     )
     parser.add_argument(
-        "--baselines", action="store_true", help="score training images and damaged ones as well"
+        "--baselines",
+        action="store_true",
+        help="also score training images, damaged images and noise, to tell whether a score is "
+        "good",
     )
     add_which(parser)
     add_no_ema(parser)
@@ -71,8 +84,8 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        help="also write a page index.html with scores and images, the scores as scores.json, and "
-        "two of the images as PNG files; older ones are replaced",
+        help="also write a page index.html with scores and images, scores.json, and PNG files; "
+        "existing files are overwritten",
     )
     add_data_dir(parser)
 
@@ -119,8 +132,6 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
     if sentence := place_among_baselines(record):
         print(printable(sentence))
     if "kernel_distance" not in next(iter(record["scores"].values())):
-        print(
-            'Measured by the pixels alone. For better scores: pip install "fashion-gan[features]".'
-        )
+        print('Only pixels were compared. For better scores: pip install "fashion-gan[features]".')
     if options.out:
         print(f"A page with scores and images: {os.path.join(options.out, 'index.html')}")

@@ -26,19 +26,28 @@ def add_commands(commands: Any) -> None:
         commands,
         "sweep",
         _sweep,
-        "try settings and seeds, and say which matter (extra: sweep)",
-        examples=("fashion-gan sweep g_learning_rate=1e-4..1e-2:log r1=0.1,1 --trials 20",),
+        "train with several settings and seeds, and report which matter (extra: sweep)",
+        examples=(
+            "fashion-gan sweep r1=0.1,1,10 --preset dense_modern --epochs 20",
+            "fashion-gan sweep g_learning_rate=1e-4..1e-2:log r1=0.1,1 --trials 20",
+            "fashion-gan sweep data=photos image_size=32 r1=0.1,1 --preset images",
+        ),
+        details="Lists of values form a grid, of which every point is trained. With a range, "
+        "Optuna chooses the points. Run the same command in several terminals for several "
+        "workers, or again after an interruption. Install the extra first: pip install "
+        '".[sweep]".',
     )
     parser.add_argument(
         "settings",
         nargs="+",
         metavar="NAME=VALUES",
-        help="a setting and what to try: r1=0.1,1 or g_learning_rate=1e-4..1e-2:log",
+        help="a flag of fashion-gan train, with _ for -, and its values: a list such as r1=0.1,1, "
+        "or a range such as g_learning_rate=1e-4..1e-2:log",
     )
     parser.add_argument(
         "--preset",
         default=PRESET,
-        help=f"preset with all other settings (default {PRESET}): {', '.join(PRESETS)}",
+        help=f"preset of all other settings: {', '.join(PRESETS)} (default {PRESET})",
     )
     parser.add_argument(
         "--epochs",
@@ -51,27 +60,27 @@ def add_commands(commands: Any) -> None:
         type=positive_int,
         default=3,
         metavar="N",
-        help="trainings in a trial, each with a seed of its own (default 3)",
+        help="number of trainings per point, each with another seed (default 3)",
     )
     parser.add_argument(
         "--trials",
         type=positive_int,
         metavar="N",
-        help="trials after which the sweep ends (default: every point of a grid; 20 with a range)",
+        help="number of points to train (default: all points of a grid; 20 with a range)",
     )
     parser.add_argument(
         "--sweep-dir",
         metavar="FOLDER",
         default="logs/sweep",
-        help="where the sweep is kept; one that was begun goes on (default logs/sweep)",
+        help="folder of the sweep; a sweep in it is resumed (default logs/sweep)",
     )
     parser.add_argument(
         "--storage",
         metavar="URL|FILE.log",
-        help="database, or journal on a shared disk, for workers on many hosts "
-        "(default: SQLite in FOLDER)",
+        help="database, or journal on a shared disk, for workers on several machines (default: a "
+        "SQLite file in --sweep-dir)",
     )
-    parser.add_argument("--chart", metavar="FILE.svg", help="draw the distances as bars")
+    parser.add_argument("--chart", metavar="FILE.svg", help="also draw the scores as bars")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     add_data_dir(parser)
 
@@ -81,11 +90,16 @@ def _sweep(options: argparse.Namespace) -> None:
         check_suffix(options.chart, (".svg",))
     space = dict(sweep.parse(text) for text in options.settings)
     if "seed" in space or "epochs" in space:
-        raise ValueError("Give --seeds and --epochs; they are no settings to vary.")
+        raise ValueError(
+            "Expected settings to vary other than seed and epochs. Pass --seeds and --epochs "
+            "instead."
+        )
     if "eval_freq" in space:
-        raise ValueError("A sweep evaluates after each epoch; eval_freq cannot be varied.")
+        raise ValueError(
+            "Expected settings to vary other than eval_freq. A sweep evaluates after each epoch."
+        )
     if len(space) < len(options.settings):
-        raise ValueError(f"A setting is there twice. Received: {' '.join(options.settings)}.")
+        raise ValueError(f"Expected each setting once. Received: {' '.join(options.settings)}.")
     config = lookup(PRESETS, options.preset, "preset")
     config = dataclasses.replace(config, epochs=options.epochs or config.epochs, eval_freq=1)
     seeds = range(1, options.seeds + 1)
@@ -93,7 +107,7 @@ def _sweep(options: argparse.Namespace) -> None:
     from fashion_gan.runs.train import check_configs, train_run
 
     check_configs(_configs(config, space), options.data_dir)
-    options.on_interrupt = "The sweep is kept; the same command goes on with it."
+    options.on_interrupt = "The sweep is kept; run the same command to resume it."
     study = sweep.open_study(options.sweep_dir, space, config, seeds, options.storage)
 
     def train_quietly(config: Config, folder: Path, watch: sweep.Watch) -> None:
@@ -131,7 +145,7 @@ def _sweep(options: argparse.Namespace) -> None:
     if options.chart:
         with atomic_write(options.chart) as partial:
             partial.write_text(sweep.chart(found, metric))
-        print(f"The distances as bars: {options.chart}", file=sys.stderr)
+        print(f"The scores as bars: {options.chart}", file=sys.stderr)
 
 
 def _configs(config: Config, space: sweep.Space) -> list[Config]:
@@ -148,6 +162,6 @@ def _configs(config: Config, space: sweep.Space) -> list[Config]:
         needs = [made.idle([name]).get(name) for made in configs]
         if all(needs):
             raise ValueError(
-                f"{name} does nothing without {needs[0]}. Vary that as well, or leave {name} out."
+                f"{name} does nothing without {needs[0]}. Vary that as well, or omit {name}."
             )
     return configs

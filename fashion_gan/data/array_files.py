@@ -93,9 +93,9 @@ def read_idx_pairs(
         array, _ = to_bytes(read_idx(path, max_bytes), path)
         images.append(array)
         parts += len(array) * ["test" if path.name.startswith(("t10k", "test")) else "train"]
-        beside = path.with_name(path.name.replace(_IDX_IMAGES, "labels-idx1"))
-        if beside != path and beside.exists():
-            labels += _class_names(read_idx(beside, max_bytes), len(array), beside)
+        labels_path = path.with_name(path.name.replace(_IDX_IMAGES, "labels-idx1"))
+        if labels_path != path and labels_path.exists():
+            labels += _class_names(read_idx(labels_path, max_bytes), len(array), labels_path)
     if len({array.shape[1:] for array in images}) > 1:
         shapes = ", ".join(f"{p.name} of {a.shape}" for p, a in zip(paths, images, strict=True))
         raise ValueError(f"Expected images of one size. Received: {shapes}. Name one of the files.")

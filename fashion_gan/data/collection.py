@@ -183,8 +183,8 @@ def _find_listing(place: Path, max_bytes: int | None) -> Listing | None:
         with decoding.read_header(str(place)) as image:
             width, height = image.size
         raise ValueError(
-            f"Expected a folder of images. Received: {place}, one image of {width}x{height}. Name "
-            "its folder; cut a sheet of sprites into one file for each image first."
+            f"Expected a folder of images. Received: {place}, one image of {width}x{height}. Pass "
+            "its folder. Cut a sheet of sprites into one file for each image first."
         )
     raise ValueError(
         f"Expected a folder of images, or a .zip, .parquet, .npz, .npy or IDX file. Received: "
@@ -243,7 +243,8 @@ def _through_cache(
                 record.update(decode(path)[1])
         except OSError as error:
             warnings.warn(
-                f"The decoded images cannot be kept in {folder} ({error.strerror or error}). They "
+                f"The decoded images cannot be cached in {folder} ({error.strerror or error}). "
+                "They "
                 "are decoded again the next time. Free space, or set KERAS_HOME.",
                 stacklevel=4,
             )
@@ -321,7 +322,7 @@ def _to_collection(
     broken = record["broken"]
     if broken:
         shown = ", ".join(list(broken)[:10]) + (" and others" if len(broken) > 10 else "")
-        warnings.warn(f"Left out, since they cannot be read: {shown}", stacklevel=5)
+        warnings.warn(f"Skipped, because they cannot be read: {shown}", stacklevel=5)
     kept = [name not in broken for name in listing.names]
 
     def among_kept(values: Sequence[str] | None) -> list[str] | None:
@@ -430,7 +431,7 @@ def _decoded_chunks(
 def _check_broken(listing: Listing, broken: dict[int, str], skip_corrupt: bool) -> None:
     if broken and (not skip_corrupt or len(broken) == len(listing.names)):
         index = min(broken)
-        remedy = "Remove them, or leave them out with --skip-corrupt."
+        remedy = "Remove them, or skip them with --skip-corrupt."
         if len(broken) == len(listing.names):
             remedy = "Name a folder of images."
         raise ValueError(

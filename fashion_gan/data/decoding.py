@@ -168,7 +168,7 @@ def read_header(file: str | IO[bytes]) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        raise ValueError("it is no image of a known format") from None
+        raise ValueError("it is not an image of a known format") from None
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:  # Pillow's plugins raise many types for damaged files

@@ -124,7 +124,7 @@ def find_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
         if fault := _lacks(place):
             raise FileNotFoundError(
                 f"{origin}={os.fspath(folder)!r} {fault}. Point {origin} at a folder with "
-                f"Fashion-MNIST's four files, plain or as .gz, or leave it out to search the "
+                f"Fashion-MNIST's four files, plain or as .gz, or omit it to search the "
                 f"cache of Keras, Debian's package and the network."
             )
         return place
@@ -272,7 +272,7 @@ def _content(path: str | os.PathLike[str], max_bytes: int | None = None) -> byte
             while chunk := stream.read(min(_CHUNK, max(end - len(content), 0))):
                 content += chunk
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path}: broken gzip file ({error}). Fetch it again.") from error
+            raise ValueError(f"{path}: broken gzip file ({error}). Download it again.") from error
     return content
 
 

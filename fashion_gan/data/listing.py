@@ -113,13 +113,13 @@ def list_zip(path: Path, max_bytes: int | None = None) -> Listing:
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} cannot be read: {error}. Fetch it again.") from error
+        raise ValueError(f"{path} cannot be read: {error}. Download it again.") from error
     entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
     for name, entry in entries.items():
         if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name[:3]:
             raise ValueError(
                 f"Expected names within the archive. Received: {path} with {name!r}. Do not "
-                "unpack it; get it from a source that you trust."
+                "unpack it. Download it from a source that you trust."
             )
         if entry.flag_bits & 1:
             raise ValueError(
@@ -202,7 +202,7 @@ def list_parquet(paths: Sequence[Path], place: Path) -> Listing:
                     for v in values
                 ]
     if not names:
-        raise ValueError(f"Expected images in {place}. Found none.")
+        raise ValueError(f"Expected images in {place}. Received: none.")
     lock = threading.Lock()
     held: dict[int, Any] = {}
 
@@ -216,7 +216,7 @@ def list_parquet(paths: Sequence[Path], place: Path) -> Listing:
             row = held[at][index - firsts[at]].as_py()
         content = row if isinstance(row, bytes) else row["bytes"]
         if content is None:
-            raise ValueError("its row holds no bytes")
+            raise ValueError("its row contains no bytes")
         return content
 
     several = set(parts) != {"train"}
@@ -347,11 +347,11 @@ def _understand(
         listing.labels = labels
     elif any(in_folders):
         if not all(in_folders):
-            beside = [name for name, inside in zip(names, in_folders, strict=True) if not inside]
+            outside = [name for name, inside in zip(names, in_folders, strict=True) if not inside]
             raise ValueError(
                 "Expected all images in sub-folders, one for each class, or none. Received: "
-                f"{len(names) - len(beside)} in sub-folders of {place} and {len(beside)} beside "
-                f"them, such as {beside[0]}. Move these into a sub-folder or out of {place}."
+                f"{len(names) - len(outside)} in sub-folders of {place} and {len(outside)} outside "
+                f"of them, such as {outside[0]}. Move these into a sub-folder or out of {place}."
             )
         classes = [parts[0] for parts in below]
         if len(set(classes)) > 1:

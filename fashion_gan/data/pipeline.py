@@ -91,7 +91,7 @@ def make_dataset(
         drop_remainder = True
     elif drop_remainder and batch_size > n:
         raise ValueError(
-            f"{n} images make no batch of {batch_size}. Lower batch_size, or pass "
+            f"{n} images are too few for a batch of {batch_size}. Lower batch_size, or pass "
             f"drop_remainder=False for one smaller batch."
         )
     else:
@@ -173,9 +173,9 @@ def _check_labels(labels: "Labels", count: int) -> np.ndarray:
     shapes = ((count,), (count, 1))
     if labels.dtype.kind not in "iu" or labels.shape not in shapes or labels.min() < 0:
         raise ValueError(
-            f"Expected an integer of at least 0 for each of {count} images, of one-hot labels the "
-            "argmax. "
-            f"Received: labels of dtype {labels.dtype} and shape {labels.shape}."
+            f"Expected an integer of at least 0 for each of {count} images. Received: labels of "
+            f"dtype {labels.dtype} and shape {labels.shape}. For one-hot labels, pass "
+            "labels.argmax(-1)."
         )
     return labels.reshape(-1).astype(np.int32)
 

@@ -35,8 +35,8 @@ def split_images(collection: Collection, held_out: str = "auto", seed: int = 0) 
     count = len(images)
     if count < MIN_IMAGES:
         raise ValueError(
-            f"Expected at least {MIN_IMAGES} images. Received: {count}. Add images; a GAN needs "
-            "hundreds to vary."
+            f"Expected at least {MIN_IMAGES} images. Received: {count}. Add images. Hundreds are "
+            "better."
         )
 
     def part(chosen: np.ndarray) -> tuple[Any, Any]:

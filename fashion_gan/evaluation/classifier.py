@@ -45,7 +45,7 @@ class Classifier:
         if images.shape[1:] not in ((28, 28), (28, 28, 1)):
             raise ValueError(
                 "The classifier of Fashion-MNIST takes images (n, 28, 28, 1). "
-                f"Received: images.shape={images.shape}. Give features of your own for others."
+                f"Received: images.shape={images.shape}. Pass your own features for other images."
             )
         images = np.ascontiguousarray(images.reshape(-1, 28, 28, 1))
         key = hashlib.sha256(images.data).digest()
@@ -119,8 +119,8 @@ def load_classifier(path: str | Path = WEIGHTS, sha256: str | None = SHA256) -> 
     found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     if sha256 is not None and found != sha256:
         raise ValueError(
-            f"{path} has SHA-256 {found}, expected {sha256}: its scores could not be compared with "
-            "others'. Install the package again."
+            f"{path} has SHA-256 {found}, expected {sha256}: its scores are not comparable. "
+            "Install the package again."
         )
     with build_scope(dtype_policy="float32"):
         network = build_classifier()

@@ -180,8 +180,8 @@ class Evaluator:
         images = pictures.with_channels(images)
         if images.shape != self.real.shape:
             raise ValueError(
-                f"Expected images of shape {self.real.shape}, as the protocol says. "
-                f"Received: images.shape={images.shape}."
+                f"Expected images of shape {self.real.shape}, as the protocol requires. Received: "
+                f"images.shape={images.shape}."
             )
         reference = self.reference_stats
         features, predicted = self._measured(images)

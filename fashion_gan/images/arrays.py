@@ -59,7 +59,7 @@ def to_uint8(images: ArrayLike, value_range: tuple[float, float] = (0.0, 1.0)) -
     finite = np.isfinite(images)
     if not finite.all():
         raise ValueError(
-            f"Expected finite images. Received NaN or infinity in {np.sum(~finite)} of "
+            f"Expected finite images. Received: NaN or infinity in {np.sum(~finite)} of "
             f"{images.size} pixels. If a generator made them, its training has diverged."
         )
     unit = (images.astype(np.float64) - low) / (high - low)
@@ -169,8 +169,7 @@ def tile(
         )
     if invert and c != 1:
         raise ValueError(
-            f"invert=True is for gray images. Received: images.shape={images.shape}. "
-            "Leave invert out for colors."
+            f"invert=True is for gray images. Received: images.shape={images.shape}. Omit invert."
         )
     rows = -(-n // columns)
     cell_h, cell_w = h + margin, w + margin

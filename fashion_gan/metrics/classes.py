@@ -64,7 +64,7 @@ def class_balance(
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
             f"Expected labels in 0..{num_classes - 1}. "
-            f"Received labels from {labels.min()} to {labels.max()}."
+            f"Received: labels from {labels.min()} to {labels.max()}."
         )
     shares = np.bincount(labels, minlength=num_classes) / len(labels)
     present = shares[shares > 0]

@@ -34,7 +34,7 @@ def gaussian(features: ArrayLike | Gaussian) -> Gaussian:
     if count <= dim:
         raise ValueError(
             f"Expected more samples than features: at least {dim + 1} for a covariance of "
-            f"{dim} features. Received {count}. Give more samples, or use fewer features."
+            f"{dim} features. Received {count}. Pass more samples, or use fewer features."
         )
     covariance = np.atleast_2d(np.cov(samples, rowvar=False))
     return Gaussian(samples.mean(axis=0), covariance, count)

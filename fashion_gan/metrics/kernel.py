@@ -64,9 +64,9 @@ def kernel_distance(
     least = 4 if size is None else size
     if min(len(real), len(fake)) < least:
         raise ValueError(
-            f"Expected at least {least} samples on both sides, as size={size} says. Received "
-            f"{len(real)} real and {len(fake)} fake. Give more, or lower size, for all the scores "
-            "to be compared."
+            f"Expected at least {least} samples on both sides, as size={size} requires. Received: "
+            f"{len(real)} real and {len(fake)} fake. Pass more samples, or lower size for all "
+            "compared scores."
         )
     rng = np.random.default_rng(seed)
     if size is None:

@@ -61,7 +61,7 @@ def _start(samples: Floats, norms: Floats, num_clusters: int, rng: np.random.Gen
         if cumulative[-1] == 0:
             raise ValueError(
                 f"Expected at least {num_clusters} different samples, one for each cluster. "
-                f"Received {index} among {len(samples)}. Ask for fewer clusters."
+                f"Received: {index} among {len(samples)}. Lower num_clusters."
             )
         drawn = np.searchsorted(cumulative, rng.uniform(high=cumulative[-1]), side="right")
         centroids[index] = samples[drawn]

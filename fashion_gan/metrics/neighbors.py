@@ -73,7 +73,7 @@ def manifold(samples: ArrayLike | Manifold, k: int = 5) -> Manifold:
     if isinstance(samples, Manifold):
         if samples.k != k:
             raise ValueError(
-                f"Expected a manifold of k={k}. Received one of k={samples.k}. "
+                f"Expected a manifold of k={k}. Received: one of k={samples.k}. "
                 "Build it again, or pass its k."
             )
         return samples
@@ -81,7 +81,7 @@ def manifold(samples: ArrayLike | Manifold, k: int = 5) -> Manifold:
     if not 1 <= k < len(samples):
         raise ValueError(
             f"Expected k >= 1 and at least k + 1 samples. Received: k={k}, {len(samples)} samples. "
-            "Give more samples, or choose another k for all the scores to be compared."
+            "Pass more samples, or lower k for all compared scores."
         )
     return Manifold(samples, nearest(samples, samples, k + 1).distances[:, -1], k)
 
@@ -179,8 +179,8 @@ def memorization_ratio(test: ArrayLike, fake: ArrayLike) -> float:
     baseline = np.median(np.asarray(test))
     if baseline == 0:
         raise ValueError(
-            "Expected test samples that differ from the train samples. Received a median distance "
-            "of 0 between them. Take test samples that no model was trained on."
+            "Expected test samples that differ from the train samples. Received: a median "
+            "distance of 0 between them. Pass test samples that no model was trained on."
         )
     return float(np.median(np.asarray(fake)) / baseline)
 

@@ -31,7 +31,7 @@ def as_samples(x: ArrayLike, name: str) -> Floats:
     broken = np.count_nonzero(~np.isfinite(samples).all(axis=1))
     if broken:
         raise ValueError(
-            f"Expected finite {name} samples. Received NaN or infinity in {broken} of "
+            f"Expected finite {name} samples. Received: NaN or infinity in {broken} of "
             f"{len(samples)}. If a generator made them, its training has diverged."
         )
     return samples
@@ -49,5 +49,5 @@ def check_dims(**arrays: Floats) -> None:
         received = ", ".join(f"{name} with {dim}" for name, dim in dims.items())
         raise ValueError(
             f"Expected the same number of features. Received: {received}. "
-            "Take all of them from one feature space."
+            "Compute all of them in one feature space."
         )

@@ -71,7 +71,7 @@ def sliced_transport_distance(
     if min(len(real), len(fake)) < 4:
         raise ValueError(
             f"Expected at least 4 samples on both sides. Received: {len(real)} real and "
-            f"{len(fake)} fake. Give more samples."
+            f"{len(fake)} fake. Pass more samples."
         )
     rng = np.random.default_rng(seed)
     axes = rng.normal(size=(directions, real.shape[1]))

@@ -136,7 +136,8 @@ def infer_num_classes(
         return None
     if num_classes is None and len(found) != 1:
         raise ValueError(
-            "Expected num_classes, since it cannot be read off one Embedding or OneHot layer of "
+            "Expected num_classes, since it cannot be inferred from one Embedding or OneHot layer "
+            "of "
             f"the generator. Received: num_classes=None, and {len(found)} such numbers."
         )
     number = int(found.pop() if num_classes is None else num_classes)
@@ -258,7 +259,7 @@ def ends_in_sigmoid(discriminator: keras.Model, inputs: Any) -> bool:
         raise ValueError(
             f"Expected a discriminator of logits, or one that ends in a sigmoid. Received: "
             f"{discriminator.name!r}, whose outputs are confined to [0, 1] by another operation. "
-            f"Their logits are out of reach. {remedy}"
+            f"Their logits cannot be recovered. {remedy}"
         )
     low, high = np.min(extremes), np.max(extremes)
     if low > -10 and high < 10:

@@ -41,8 +41,8 @@ class MinibatchStdDev(keras.layers.Layer):
         group = self.group_size if batch is None else min(self.group_size, batch)
         if batch is not None and batch % group:
             raise ValueError(
-                f"Groups of {group} images make no batch of {batch}. Choose a batch size that "
-                f"is a multiple of {group}, with drop_remainder=True."
+                f"Expected a batch size that is a multiple of {group}. Received: {batch}. Choose "
+                "another batch size, with drop_remainder=True."
             )
         # Half precision cannot represent 1e-8, which keeps the gradient of the root finite at 0.
         groups = ops.reshape(ops.cast(x, "float32"), (-1, group, *shape))

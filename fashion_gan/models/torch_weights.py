@@ -283,6 +283,6 @@ def _extend(target: Any, items: list[Any]) -> None:
 
 def _fail(received: str) -> NoReturn:
     raise ValueError(
-        f"Expected a torch file of tensors alone. Received: {received}. "
+        f"Expected a torch file that holds only tensors. Received: {received}. "
         "Install the package of the file again."
     )

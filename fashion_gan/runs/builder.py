@@ -84,8 +84,8 @@ def prepare(
         )
     if config.adaptive_augmentation and not split.held_out:
         raise ValueError(
-            "Expected held-out images for adaptive_augmentation. Received: images that all train. "
-            "Hold some out with --held-out, or set a fixed --augment-p."
+            "Expected held-out images for adaptive_augmentation. Received: none held out. Hold "
+            "some out with --held-out, or set a fixed --augment-p."
         )
     with nullcontext() if strategy is None else strategy.scope():
         gan = build_gan(config, split)
@@ -183,9 +183,9 @@ def build_gan(config: Config, images: data.Split | DatasetInfo = FASHION_MNIST) 
     info = images if isinstance(images, DatasetInfo) else DatasetInfo.from_split(images)
     if config.conditional and info.class_names is None:
         raise ValueError(
-            "Expected images with classes, for networks that are told the class. Received: "
-            f"conditional=True, and images without. Put the images of {config.data} into one "
-            "sub-folder for each class, or add labels to the file."
+            "Expected images with classes, for conditional networks. Received: "
+            f"conditional=True, and images without classes. Put the images of {config.data} into "
+            "one sub-folder for each class, or add labels to the file."
         )
     check_names(config)
     with runtime.build_scope(config.seed, config.dtype_policy):

@@ -75,7 +75,7 @@ def load(
         return _load_run(RunDirectory(path), which, safe_mode, announce)
     if which != "last":
         raise ValueError(
-            f"Expected the folder of a run, of which the best state is kept. Received: {path}. "
+            f"Expected the folder of a run, which has a best state. Received: {path}. "
             "Omit which='best'."
         )
     return _load_file(path, safe_mode)
@@ -237,7 +237,7 @@ class Source:
             return load(self.name, which=which, announce=announce)
         if which != "last":
             raise ValueError(
-                f"Expected the folder of a run, of which the best state is kept. Received: "
+                f"Expected the folder of a run, which has a best state. Received: "
                 f"{self.name}, a pretrained generator. Omit which='best'."
             )
         return GAN.from_preset(self.name)

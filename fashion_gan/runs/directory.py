@@ -229,9 +229,10 @@ class RunDirectory:
         if not allow_changed:
             remedy = "" if config is None else ", resume with --allow-changed-data"
             raise ValueError(
-                f"Expected the images that the run in {self} began with, {before['images']:,} of "
+                f"Expected the images with which the run in {self} started, {before['images']:,} "
+                "of "
                 f"them. Received: {now['images']:,} images, or others ({changes}). Restore the "
-                f"images{remedy}, or begin a new run."
+                f"images{remedy}, or start a new run."
             )
         self._check_fit(before, now, config)
         return changes
@@ -243,8 +244,8 @@ class RunDirectory:
         before = self.read_config()
         if any(getattr(before, name) != getattr(config, name) for name in _DATA_SETTINGS):
             raise ValueError(
-                f"Expected {self.path / _DATA}, by which the images of {before.data} are known. "
-                f"Received: none. Resume with the images in {before.data}, or begin a new run."
+                f"Expected {self.path / _DATA}, which describes the images of {before.data}. "
+                f"Received: none. Resume with the images in {before.data}, or start a new run."
             )
 
     def _check_fit(
@@ -256,7 +257,7 @@ class RunDirectory:
             if name in before and before[name] != now[name]:
                 raise ValueError(
                     f"Expected images for the networks of the run in {self}, of "
-                    f"{name}={before[name]}. Received: {name}={now[name]}. Begin a new run."
+                    f"{name}={before[name]}. Received: {name}={now[name]}. Start a new run."
                 )
 
     def _read_fingerprint(self) -> dict[str, Any]:
@@ -268,7 +269,7 @@ class RunDirectory:
         ):
             raise ValueError(
                 f"Expected {path} to hold the number and the SHA-256 of the images. Received: "
-                f"{str(content)[:80]}. Restore the file, or begin a new run."
+                f"{str(content)[:80]}. Restore the file, or start a new run."
             )
         return content
 
@@ -376,12 +377,14 @@ def _open_lock(path: Path, flags: int) -> IO[str]:
     except OSError as error:
         if path.is_symlink() or path.exists() and not path.is_file():
             raise ValueError(
-                f"Expected a regular file. Received: {path}, which is none. Remove it."
+                f"Expected a regular file. Received: {path}, which is another kind. Remove it."
             ) from error
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ValueError(f"Expected a regular file. Received: {path}, which is none. Remove it.")
+        raise ValueError(
+            f"Expected a regular file. Received: {path}, which is another kind. Remove it."
+        )
     return open(descriptor, "r+" if flags & os.O_RDWR else "r")
 
 

@@ -64,7 +64,7 @@ def evaluate_source(
     gan = None if source.config is None else source.load(which, report)
     if gan is None and which != "last":
         raise ValueError(
-            f"Expected the folder of a run, of which the best state is kept. Received: {name}, "
+            f"Expected the folder of a run, which has a best state. Received: {name}, "
             f"which holds images. Omit which={which!r}."
         )
     images = train = None
@@ -166,7 +166,7 @@ def _read_samples(path: Path, count: int) -> np.ndarray:
     samples = _one_channel(data.load_images(path).images)[:count]
     if len(samples) < count:
         raise ValueError(
-            f"Expected {count:,} images, as the protocol says. Received: {len(samples):,} in "
+            f"Expected {count:,} images, as the protocol requires. Received: {len(samples):,} in "
             f"{path}. Lower --num-images, and compare only with scores of that number."
         )
     return samples

@@ -141,7 +141,7 @@ def _named_batch(config: Config) -> Iterator[None]:
     except tf.errors.ResourceExhaustedError as error:
         half, parts = config.batch_size // 2, 2 * config.accumulate
         remedy = (
-            f"Begin a new run with --batch-size {half}"
+            f"Start a new run with --batch-size {half}"
             if half
             else "Use smaller images or networks"
         )
@@ -280,7 +280,7 @@ def _load_split(
             raise
         raise FileNotFoundError(
             f"Expected the images of the run in {run} in {config.data}. Received: a path that does "
-            "not exist. If the images have moved, name their place with --data."
+            "not exist. If the images have moved, pass their new path with --data."
         ) from error
 
 
@@ -296,8 +296,8 @@ def _check_images(run: RunDirectory, config: Config, split: data.Split, allow_ch
     if changes and 0 < batches <= batch:
         raise ValueError(
             f"Expected more than {batch:,} batches in an epoch, since {batch:,} of epoch "
-            f"{epoch + 1} are done. Received: images for {batches:,} ({changes}). Resume with the "
-            "images as they were, or begin a new run."
+            f"{epoch + 1} are done. Received: images for {batches:,} ({changes}). Restore the "
+            "images, or start a new run."
         )
     return changes
 
@@ -389,9 +389,9 @@ class _StopWithoutFolder(keras.callbacks.Callback):
     def _check(self) -> None:
         if not self._run.exists():
             raise FileNotFoundError(
-                f"Expected {self._run} to stay in its place while a run trains in it. Received: no "
+                f"Expected {self._run} to stay in place during a training. Received: no "
                 f"config there after {self.model.steps:,} steps: the folder was removed or moved. "
-                "Begin a new run, or put the folder back and resume it."
+                "Start a new run, or put the folder back and resume it."
             )
 
 

@@ -45,7 +45,8 @@ def parse(text: str) -> tuple[str, list[Any] | Range]:
     kind = type(field.default)
     if ".." in values and kind not in (int, float) and name != "data":  # whose paths may have it
         raise ValueError(
-            f"A range is for numbers, and {name} has none. Received: {text!r}. Give {name}=A,B,C."
+            f"A range needs a setting with numbers, unlike {name}. Received: {text!r}. Pass "
+            f"{name}=A,B,C."
         )
     try:
         if ".." in values and kind in (int, float):
@@ -61,7 +62,7 @@ def parse(text: str) -> tuple[str, list[Any] | Range]:
                 raise ValueError
     except ValueError:
         raise ValueError(
-            f"Expected NAME=A,B,C with different values of type {kind.__name__}, or, of numbers, "
+            f"Expected NAME=A,B,C with different values of type {kind.__name__}, or, for numbers, "
             f"NAME=LOW..HIGH or NAME=LOW..HIGH:log. Received: {text!r}."
         ) from None
     for value in tried:

@@ -38,7 +38,7 @@ def check_storage(storage: str) -> list[str] | None:
         url.get_dialect()
     except sqlalchemy.exc.ArgumentError as error:
         raise ValueError(
-            f"The storage {storage} cannot be opened: {_reason(error)}. Give a URL such as "
+            f"The storage {storage} cannot be opened: {_reason(error)}. Pass a URL such as "
             "sqlite:///study.db, or a FILE.log."
         ) from error
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
@@ -133,7 +133,7 @@ class JournalLock:
         age = max(time.time() - created, waited)
         if age > _STALE_SECONDS and waited > 2:  # clocks of hosts may differ
             raise TimeoutError(
-                f"Expected a journal that is locked for an instant. Received: {self.path}, which "
+                f"Expected a journal that is locked only briefly. Received: {self.path}, which "
                 f"is {_duration(age)} old. Unless its worker still writes, remove it: "
                 f"rm {shlex.quote(str(self.path))}"
             )
@@ -179,7 +179,7 @@ def _list_journal(path: Path) -> list[str]:
             if not line.endswith(b"\n"):
                 raise ValueError
         except (ValueError, TypeError, KeyError):
-            raise ValueError(f"line {number} is no record of Optuna's journal") from None
+            raise ValueError(f"line {number} is not a record of Optuna's journal") from None
         if is_study:
             names.append(record["study_name"])
     return names

@@ -168,8 +168,8 @@ def _check_same(folder: Path, then: dict[str, str], new: dict[str, str]) -> None
     if changed:
         began, came = (" ".join(f"{n}={part.get(n)}" for n in changed) for part in (then, new))
         raise ValueError(
-            f"The sweep in {folder} began with {began}. Received: {came}. Give the same settings, "
-            "or another folder."
+            f"The sweep in {folder} started with {began}. Received: {came}. Pass the same "
+            "settings, or another folder."
         )
 
 
@@ -339,4 +339,4 @@ def _requeue_interrupted(study: "optuna.Study", folder: Path, say: Callable[[str
             continue
         point = trial.user_attrs.get("point", trial.params)
         study.enqueue_trial(point, user_attrs={"folder": place, "point": point})
-        say(f"{place} was not finished; it goes on.")
+        say(f"{place} was not finished; it is resumed.")

@@ -80,7 +80,7 @@ def newest_backup(folder: str | os.PathLike[str]) -> Backup | None:
                 )
         paths = list_backups(folder) if vanished else paths
     if paths:
-        raise ValueError(f"No backup in {folder} can be read. Delete the folder to begin anew.")
+        raise ValueError(f"No backup in {folder} can be read. Delete the folder to start again.")
     return None
 
 

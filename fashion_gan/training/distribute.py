@@ -107,4 +107,4 @@ def assert_equal_on_workers(strategy: tf.distribute.Strategy, what: str, value: 
     digest = int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:7], "big")
     mine = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([digest]))
     if len(set(strategy.gather(mine, axis=0).numpy().tolist())) > 1:
-        raise ValueError(f"The workers differ in {what}. Here it is: {value!r}.")
+        raise ValueError(f"The workers differ in {what}. This worker has {value!r}.")

@@ -37,9 +37,9 @@ class ResumeState:
         """Raises ValueError unless the finished batches are whole executions."""
         if self.num_batches % steps_per_execution:
             raise ValueError(
-                f"{self.num_batches} batches of the epoch are done, which is no multiple of "
-                f"steps_per_execution={steps_per_execution}. Compile with the number that the run "
-                "began with."
+                f"{self.num_batches} batches of the epoch are finished, which is not a multiple of "
+                f"steps_per_execution={steps_per_execution}. Compile with the number with which "
+                "the run started."
             )
 
 
@@ -96,9 +96,9 @@ class SetEpoch(keras.callbacks.Callback):
             raise ValueError(NO_BATCH)
         if self._resume().num_batches > 0:
             raise ValueError(
-                "Expected an epoch of at least as many batches as are done. Received: an epoch "
+                "Expected an epoch of at least the finished number of batches. Received: an epoch "
                 f"with {self._resume().num_batches} batches less. Resume with the data and batch "
-                "size that the run began with."
+                "size with which the run started."
             )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

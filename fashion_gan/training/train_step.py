@@ -60,11 +60,11 @@ def discriminator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dic
             gan, real, fake, with_norms=bool(gan.fused_penalties)
         )
         regularization = sum(gan.discriminator.losses)
-        told = real_logits, fake_logits
+        logits = real_logits, fake_logits
         if gan.loss_function.label_flip_rate:
             uniform = random.fold_in(FLIPS).uniform(ops.shape(real_logits)[0], (1,))
-            told = gan.loss_function.flip_labels(*told, uniform)
-        loss = ops.mean(gan.loss_function.discriminator(*told))
+            logits = gan.loss_function.flip_labels(*logits, uniform)
+        loss = ops.mean(gan.loss_function.discriminator(*logits))
         penalty = gradient_penalty(gan, real, fake, norms_squared, random)
         lecam = ops.mean(gan.lecam.regularize(real_logits, fake_logits)) if gan.lecam else 0.0
         logs = {

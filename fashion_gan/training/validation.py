@@ -91,8 +91,8 @@ def check_discriminator_input(discriminator: keras.Model, image_shape: tuple[int
     shapes = input_shapes(discriminator)
     if shapes and shapes[0][1:] != image_shape and None not in shapes[0][1:]:
         raise ValueError(
-            f"Expected a discriminator of images of shape {image_shape}, as the generator makes "
-            f"them. Received: {discriminator.name!r} for inputs of shape {shapes[0][1:]}. Build "
+            f"Expected a discriminator of images of shape {image_shape}, as the generator makes. "
+            f"Received: {discriminator.name!r} for inputs of shape {shapes[0][1:]}. Build "
             "both networks for one image shape."
         )
 
@@ -153,7 +153,7 @@ def check_trainable(network: keras.Model, role: str) -> None:
         raise ValueError(
             f"Expected a {role} with trainable weights. Received: {network.name!r} with "
             f"trainable=False. Set {role}.trainable = True before compile(). A GAN freezes each "
-            "network by itself while the other one learns."
+            "network by itself while the other one is trained."
         )
     if not network.weights:
         raise ValueError(
@@ -190,7 +190,8 @@ def check_networks(generator: Any, discriminator: Any) -> None:
         names = [w.path for w in generator.weights if id(w) in common]
         raise ValueError(
             "Expected two networks without a common weight, since each is frozen while the other "
-            f"learns. Received: networks that share {', '.join(names)}. Build the layers twice."
+            f"is trained. Received: networks that share {', '.join(names)}. Build the layers "
+            "twice."
         )
 
 
@@ -251,8 +252,8 @@ def reject_sample_weight(sample_weight: Any = None, class_weight: Any = None) ->
     """Raises ValueError if weights of images or classes are passed, which no step uses."""
     if sample_weight is not None or class_weight is not None:
         raise ValueError(
-            "Expected images without weights. Received: sample_weight or class_weight. Repeat in "
-            "the dataset what should count more."
+            "Expected images without weights. Received: sample_weight or class_weight. Repeat "
+            "images in the dataset to weight them."
         )
 
 
@@ -326,14 +327,14 @@ def check_replica_batches(
         return
     if validation_split:
         raise ValueError(
-            f"On {replicas} replicas give validation_data. Received: {validation_split=}."
+            f"Expected validation_data on {replicas} replicas. Received: {validation_split=}."
         )
     for size in _batch_sizes(x, batch_size):
         if size is None or size % replicas:
             raise ValueError(
                 f"Each batch is shared equally by {replicas} replicas. Received: batches of "
                 f"{size or 'unknown size'}. Batch by a multiple of {replicas}, with "
-                "drop_remainder=True: data.make_dataset(images, batch_size), say."
+                "drop_remainder=True: for instance by data.make_dataset(images, batch_size)."
             )
     if validation_data is not None:
         held_out, _, _ = keras.utils.unpack_x_y_sample_weight(validation_data)

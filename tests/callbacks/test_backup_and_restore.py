@@ -1,4 +1,4 @@
-"""BackupAndRestore: training that was stopped anywhere ends as if it had not been."""
+"""Tests BackupAndRestore: a training stopped anywhere equals an uninterrupted one."""
 
 import fcntl
 import json
@@ -68,7 +68,7 @@ def assert_same(result, expected):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """The state and the log of a whole run, and its states after each step."""
+    """Returns the state and the log of a complete run, and its state after each step."""
     record = RecordStates()
     result = train(tmp_path_factory.mktemp("uninterrupted"), callbacks=[record])
     return *result, record.states
@@ -76,7 +76,7 @@ def uninterrupted(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """The folder of a run that was stopped, with a backup of each batch."""
+    """Returns the folder of a run that was stopped, with a backup of each batch."""
     folder = tmp_path_factory.mktemp("stopped")
     train(folder, stop_at=STOPPED, seconds=-1)
     return folder
@@ -84,18 +84,18 @@ def stopped(tmp_path_factory):
 
 @pytest.fixture
 def run(stopped, tmp_path):
-    """A copy of that folder, to be damaged."""
+    """Returns a copy of the folder of the stopped run, to be damaged."""
     return shutil.copytree(stopped, tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
 def gan():
-    """A GAN to restore backups to."""
+    """Returns a GAN to restore backups to."""
     return make_gan(seed=99)
 
 
 def watch(gan, folder, seconds=-1.0):
-    """A callback that has begun a training, which restores the newest sound backup."""
+    """Starts a training, and returns the callback that restored the newest intact backup."""
     callback = BackupAndRestore(folder, seconds)
     callback.set_model(gan)
     callback.on_train_begin()
@@ -144,7 +144,7 @@ def test_fit_resumes_and_saves_no_position_of_a_batch_that_it_skips(run, uninter
 
 
 def test_fit_raises_when_an_epoch_was_begun_with_other_executions(run):
-    with pytest.raises(ValueError, match="3 batches .* no multiple of steps_per_execution=2"):
+    with pytest.raises(ValueError, match="3 batches .* not a multiple of steps_per_execution=2"):
         train(run, steps_per_execution=2)
 
 

@@ -45,7 +45,7 @@ def train(model, *callbacks, epochs=2, **kwargs):
 
 
 def read(folder):
-    """All image events in `folder`, in order: `[(name, step, pictures, description)]`."""
+    """Returns all image events in `folder`, in order: `[(name, step, pictures, description)]`."""
     found = []
     for file in sorted(os.listdir(folder), key=lambda name: int(name.split(".")[-2])):
         for record in tf.data.TFRecordDataset(os.path.join(folder, file)).as_numpy_iterator():
@@ -72,7 +72,7 @@ def read_grids(folder, name):
 
 
 def painted(model, step, seed, columns, invert=False):
-    """The grid to be expected of `model` after `step` epochs, pixel by pixel."""
+    """Returns the expected grid of `model` after `step` epochs."""
     low, high = model.value_range
     twin = Painter(model.image_shape, model.value_range)
     twin.power.assign(1.0 + step)
@@ -183,7 +183,7 @@ def test_image_grid_describes_each_grid(tmp_path):
     descriptions = {name: description for name, *_, description in read(tmp_path / "images")}
     assert set(descriptions) == {FIXED, FRESH, "real"}
     for name in (FIXED, FRESH):
-        assert "**Healthy:**" in descriptions[name] and "**Ill:**" in descriptions[name]
+        assert "**Healthy:**" in descriptions[name] and "**Unhealthy:**" in descriptions[name]
     assert len(set(descriptions.values())) == 3
 
 

@@ -1,4 +1,4 @@
-"""The train command: what it writes, resumes and refuses, on few images with large batches."""
+"""Tests the train command: files, resuming and errors, on few images with large batches."""
 
 import json
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("small_fashion_mnist")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder of a run of two epochs, made by the command."""
+    """Trains two epochs with the command, and returns the folder of the run."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     assert main(["train", "--run-dir", str(folder), "--epochs", "2", *SMALL_RUN_FLAGS]) == 0
     return folder
@@ -178,6 +178,6 @@ def test_train_names_the_batch_size_when_a_device_has_no_memory_for_it(
     assert main(["train", "--batch-size", "96", "--run-dir", str(tmp_path / "run")]) == 2
     assert capsys.readouterr().err == (
         "fashion-gan: error: The device has no memory for a step of batch_size=96 with the model "
-        "dense. Begin a new run with --batch-size 48, or with --accumulate 2, which trains on the "
+        "dense. Start a new run with --batch-size 48, or with --accumulate 2, which trains on the "
         "same batch in parts, or with --dtype-policy mixed_bfloat16.\n"
     )

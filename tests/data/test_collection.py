@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch):
-    """An empty folder for the cache."""
+    """Returns an empty folder for the cache."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("KERAS_HOME", str(home))
     return home / "fashion_gan/images"
@@ -209,7 +209,7 @@ def test_load_images_decodes_again_when_the_cache_is_damaged(tmp_path, cache):
 def test_load_images_works_without_a_cache_that_can_be_written(tmp_path, cache):
     path = files("{i:02}.png", disc)(tmp_path)
     cache.parent.write_text("a file, no folder")
-    with pytest.warns(UserWarning, match="cannot be kept in .*KERAS_HOME"):
+    with pytest.warns(UserWarning, match="cannot be cached in .*KERAS_HOME"):
         np.testing.assert_array_equal(load(path).images, DISCS)
 
 
@@ -280,7 +280,7 @@ def test_load_images_raises_for_a_damaged_or_odd_archive(tmp_path):
     path = archive("{i:02}.png")(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:300])
-    with pytest.raises(ValueError, match="images.zip cannot be read: .*Fetch it again"):
+    with pytest.raises(ValueError, match="images.zip cannot be read: .*Download it again"):
         load(path)
     path.write_bytes(whole.replace(b"IHDR", b"IHDX", 1))
     with pytest.raises(ValueError, match="1 of 24 files of .* such as 00.png: "):
@@ -315,7 +315,7 @@ def test_load_images_restores_the_limit_of_pillow(tmp_path):
 
 def test_load_images_reads_no_format_that_starts_programs(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
-    with pytest.raises(ValueError, match="it is no image of a known format"):
+    with pytest.raises(ValueError, match="it is not an image of a known format"):
         load(tmp_path)
 
 

@@ -24,7 +24,7 @@ def normal(n, d=5, seed=0, shift=0.0):
 
 
 def grid(n, d=3, seed=0, shift=0.0):
-    """Few different values: full of duplicates and of equal distances."""
+    """Returns samples with many duplicates and equal distances."""
     return np.random.default_rng(seed).integers(0, 4, size=(n, d)) + np.ceil(shift)
 
 
@@ -103,7 +103,7 @@ def test_manifold_stands_in_for_its_features_and_is_restored_from_a_file(tmp_pat
     assert prdc(cached, fake, 3) == prdc(real, fake, 3)
     assert prdc(fake, cached, 3) == prdc(fake, real, 3)
     assert manifold(cached, 3) is cached
-    with pytest.raises(ValueError, match="manifold of k=5. Received one of k=3"):
+    with pytest.raises(ValueError, match="manifold of k=5. Received: one of k=3"):
         prdc(cached, fake)
 
 

@@ -1,4 +1,4 @@
-"""The pairs of networks: those of the book to the letter, and for images of other sizes."""
+"""Tests the pairs of networks: the book's architectures, and other image sizes."""
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_minibatch_stddev_is_that_of_its_groups():
         np.testing.assert_allclose(y[group][..., 5], deviation, rtol=1e-4)
     alike = models.MinibatchStdDev(4)(np.repeat(x[:1], 4, axis=0)).numpy()
     assert alike[..., 5].max() < 1e-3 < y[..., 5].min()
-    with pytest.raises(ValueError, match="Groups of 4 images make no batch of 6"):
+    with pytest.raises(ValueError, match="multiple of 4. Received: 6"):
         models.MinibatchStdDev(4)(x[:6])
     with pytest.raises(ValueError, match="group_size=1"):
         models.MinibatchStdDev(1)

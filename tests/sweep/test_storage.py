@@ -1,4 +1,4 @@
-"""Damaged, locked and odd storages of a sweep: one line each, and nothing is changed."""
+"""Tests damaged, locked and odd storages of a sweep: one-line errors without changes."""
 
 import json
 import os
@@ -25,7 +25,7 @@ TRIALS = len(SPACE["r1"]) * len(SPACE["loss"])
 
 
 def work(folder, storage=None):
-    """The finished study of a sweep whose trainings are arithmetic."""
+    """Returns the finished study of a sweep whose trainings are arithmetic."""
     study = sweep.open_study(folder, SPACE, CONFIG, SEEDS, storage)
     sweep.run_worker(study, folder, CONFIG, SPACE, SEEDS, train=train)
     return study
@@ -33,7 +33,7 @@ def work(folder, storage=None):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The folder of a finished sweep, with its database and with a journal."""
+    """Returns the folder of a finished sweep, with its database and with a journal."""
     folder = tmp_path_factory.mktemp("finished")
     work(folder / "sweep")
     work(folder / "other", str(folder / "other/sweep.log"))
@@ -42,19 +42,19 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def folder(finished, tmp_path):
-    """A copy of the folder of the sweep with a database."""
+    """Returns a copy of the folder of the sweep with a database."""
     return Path(shutil.copytree(finished / "sweep", tmp_path / "sweep"))
 
 
 @pytest.fixture
 def journal(finished, tmp_path):
-    """A copy of the journal of a sweep."""
+    """Returns a copy of the journal of a sweep."""
     shutil.copytree(finished / "other", tmp_path / "other")
     return tmp_path / "other/sweep.log"
 
 
 def snapshot(folder):
-    """All paths below a folder with their contents."""
+    """Returns all paths below a folder with their contents."""
     return {
         path: path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
@@ -63,7 +63,7 @@ def snapshot(folder):
 
 
 def assert_one_line_and_no_change(capsys, folder, root, said, storage=None):
-    """The command and `open_study` name what is wrong. All files stay as they are."""
+    """Asserts that the command and `open_study` name the fault and change no file."""
     before = snapshot(root)
     with pytest.raises(ValueError, match=said):
         sweep.open_study(folder, SPACE, CONFIG, SEEDS, storage)
@@ -124,17 +124,20 @@ def test_run_worker_names_a_database_that_is_locked_later(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda path: path.write_bytes(b"not json\n" * 2), "line 1 is no record of Optuna's"),
-        (lambda path: path.write_text('not json\n{"x": 1}\n'), "line 1 is no record of Optuna's"),
-        (lambda path: path.write_text('{"x": 1}\n'), "line 1 is no record of Optuna's journal"),
-        (lambda path: path.write_text("[1]\n5\n"), "line 1 is no record of Optuna's journal"),
+        (lambda path: path.write_bytes(b"not json\n" * 2), "line 1 is not a record of Optuna's"),
+        (
+            lambda path: path.write_text('not json\n{"x": 1}\n'),
+            "line 1 is not a record of Optuna's",
+        ),
+        (lambda path: path.write_text('{"x": 1}\n'), "line 1 is not a record of Optuna's journal"),
+        (lambda path: path.write_text("[1]\n5\n"), "line 1 is not a record of Optuna's journal"),
         (
             lambda path: path.write_text('{"op_code": 4, "worker_id": "w"}\n'),
             "holds no study other",
         ),
-        (lambda path: path.write_bytes(os.urandom(4096)), "line 1 is no record of Optuna's"),
-        (lambda path: os.truncate(path, path.stat().st_size - 9), r"line \d+ is no record"),
-        (lambda path: overwrite(path, 5000, b"\0" * 3000), r"line \d+ is no record"),
+        (lambda path: path.write_bytes(os.urandom(4096)), "line 1 is not a record of Optuna's"),
+        (lambda path: os.truncate(path, path.stat().st_size - 9), r"line \d+ is not a record"),
+        (lambda path: overwrite(path, 5000, b"\0" * 3000), r"line \d+ is not a record"),
         (lambda path: path.write_bytes(b""), "holds no study other, but .*/other holds trials"),
     ],
     ids=["text", "mixed", "object", "list", "fields", "bytes", "torn", "middle", "emptied"],
@@ -177,7 +180,7 @@ def test_open_study_finds_its_study_when_the_folder_was_moved(folder):
 
 
 def lock(path, age):
-    """A lock as Optuna leaves it when it is killed."""
+    """Returns a lock as Optuna leaves it when it is killed."""
     path = Path(f"{path}.lock")
     path.symlink_to("elsewhere")
     created = time.time() - age

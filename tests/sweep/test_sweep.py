@@ -1,4 +1,4 @@
-"""Sweeps: what they try, that nothing is lost or done twice, and what they say of it."""
+"""Tests sweeps: their points, resumption without loss, and their report."""
 
 import dataclasses
 import itertools
@@ -63,8 +63,8 @@ def test_settings_are_read_as_lists_and_ranges(text, expected):
         ("batch_size=0,1", "Expected at least 1. Received: batch_size=0"),
         ("r1=-1..1", "Expected at least 0. Received: r1=-1.0"),
         ("cutout=0..2", "Expected 0 to 1. Received: cutout=2.0"),
-        ("loss=hinge..minimax", "A range is for numbers, and loss has none."),
-        ("conditional=false..true", "A range is for numbers, and conditional has none."),
+        ("loss=hinge..minimax", "A range needs a setting with numbers, unlike loss."),
+        ("conditional=false..true", "A range needs a setting with numbers, unlike conditional."),
         ("on_collapse=stp", "Did you mean 'stop'?"),
     ],
 )
@@ -87,7 +87,7 @@ def work(folder, space=SPACE, **arguments):
 
 
 def assert_each_point_was_tried_once(made):
-    """Each point has one trial that is complete or pruned."""
+    """Asserts that each point has one trial that is complete or pruned."""
     points = [tuple(t.params[n] for n in SPACE) for t in made.get_trials(states=(COMPLETE, PRUNED))]
     assert sorted(points) == sorted(itertools.product(*SPACE.values()))
 
@@ -129,15 +129,15 @@ def test_with_a_range_as_many_trials_are_made_as_asked_for(tmp_path):
     ("space", "changes", "seeds", "said"),
     [
         ({"r1": [3.0]}, {}, SEEDS, "r1=0.0,1.0,2.0 loss=hinge,minimax. Received: r1=3.0 loss=bin"),
-        ({"r1": Range(0, 2), "loss": SPACE["loss"]}, {}, SEEDS, "Received: r1=0..2. Give"),
+        ({"r1": Range(0, 2), "loss": SPACE["loss"]}, {}, SEEDS, "Received: r1=0..2. Pass"),
         (SPACE, {"epochs": 9, "width": 3}, SEEDS, "width=0 epochs=4. Received: width=3 epochs=9. "),
-        (SPACE, {}, (1,), "seeds=1,2. Received: seeds=1. Give the same settings, or another"),
+        (SPACE, {}, (1,), "seeds=1,2. Received: seeds=1. Pass the same settings, or another"),
     ],
 )
 def test_other_settings_in_the_same_folder_are_refused(tmp_path, space, changes, seeds, said):
     study(tmp_path)
     study(tmp_path)
-    with pytest.raises(ValueError, match="began with .*" + re.escape(said)):
+    with pytest.raises(ValueError, match="started with .*" + re.escape(said)):
         sweep.open_study(tmp_path, space, dataclasses.replace(CONFIG, **changes), seeds)
 
 
@@ -206,7 +206,7 @@ def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
     made = study(folder, SPACE, storage)
     told = []
     sweep.run_worker(made, folder, CONFIG, SPACE, SEEDS, train=train, say=told.append)
-    assert "trial-0000 was not finished; it goes on." in told
+    assert "trial-0000 was not finished; it is resumed." in told
     assert_each_point_was_tried_once(made)
     assert lines.read_text().startswith(before), "no epoch of it was made again"
     assert [t.user_attrs["folder"] for t in made.trials].count("trial-0000") == 2
@@ -241,7 +241,7 @@ def test_after_ctrl_c_the_trial_goes_on_and_finished_seeds_are_left_alone(tmp_pa
         work(tmp_path / "sweep", train=interrupted)
     told = []
     made = work(tmp_path / "sweep", train=interrupted, say=told.append)
-    assert "trial-0001 was not finished; it goes on." in told
+    assert "trial-0001 was not finished; it is resumed." in told
     assert_each_point_was_tried_once(made)
     assert trained.count("trial-0001seed-2") == 2
     assert trained.count("trial-0001seed-1") == 1
@@ -345,9 +345,9 @@ def test_sweep_scores_own_images_by_the_kernel_distance(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["seed=1,2"], "Give --seeds"),
-        (["r1=1,2", "r1=3,4"], "twice"),
-        (["eval_freq=1,2"], "eval_freq cannot be varied"),
+        (["seed=1,2"], "Pass --seeds"),
+        (["r1=1,2", "r1=3,4"], "Expected each setting once"),
+        (["eval_freq=1,2"], "other than eval_freq"),
         (["r1=1,2", "--preset", "dens"], "Did you mean 'dense'?"),
         (["loss=minimax,hing"], "loss='hing'. Did you mean 'hinge'?"),
         (["loss=hinge,minimax", "model=dense,dens"], "Did you mean 'dense'?"),

@@ -52,7 +52,9 @@ def test_check_replica_batches_takes_equal_shares(x, arguments):
 
 
 def test_check_replica_batches_raises_for_a_validation_split():
-    with pytest.raises(ValueError, match=r"give validation_data. Received: validation_split=0.1"):
+    with pytest.raises(
+        ValueError, match=r"Expected validation_data on . replicas. Received: validation_split=0.1"
+    ):
         validation.check_replica_batches(TWO, IMAGES, 4, validation_split=0.1)
     validation.check_replica_batches(ONE, IMAGES, 4, validation_split=0.1)
 
