@@ -91,7 +91,7 @@ def _fixed_seed():
 
 @pytest.fixture
 def make_gan():
-    """A function to a compiled GAN on tiny images; arguments are those of `compile`."""
+    """Returns a function that compiles a GAN of tiny images with arguments of `compile`."""
     from helpers import tiny_networks
 
     from fashion_gan import GAN
@@ -106,5 +106,5 @@ def make_gan():
 
 @pytest.fixture
 def tiny_images():
-    """32 random images in [0, 1], shape (32, 4, 4, 1)."""
+    """Returns 32 random images in [0, 1], of shape (32, 4, 4, 1)."""
     return np.random.default_rng(1).random((32, 4, 4, 1), dtype="float32")

@@ -1,4 +1,4 @@
-"""What several test files share: the repository's root, small networks and their comparison."""
+"""Provides helpers for several test files: the repository's root and small networks."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""The layout: which modules there are, what is public, what is packaged."""
+"""Tests the layout: modules, public names and packaged files."""
 
 import ast
 import re

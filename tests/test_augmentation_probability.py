@@ -1,4 +1,4 @@
-"""The adaptive probability: against a simulated discriminator in plain Python, and its choices."""
+"""Tests the adaptive probability against a simulated discriminator."""
 
 import keras
 import numpy as np

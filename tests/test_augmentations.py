@@ -1,4 +1,4 @@
-"""Augmentations: against plain recomputations in NumPy, and their gradients."""
+"""Tests augmentations against NumPy, and their gradients."""
 
 import math
 
@@ -120,7 +120,7 @@ def test_mirror_flips_the_images_with_small_numbers():
 
 
 def interpolate(image, y, x):
-    """An image between its pixels, with zeros around it, by the formula of linear interpolation."""
+    """Interpolates an image linearly, with zeros around it."""
     value = np.zeros(image.shape[-1])
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
@@ -129,7 +129,7 @@ def interpolate(image, y, x):
 
 
 def resample(image, source):
-    """An image whose pixel at an offset from the center comes from another offset."""
+    """Returns an image whose pixels come from other offsets to the center."""
     height, width, _ = image.shape
     middle = np.array([(height - 1) / 2, (width - 1) / 2])
     pixels = [
@@ -151,7 +151,7 @@ def test_scale_matches_numpy(strength):
 
 
 def rotate(image, angle):
-    """An image turned clockwise, by pulling each pixel from where it was."""
+    """Rotates an image clockwise, by the source of each pixel."""
     c, s = math.cos(angle), math.sin(angle)
     return resample(image, lambda y, x: np.array([c * y - s * x, c * x + s * y]))
 

@@ -1,4 +1,4 @@
-"""Files: what is read, what is refused, where they are looked for, and how they are downloaded."""
+"""Tests files of Fashion-MNIST: reading, errors, search and download."""
 
 import gzip
 import hashlib
@@ -22,12 +22,12 @@ TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = NAMES = tuple(fashion_mni
 
 
 def idx(array, code=8):
-    """The bytes of an IDX file."""
+    """Returns the bytes of an IDX file."""
     return struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape) + array.tobytes()
 
 
 def fakes(num_train=5_003, num_test=2):
-    """Name → IDX bytes, in the format of Fashion-MNIST."""
+    """Returns IDX bytes in the format of Fashion-MNIST, by name."""
     random = np.random.default_rng(0)
     return {
         TRAIN_IMAGES: idx(random.integers(256, size=(num_train, 28, 28), dtype=np.uint8)),
@@ -52,7 +52,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """No place holds anything; returns the folder in the cache of Keras."""
+    """Hides all copies of Fashion-MNIST, and returns the folder in the cache of Keras."""
     monkeypatch.delenv("FASHION_MNIST_DIR", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(fashion_mnist, "_DEBIAN_FOLDER", tmp_path / "debian")
@@ -63,7 +63,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(home, monkeypatch):
-    """A web server for `server.answers`: path → (status, claimed length, body or callable)."""
+    """Yields a web server of `server.answers`: path → (status, claimed length, content)."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

@@ -1,4 +1,4 @@
-"""The page to play with: what it shows, in a real browser, and what it keeps to itself."""
+"""Tests the page of `fashion-gan explore`, in a browser."""
 
 import io
 import socket
@@ -22,7 +22,7 @@ from tools.browser_pages import BROWSER, browser_page
 
 @pytest.fixture(scope="module")
 def explorer():
-    """Of the book's GAN, and Fashion-MNIST."""
+    """Returns an explorer of the book's GAN and Fashion-MNIST."""
     return demo.open_source("dense")
 
 
@@ -54,7 +54,7 @@ def test_explorer_interpolates_from_seed_to_seed(explorer):
 
 
 def png_of(pixels, scale=1):
-    """The content of a PNG file of a gray image, with squares for pixels."""
+    """Encodes a gray image as PNG, with squares for pixels."""
     stream = io.BytesIO()
     enlarged = pixels[..., 0].repeat(scale, axis=0).repeat(scale, axis=1)
     Image.fromarray(enlarged).save(stream, "PNG")
@@ -143,7 +143,7 @@ def test_serve_raises_for_a_host_that_is_not_this_machine(explorer, host, capfd)
 
 @pytest.fixture(scope="module")
 def address():
-    """Of a page that `fashion-gan explore` serves."""
+    """Yields the address of a page that `fashion-gan explore` serves."""
     pytest.importorskip("gradio")
     with browser_pages.explore("dense") as address:
         yield address

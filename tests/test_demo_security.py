@@ -1,4 +1,4 @@
-"""The page of `fashion-gan explore` against other websites, uploads, signals and proxies."""
+"""Tests the page of `fashion-gan explore` with other websites, uploads, signals and proxies."""
 
 import contextlib
 import http.client
@@ -68,7 +68,7 @@ print(os.environ["GRADIO_TEMP_DIR"], os.environ.get("no_proxy"))
 
 @contextlib.contextmanager
 def served(*options, program=COMMAND, log=()):
-    """The process of a page and its address."""
+    """Yields the process of a page and its address."""
     command = [sys.executable, "-u", *program, "explore", "dense", "--no-browser", *options, *log]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, **streams) as process:
@@ -98,7 +98,7 @@ def request(address, method="GET", path="/", body=None, host=None, **headers):
 
 
 def generate(address):
-    """The PNG file of the image that the page shows at first."""
+    """Returns the PNG file of the image that the page shows at first."""
     _, config = request(address, path="/config")
     calls = {call["api_name"]: call for call in json.loads(config)["dependencies"]}
     values = [0, "any", 4, *[0] * (len(calls["one"]["inputs"]) - 3)]

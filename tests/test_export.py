@@ -1,4 +1,4 @@
-"""Exported generators, each in its own runtime, against Keras."""
+"""Tests exported generators against Keras, each in its own runtime."""
 
 import json
 
@@ -56,7 +56,7 @@ RUNTIMES = {
     params=["dense", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dcgan", "resnet"))],
 )
 def gan(request):
-    """Each conditional but the book's dense, which has an average."""
+    """Returns a GAN to export: the book's dense with an average, or a conditional GAN."""
     keras.utils.set_random_seed(3)
     if request.param == "dense":
         gan = GAN(*models.build_networks("dense"))

@@ -1,4 +1,4 @@
-"""Files and folders: complete or not there, whatever interrupts the writing."""
+"""Tests that files and folders are written completely or not at all."""
 
 import json
 import os

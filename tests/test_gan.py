@@ -1,4 +1,4 @@
-"""GAN: what a step changes, what `fit` logs, and which arguments are taken."""
+"""Tests GAN: the changes of a step, the logs of `fit`, and arguments."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def equal(before, after):
 
 @pytest.fixture(scope="module")
 def shared_gan():
-    """A compiled GAN for tests that do not depend on its weights."""
+    """Returns a compiled GAN for tests that do not depend on its weights."""
     gan = GAN(*tiny_networks(), seed=0)
     gan.compile("sgd", "sgd", jit_compile=False)
     return gan

@@ -1,4 +1,4 @@
-"""GAN.compile: losses, penalties, precision, XLA, steps and gradient norms together."""
+"""Tests GAN.compile: losses, penalties, precision, XLA, steps and gradient norms together."""
 
 import itertools
 import subprocess

@@ -1,4 +1,4 @@
-"""Conditional GANs: how labels reach both networks, and what is saved."""
+"""Tests conditional GANs: the labels of both networks, and saving."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def make(**arguments):
 
 @pytest.fixture(scope="module")
 def gan():
-    """A conditional GAN that no test changes."""
+    """Returns a conditional GAN that no test changes."""
     return make()
 
 

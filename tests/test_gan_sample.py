@@ -1,4 +1,4 @@
-"""`sample()` and the average follow the live network, whatever is done to it."""
+"""Tests that `sample()` and the average follow changes of the network."""
 
 import keras
 import numpy as np
@@ -218,7 +218,7 @@ def test_compile_makes_an_average_for_a_decay_alone(tiny_images):
     gan.fit(tiny_images, verbose=0)
     kept = gan.ema_generator
     gan.compile("adam", "adam", ema_decay=0.5, jit_compile=False)
-    assert gan.ema_generator is kept, "another decay goes on with the average"
+    assert gan.ema_generator is kept, "another decay keeps the average"
     gan.compile(keras.optimizers.Adam(0.1), "adam", jit_compile=False)
     gan.fit(tiny_images, epochs=3, verbose=0)
     assert gan.ema_generator is None and len(gan.weights) == 5

@@ -1,4 +1,4 @@
-"""GAN.save and load: what is restored, and that training continues bit for bit."""
+"""Tests GAN.save and load: the restored state, and that training continues bit-for-bit."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def networks(activation="sigmoid"):
 
 
 def make_gan(seed, **arguments):
-    """A GAN of the same networks and settings; its optimizers are new."""
+    """Returns a GAN of the same networks and settings; its optimizers are new."""
     gan = GAN(*networks(), seed=seed)
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 3, 0.5)
     gan.compile(keras.optimizers.Adam(schedule, beta_1=0), "rmsprop", **arguments)
@@ -49,7 +49,7 @@ def fit(gan, images, epochs):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """The folder of a GAN that was saved after an epoch, its states then and two epochs later."""
+    """Returns the folder of a GAN saved after an epoch, its state, and that two epochs later."""
     folder = tmp_path_factory.mktemp("saved")
     images = np.random.default_rng(1).random((32, 4, 4, 1), dtype="float32")
     gan = make_gan(7, jit_compile=False)

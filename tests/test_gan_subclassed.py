@@ -1,4 +1,4 @@
-"""Bare subclasses of `keras.Model` as networks, built or not."""
+"""Tests subclasses of `keras.Model` as networks, built or not."""
 
 import keras
 import numpy as np

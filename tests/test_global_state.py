@@ -1,4 +1,4 @@
-"""Global state: only a training seeds the process and sets its dtype policy."""
+"""Tests global state: only a training seeds the process and sets its dtype policy."""
 
 import random
 import shutil
@@ -24,7 +24,7 @@ SMALL = {"batch_size": 100, "eval_freq": 0, "on_collapse": "off", "jit_compile":
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """The file of a GAN."""
+    """Returns the file of a GAN."""
     path = tmp_path_factory.mktemp("saved") / "gan.keras"
     build_gan(Config()).save(path)
     return path
@@ -51,7 +51,7 @@ CALLS = {
 
 @pytest.fixture
 def global_policy():
-    """A policy that no config has, set for the time of a test."""
+    """Sets a dtype policy that no config has, during a test."""
     keras.config.set_dtype_policy("mixed_bfloat16")
     yield "mixed_bfloat16"
     keras.config.set_dtype_policy("float32")

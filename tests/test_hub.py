@@ -1,4 +1,4 @@
-"""Presets: what they hold, where they come from, and what a broken or hostile one can do."""
+"""Tests presets: their content and sources, and broken or hostile ones."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from fashion_gan import GAN, hub
 
 @pytest.fixture
 def trained():
-    """A compiled GAN with an average, after a few steps."""
+    """Returns a compiled GAN with an average, after a few steps."""
     keras.utils.set_random_seed(3)
     gan = GAN(*tiny_networks(), seed=3)
     gan.compile("adam", "adam", ema_decay=0.9)

@@ -1,4 +1,4 @@
-"""Private attributes of Keras and TensorFlow: each is there, and only `keras_compat` uses it."""
+"""Tests that each private attribute exists and that only `keras_compat` uses it."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""LeCam regularization: against a plain loop in NumPy, in a train step, and saved."""
+"""Tests LeCam regularization against a loop in NumPy, in a train step, and saved."""
 
 import keras
 import numpy as np
@@ -58,7 +58,7 @@ def test_get_raises_for_what_is_no_regularization(identifier, message):
 
 
 def test_discriminator_step_descends_the_loss_and_the_regularization(tiny_images):
-    """One step of gradient descent on a linear discriminator, recomputed in NumPy."""
+    """Recomputes one step of gradient descent on a linear discriminator in NumPy."""
     gan = GAN(*linear_networks(), seed=0)
     sgd = keras.optimizers.SGD
     gan.compile(sgd(0.0), sgd(0.1), "wasserstein", lecam=0.7, jit_compile=False)

@@ -1,4 +1,4 @@
-"""Adversarial losses: against formulas in NumPy, and what the formulas are for."""
+"""Tests adversarial losses against formulas in NumPy, and by their purpose."""
 
 import keras
 import numpy as np

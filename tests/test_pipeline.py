@@ -1,4 +1,4 @@
-"""`make_dataset`: what a batch holds, in which order, and how an epoch is continued."""
+"""Tests `make_dataset`: the batches, their order, and resuming within an epoch."""
 
 import gc
 import subprocess
@@ -18,7 +18,7 @@ NUMBERED = np.tile(np.arange(100, dtype=np.uint8).reshape(-1, 1, 1), (1, 3, 2))
 
 
 def numbers(batches):
-    """Which of NUMBERED the batches hold, in their order."""
+    """Returns the indices in NUMBERED of the images of the batches, in order."""
     return np.concatenate([np.rint(b.numpy()[:, 0, 0, 0] * 255).astype(int) for b in batches])
 
 
@@ -261,7 +261,11 @@ def test_two_replicas_share_each_batch_in_the_same_order():
         (NUMBERED[None, None], {}, r"Received: shape=\(1, 1, 100, 3, 2\)"),
         (NUMBERED[:0], {}, r"at least one image.*Received: shape=\(0, 3, 2\)"),
         (NUMBERED, {"batch_size": 0}, "batch_size of at least 1. Received: batch_size=0"),
-        (NUMBERED, {"batch_size": 101}, "100 images make no batch of 101.*drop_remainder=False"),
+        (
+            NUMBERED,
+            {"batch_size": 101},
+            "100 images are too few for a batch of 101.*drop_remainder=False",
+        ),
         (NUMBERED, {"value_range": (1, 1)}, r"low < high. Received: \(1, 1\)"),
         (NUMBERED, {"value_range": (1, -1)}, r"low < high. Received: \(1, -1\)"),
         (NUMBERED, {"value_range": (0, np.inf)}, r"low < high. Received: \(0, inf\)"),

@@ -1,4 +1,4 @@
-"""Projection: what a generator drew is found again, and what it cannot draw is near."""
+"""Tests projection of a generator's own samples and of other images."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from fashion_gan import GAN, latents, models
 
 
 def linear_generator(size=3, shape=(4, 4, 1), scale=0.05):
-    """A generator whose images are linear in the latent, within [0, 1] for normal latents."""
+    """Returns a generator that is linear in the latent, within [0, 1] for normal latents."""
     generator = keras.Sequential(
         [
             layers.Input((size,)),
@@ -145,7 +145,7 @@ def test_project_weighs_features_beside_pixels(gan):
 
 @pytest.fixture(scope="module")
 def conditional():
-    """A conditional GAN whose classes are apart: class i brightens row i."""
+    """Returns a conditional GAN in which class i brightens row i."""
     keras.utils.set_random_seed(1)
     gan = GAN(*models.build_networks("dense", num_classes=3, image_shape=(8, 8, 1), latent_dim=4))
     for layer in gan.generator.layers:

@@ -1,4 +1,4 @@
-"""The replay buffer: against a plain list, in a train step, and saved."""
+"""Tests the replay buffer against a list, in a train step, and saved."""
 
 import keras
 import numpy as np
@@ -102,7 +102,7 @@ def test_fit_with_replay_takes_batches_of_several_sizes(make_gan, tiny_images):
 
 
 def losses(tiny_images, epochs=1, **arguments):
-    """The logs of networks that do not move, under a learning rate of 0."""
+    """Returns logs of constant networks, with a learning rate of 0."""
     keras.utils.set_random_seed(5)
     gan = GAN(*linear_networks(), seed=0)
     sgd = (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0))

@@ -1,4 +1,4 @@
-"""Files from strangers: they run no code, and what is wrong with them is said in one line."""
+"""Tests untrusted files: they run no code, and errors describe them in one line."""
 
 import json
 import pickle
@@ -36,7 +36,7 @@ class Payload:
 
 
 def change_config(path, change):
-    """Rewrite the config within a `.keras` file."""
+    """Rewrites the config in a `.keras` file."""
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     config = json.loads(files["config.json"])

@@ -1,4 +1,4 @@
-"""The benchmark: a small one runs, FLOPs are those of a hand count, and the charts are SVG."""
+"""Tests the benchmark: a small run, FLOPs against a hand count, and SVG charts."""
 
 import json
 import xml.etree.ElementTree as ElementTree
@@ -17,7 +17,7 @@ SMALL = ["--rounds", "1", "--steps", "2", "--steps-per-execution", "2", "--batch
 
 
 def graph_flops(function, *arguments):
-    """FLOPs of matrix products and convolutions in a traced function, from its graph's shapes.
+    """Counts the FLOPs of matrix products and convolutions in a traced function's graph.
 
     Only of those that run: gradients that are not asked for are in the graph, but lead nowhere.
     """

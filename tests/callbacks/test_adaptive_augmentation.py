@@ -1,4 +1,4 @@
-"""AdaptiveAugmentation: what it measures, what it changes, and exact resume with it."""
+"""Tests AdaptiveAugmentation: its measurements, its changes, and exact resume."""
 
 import keras
 import numpy as np

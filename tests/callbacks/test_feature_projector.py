@@ -1,4 +1,4 @@
-"""The projector's files: one row, one label and one thumbnail for each image."""
+"""Tests the projector's files: one row, one label and one thumbnail for each image."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""JSONLogger: one line for each epoch, whatever happened in between."""
+"""Tests JSONLogger: one line for each epoch, also after interruptions."""
 
 import json
 
@@ -16,7 +16,7 @@ def lines(path):
 
 @pytest.fixture(scope="module")
 def gan():
-    """A GAN whose epochs are made up."""
+    """Returns a GAN that is never trained."""
     return GAN(*tiny_networks(), seed=0)
 
 

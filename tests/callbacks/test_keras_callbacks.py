@@ -1,4 +1,4 @@
-"""Every callback of Keras, by its effect on a GAN; docs/callbacks.md is the table of them."""
+"""Tests the effect of every Keras callback on a GAN, as docs/callbacks.md lists them."""
 
 import csv
 import re
@@ -59,7 +59,7 @@ def test_table_names_every_callback_of_keras():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run with callbacks that only write: its GAN, logs, folder, states and seen logs."""
+    """Returns a run with callbacks that only write: its GAN, logs, folder, states and seen logs."""
     folder, distance, seen = tmp_path_factory.mktemp("trained"), Distance(), []
     best = {"monitor": "distance", "mode": "min", "save_best_only": True}
     gan = GAN(*tiny_networks(), seed=0)

@@ -1,4 +1,4 @@
-"""ModeCollapseMonitor: what it reports, how often, what it does, and how it resumes."""
+"""Tests ModeCollapseMonitor: its reports, actions and resumption."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ BALANCED = {"d_accuracy_real": 0.8, "d_accuracy_fake": 0.8, "d_logit_real": 1, "
 
 
 def draw(shares, count, seed=0):
-    """Images of 4 by 4 in [0, 1]: each class has a brightness of its own, under noise."""
+    """Returns noisy 4 x 4 images in [0, 1], with another brightness for each class."""
     labels = np.repeat(np.arange(4), np.round(np.array(shares) * count).astype(int))
     noise = np.random.default_rng(seed).uniform(0, 0.1, (len(labels), 4, 4, 1))
     return (0.25 * labels[:, np.newaxis, np.newaxis, np.newaxis] + noise).astype("float32")
@@ -38,7 +38,7 @@ def labeled(**arguments):
 
 @pytest.fixture
 def make_gan():
-    """A function to a GAN without a graph: of so few steps, tracing takes most of the time."""
+    """Returns a function that builds a GAN without a graph, since tracing takes long."""
 
     def make():
         pair = models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1))
@@ -50,7 +50,7 @@ def make_gan():
 
 
 def script(gan, epochs):
-    """Let the GAN's samples have these shares of the classes after each epoch."""
+    """Sets the class fractions of the GAN's samples after each epoch."""
 
     def sample(count, seed):
         shares = epochs[min(int(gan.steps) - 1, len(epochs) - 1)]
@@ -61,7 +61,7 @@ def script(gan, epochs):
 
 
 def train(gan, monitor, epochs, callbacks=(), **arguments):
-    """Fit with one step an epoch; the epochs and texts of the monitor's warnings."""
+    """Trains one step per epoch, and returns the epochs and texts of the monitor's warnings."""
     images = np.random.default_rng(1).random((4, 4, 4, 1), dtype="float32")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -82,7 +82,7 @@ def epochs_of(texts):
 
 
 def drive(monitor, gan, logs):
-    """The monitor alone, with made-up logs; the kinds of what it warned of, with the epoch."""
+    """Runs the monitor on given logs, and returns the kinds and epochs of its warnings."""
     monitor.set_model(gan)
     monitor.on_train_begin()
     monitor.on_epoch_begin(0)
@@ -244,7 +244,7 @@ def test_monitor_restores_the_last_healthy_state_with_other_latents(make_gan):
     history, texts = train(gan, monitor, 20, [Record()])
     # Healthy after 2 epochs, ill after 3 and 4: back. Ill again after 5 and 6, and so on.
     assert epochs_of(texts) == [4, 6, 8]
-    assert "Restored the state after step 2; going on with other latents (try 1 of 2)" in texts[1]
+    assert "Restored the state after step 2; continuing with other latents (try 1 of 2)" in texts[1]
     assert "(try 2 of 2)" in texts[3]
     assert texts[5] == "Training stops: after 2 restores."
     assert len(history["d_loss"]) == 8
@@ -279,7 +279,7 @@ class Crash(keras.callbacks.Callback):
 
 
 def crash(gan, monitor, after, backup):
-    """Train until the end of an epoch that the monitor has seen and the backup has not."""
+    """Trains until the monitor, but not the backup, has finished an epoch."""
     with pytest.raises(RuntimeError, match="crash"):
         train(gan, monitor, 12, [Crash(after), backup])
 
@@ -353,7 +353,11 @@ def test_monitor_raises_for_wrong_arguments(arguments, message):
             "class_names=None, and features that give labels",
         ),
         (draw(EVEN, 400), (None, NAMES), "features that give no labels"),
-        (5 * draw(EVEN, 400), (), "floats from 0 to 1, as the generator makes. Received: float32"),
+        (
+            5 * draw(EVEN, 400),
+            (),
+            "floats from 0 to 1, the range of the generator. Received: float32",
+        ),
         (draw(EVEN, 40), (), "at least 100 real images"),
     ],
 )

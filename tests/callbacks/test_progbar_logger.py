@@ -1,4 +1,4 @@
-"""ProgbarLogger: the chosen numbers, and no others."""
+"""Tests ProgbarLogger: the chosen numbers, and no others."""
 
 import re
 

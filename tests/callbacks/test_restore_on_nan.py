@@ -1,4 +1,4 @@
-"""RestoreOnNaN: what became NaN is named and undone, and how often."""
+"""Tests RestoreOnNaN: the message, the restored state and the number of restores."""
 
 import json
 
@@ -131,7 +131,7 @@ def test_restore_on_nan_raises_for_wrong_arguments(arguments):
 
 
 def poisoned(gan, images, file, *steps, **arguments):
-    """The error of a training whose weights are poisoned before given steps."""
+    """Returns the error of a training whose weights become NaN before the given steps."""
     guarded = [RestoreOnNaN(), JSONLogger(file), Poison("generator", *steps)]
     with pytest.warns(UserWarning), pytest.raises(FloatingPointError) as error:
         gan.fit(images, batch_size=4, verbose=0, callbacks=guarded, **arguments)

@@ -1,4 +1,4 @@
-"""TensorBoard: the steps of its scalars, also after interruptions."""
+"""Tests TensorBoard: the steps of its scalars, also after interruptions."""
 
 import re
 
@@ -22,7 +22,7 @@ def steps(folder):
 
 @pytest.fixture(scope="module")
 def gan():
-    """A GAN that is trained again and again."""
+    """Returns a GAN that several tests train."""
     gan = GAN(*tiny_networks(), seed=0)
     gan.compile("sgd", "sgd", jit_compile=False)
     return gan

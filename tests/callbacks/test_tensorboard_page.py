@@ -1,4 +1,4 @@
-"""What a person sees: a real TensorBoard on a real run, in a real browser."""
+"""Tests the page of TensorBoard for a run, in a browser."""
 
 import dataclasses
 import re
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installe
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A browser page, and the address of a TensorBoard with two short runs."""
+    """Yields a browser page, and the address of a TensorBoard with two short runs."""
     small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
     logs = tmp_path_factory.mktemp("logs")
     with pytest.MonkeyPatch.context() as patch:
@@ -34,13 +34,13 @@ def page(tmp_path_factory):
 
 
 def open_tab(page, name):
-    """Show a tab of TensorBoard, loaded anew."""
+    """Reloads TensorBoard and shows a tab."""
     page.goto(f"{page.address}/#{name}")
     page.reload()
 
 
 def wait_for(page, *texts):
-    """Wait until each of the texts is to be seen."""
+    """Waits until each of the texts is visible."""
     for text in texts:
         page.get_by_text(text, exact=True).first.wait_for(state="visible")
 

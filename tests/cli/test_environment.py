@@ -1,4 +1,4 @@
-"""The command in odd environments: backends, defaults of Keras, closed streams, ASCII terminals."""
+"""Tests the command with other backends, Keras defaults, closed streams and ASCII terminals."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def run(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def digest(arguments, tmp_path_factory):
-    """The samples of a training in a plain environment."""
+    """Returns the samples of a training in a plain environment."""
     run_dir = tmp_path_factory.mktemp("plain") / "run"
     assert run(*arguments, "--run-dir", run_dir).returncode == 0
     return samples_of(run_dir)

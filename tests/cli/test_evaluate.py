@@ -1,4 +1,4 @@
-"""The evaluate command: a run, a model, an array or a folder; a table, JSON and pictures."""
+"""Tests the evaluate command: its inputs, table, JSON and pictures."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ COUNT = 300
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run of one epoch of the dense preset."""
+    """Returns a run of one epoch of the dense preset."""
     folder = tmp_path_factory.mktemp("logs") / "run"
     flags = ["--epochs", "1", "--eval-freq", "0", *SMALL_RUN_FLAGS]
     assert main(["train", "--run-dir", str(folder), *flags]) == 0
@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    """300 training images as a .npy, sandals left out."""
+    """Writes 300 training images without sandals as a .npy file."""
     fashion = data.load_fashion_mnist()
     kept = fashion.train_images[fashion.train_labels != 5][:COUNT]
     path = tmp_path_factory.mktemp("images") / "real.npy"
@@ -118,7 +118,7 @@ def sizes(path):
         ),
         (
             lambda path: np.save(path, np.zeros((5, 28, 28), "uint8")),
-            "Expected 300 images, as the protocol says. Received: 5",
+            "Expected 300 images, as the protocol requires. Received: 5",
         ),
         (lambda path: np.save(path, np.full((300, 28, 28), 1.5)), "values from 1.5 to 1.5"),
         (archive, "Expected a class for each of 300 images"),

@@ -1,4 +1,4 @@
-"""`evaluate IMAGES --against IMAGES`: images of your own against others, without Fashion-MNIST."""
+"""Tests `evaluate IMAGES --against IMAGES`: scores of own images, without Fashion-MNIST."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`fashion-gan inspect`: what it says of images, and the grid that it draws."""
+"""Tests `fashion-gan inspect`: its output and its grid."""
 
 import numpy as np
 import pytest

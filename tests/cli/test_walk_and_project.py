@@ -1,4 +1,4 @@
-"""The walk and project commands, and the choices of sample: what they write."""
+"""Tests the walk and project commands, and the options of sample."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from fashion_gan.typing import LabeledImages
 
 @pytest.fixture(scope="module")
 def gan():
-    """A GAN of 4 x 4 gray pixels after one step, so that its discriminator counts as trained."""
+    """Returns a GAN of 4 x 4 gray pixels after one step, so that it counts as trained."""
     keras.utils.set_random_seed(0)
     gan = GAN(*tiny_networks(), seed=0)
     gan.compile(jit_compile=False)

@@ -1,4 +1,4 @@
-"""Small files that declare absurd sizes: an error by the header, before memory is taken.
+"""Tests small files that declare huge sizes: errors by the header, before memory is allocated.
 
 The bombs are read in one child process, which may take a GiB beyond what it holds when it starts.
 """
@@ -60,7 +60,7 @@ def npy_header(shape, kind="|u1"):
 
 
 def deflated_zeros(head, pieces):
-    """A raw deflate stream of `head` and many pieces of zeros."""
+    """Returns a raw deflate stream of `head` and many pieces of zeros."""
     stream = zlib.compressobj(wbits=-15)
     start = stream.compress(head) + stream.flush(zlib.Z_FULL_FLUSH)
     piece = stream.compress(bytes(ZEROS)) + stream.flush(zlib.Z_FULL_FLUSH)
@@ -68,7 +68,7 @@ def deflated_zeros(head, pieces):
 
 
 def zip_of(path, content, size, crc=0, name=b"images.npy"):
-    """An archive of one deflated entry whose directory declares `size`."""
+    """Returns an archive of one deflated entry whose directory declares `size`."""
     extra = struct.pack("<HHQ", 1, 8, size)  # ZIP64: the size does not fit in four bytes
     fields = struct.pack("<HHHHHIII", 45, 0, 8, 0, 33, crc, len(content), 2**32 - 1)
     fields += struct.pack("<HH", len(name), len(extra))
@@ -89,7 +89,7 @@ def npz_of_zeros(folder):
 
 
 def npz_of_two_entries(folder):
-    """The second entry takes the sum of both beyond the limit."""
+    """Returns an archive whose two entries exceed the limit together."""
     with zipfile.ZipFile(folder / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("images", "labels"):
             archive.writestr(f"{name}.npy", npy_header((5 * GIB,)))
@@ -179,7 +179,7 @@ def folder_of(**files):
 
 
 def many_pngs(folder):
-    """150 readable files of one content, 64 million black pixels each."""
+    """Writes 150 readable files of 64 million black pixels each."""
     (folder / "000.png").write_bytes(png(8000, 8000, pixels=bytes(8000 * 8001)))
     for index in range(1, 150):
         os.link(folder / "000.png", folder / f"{index:03d}.png")
@@ -233,7 +233,7 @@ BOMBS = {
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    """Name → (path, what the child process says)."""
+    """Returns the path and the output of the child process, by name."""
     root = tmp_path_factory.mktemp("bombs")
     lines, paths = [], {}
     for name, (reader, write, _, _) in BOMBS.items():
@@ -277,7 +277,7 @@ LABELS = np.arange(3)
 
 
 def save(folder, kind):
-    """Honest images of a kind; their path, and the bytes of pixels and labels they declare."""
+    """Writes valid images of a kind, and returns their path and declared bytes."""
     path = folder / f"a.{kind}"
     if kind == "npy":
         np.save(path, IMAGES)

@@ -169,7 +169,7 @@ def assert_same(ours, theirs):
 
 @pytest.fixture
 def train(make_gan, tmp_path):
-    """A function that trains part of a run with a new model and dataset; returns its state."""
+    """Returns a function that trains part of a run with a new GAN, and returns its state."""
 
     def train(folder, stop_at=None, seed=0, indexed=True, mirror=False, **compile_arguments):
         keras.utils.set_random_seed(seed)

@@ -1,4 +1,4 @@
-"""Images that stay on the disk: views of them, and training from them."""
+"""Tests images on disk: views of them, and training from them."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ INDICES = np.random.default_rng(1).permutation(50)[:40]
 
 @pytest.fixture
 def mapped(tmp_path):
-    """IMAGES as a memory map."""
+    """Returns IMAGES as a memory map."""
     np.save(tmp_path / "images.npy", IMAGES)
     return np.load(tmp_path / "images.npy", mmap_mode="r")
 

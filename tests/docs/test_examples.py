@@ -1,4 +1,4 @@
-"""Each program of examples/ runs, on few images, and leaves what it says."""
+"""Tests each program of examples/ on few images."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""The pages of docs/: their Python runs, their commands parse, and they name what is logged."""
+"""Tests the pages of docs/: their Python code, commands, links and logged numbers."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""README: its example runs, and its numbers are those of the committed run."""
+"""Tests README: its example, and its numbers against the committed results."""
 
 import importlib
 

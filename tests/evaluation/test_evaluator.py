@@ -1,4 +1,4 @@
-"""Scores: their order is that of the damage, and they say what they were measured on."""
+"""Tests scores: their order for degraded images, and their record."""
 
 import json
 
@@ -35,7 +35,7 @@ def evaluator(fashion):
 
 @pytest.fixture(scope="module")
 def scores(fashion, evaluator):
-    """Of training images that the evaluator has not seen, whole and damaged."""
+    """Returns scores of unseen training images, intact and degraded."""
     images, labels = fashion.train_images[10_000:40_000], fashion.train_labels[10_000:40_000]
     rng = np.random.default_rng(0)
 

@@ -202,7 +202,7 @@ class Distribution:
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """The path of the file in a package of the test."""
+    """Returns the path of the file in a package of the test."""
     monkeypatch.setattr(efficientnet.metadata, "distribution", lambda name: Distribution(tmp_path))
     path = tmp_path / efficientnet.FILE
     path.parent.mkdir(parents=True)

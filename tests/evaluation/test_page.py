@@ -1,4 +1,4 @@
-"""The page of an evaluation: groups of images, sections, and names that are no markup."""
+"""Tests the page of an evaluation: groups of images, sections, and escaped names."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""The real side: read back as it was measured, and never taken for another."""
+"""Tests the cache of reference statistics."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""RGBA images with straight alpha, everywhere they are drawn, measured or written."""
+"""Tests RGBA images with straight alpha, when sampled, scored and written."""
 
 import dataclasses
 import io
@@ -66,7 +66,7 @@ def read_images(folder):
 
 @pytest.fixture
 def gan(make_gan):
-    """A compiled GAN of RGBA images."""
+    """Returns a compiled GAN of RGBA images."""
     return make_gan(image_shape=SHAPE)
 
 

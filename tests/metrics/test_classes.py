@@ -47,8 +47,8 @@ def test_class_balance_ignores_label_order():
 @pytest.mark.parametrize(
     "labels, message",
     [
-        ([0, 3], r"0..2. Received labels from 0 to 3"),
-        ([-1, 2], r"0..2. Received labels from -1 to 2"),
+        ([0, 3], r"0..2. Received: labels from 0 to 3"),
+        ([-1, 2], r"0..2. Received: labels from -1 to 2"),
         (np.zeros(0, int), r"shape \(n,\), n >= 1. Received: shape=\(0,\)"),
         (np.zeros((4, 1), int), r"Received: shape=\(4, 1\)"),
     ],

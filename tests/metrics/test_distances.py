@@ -7,7 +7,7 @@ from fashion_gan.metrics import distances, nearest
 
 
 def by_loops(queries, references, count):
-    """All distances from differences, then sorted with ties by index."""
+    """Computes all distances from differences, sorted with ties by index."""
     exact = np.array([[np.linalg.norm(q - r) for r in references] for q in queries])
     order = np.argsort(exact, axis=1, kind="stable")[:, :count]
     return np.take_along_axis(exact, order, axis=1), order
@@ -18,7 +18,7 @@ def normal(n, d=5, seed=0):
 
 
 def grid(n, d=3, seed=0):
-    """Few different values: full of duplicates and of equal distances."""
+    """Returns samples with many duplicates and equal distances."""
     return np.random.default_rng(seed).integers(0, 3, size=(n, d)).astype(float)
 
 

@@ -6,7 +6,7 @@ from fashion_gan.metrics import Gaussian, frechet_distance, gaussian
 
 
 def features(n=500, d=8, seed=0):
-    """Correlated, away from the origin, and of unequal scales."""
+    """Returns correlated samples of unequal scales, away from the origin."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + 3 * rng.normal(size=d)
 

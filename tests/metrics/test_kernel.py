@@ -9,7 +9,7 @@ def features(n, d=6, seed=0, shift=0.0):
 
 
 def by_loops(x, y):
-    """The unbiased estimate, kernel value by kernel value."""
+    """Computes the unbiased estimate from single kernel values."""
 
     def k(a, b):
         return (sum(p * q for p, q in zip(a, b, strict=True)) / len(a) + 1) ** 3

@@ -11,7 +11,7 @@ CENTROIDS = 10.0 * np.arange(6)[:, np.newaxis]
 
 
 def fakes(counts):
-    """One pixel an image, so many of them near each centroid."""
+    """Makes images of one pixel, a given number of them near each centroid."""
     return np.repeat(CENTROIDS, counts, axis=0) + 1.5
 
 

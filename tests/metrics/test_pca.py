@@ -6,7 +6,7 @@ from fashion_gan.metrics import PCA, fit_pca, pca, pca_images
 
 
 def images(n=60, seed=0):
-    """Correlated pixels, 5 x 4."""
+    """Returns images of 5 x 4 correlated pixels."""
     rng = np.random.default_rng(seed)
     return (rng.normal(size=(n, 20)) @ rng.normal(size=(20, 20)) + 2).reshape(n, 5, 4)
 

@@ -1,4 +1,4 @@
-"""What every metric refuses, and what it may take; and that it loads nothing but NumPy."""
+"""Tests inputs and errors of every metric, and that only NumPy is loaded."""
 
 import subprocess
 import sys

@@ -9,7 +9,7 @@ def features(n, d=6, seed=0, shift=0.0):
 
 
 def squared_distance(a, b):
-    """Squared 2-Wasserstein distance of values: equal shares of each, joined by rank."""
+    """Computes the squared 2-Wasserstein distance of values from their ranks."""
     return np.mean((np.sort(np.repeat(a, len(b))) - np.sort(np.repeat(b, len(a)))) ** 2)
 
 

@@ -1,4 +1,4 @@
-"""What a network computes, read off its graph: every way to end a network that Keras offers."""
+"""Tests the introspection of networks with every final operation of Keras."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ class Swish(layers.Layer):
 
 
 def after_dense(function):
-    """A functional discriminator that ends in a function of one number."""
+    """Returns a functional discriminator that ends in a function of one number."""
     return keras.Model(IMAGES, function(layers.Dense(1)(layers.Flatten()(IMAGES))))
 
 
@@ -171,7 +171,7 @@ def test_ends_in_sigmoid_warns_when_logits_are_confined_to_a_small_range():
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["string", "Lambda", "wrapper", "subclass", "half precision"])
 def test_gan_trains_a_perfect_discriminator_below_the_loss_of_probabilities(end, tiny_images):
-    """Were probabilities taken as logits, the loss of a perfect discriminator would be .503."""
+    """Checks the loss, which is 0.503 for probabilities that are used as logits."""
     generator = keras.Sequential(
         [layers.Input((3,)), layers.Dense(16, activation="sigmoid"), layers.Reshape((4, 4, 1))]
     )

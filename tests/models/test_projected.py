@@ -1,4 +1,4 @@
-"""The projected discriminator: the frozen features, the heads, and a GAN that trains on them."""
+"""Tests the projected discriminator: the frozen features, the heads, and a training."""
 
 import dataclasses
 import math

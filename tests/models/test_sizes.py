@@ -1,4 +1,4 @@
-"""The convolutional pairs for images of many sizes: depth, parameters, and a short training."""
+"""Tests the convolutional pairs for images of many sizes: depth, parameters and training."""
 
 import keras
 import numpy as np

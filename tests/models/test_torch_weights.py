@@ -1,4 +1,4 @@
-"""Torch files: tensors are read as torch lays them out, and nothing of a hostile file runs."""
+"""Tests torch files: the layout of tensors, and hostile files."""
 
 import os
 import pickle
@@ -144,14 +144,18 @@ SIZES = {
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_read_tensors_raises_one_line_for_anything_but_tensors(body):
-    with pytest.raises(ValueError, match="Expected a torch file of tensors alone. Received: ") as e:
+    with pytest.raises(
+        ValueError, match="Expected a torch file that holds only tensors. Received: "
+    ) as e:
         read_tensors(torch_file(body))
     assert str(e.value).isprintable() and len(str(e.value)) < 250
 
 
 @pytest.mark.parametrize("changes", SIZES.values(), ids=SIZES)
 def test_read_tensors_raises_for_wrong_sizes(changes):
-    with pytest.raises(ValueError, match="Expected a torch file of tensors alone. Received: "):
+    with pytest.raises(
+        ValueError, match="Expected a torch file that holds only tensors. Received: "
+    ):
         read_tensors(torch_file(op_dict(weight=op_tensor(**changes))))
 
 
@@ -169,7 +173,9 @@ def test_read_tensors_takes_no_more_memory_than_the_file():
 def test_read_tensors_raises_at_every_length_of_a_truncated_file():
     content = torch_file()
     for length in range(len(content)):
-        with pytest.raises(ValueError, match="Expected a torch file of tensors alone. Received: "):
+        with pytest.raises(
+            ValueError, match="Expected a torch file that holds only tensors. Received: "
+        ):
             read_tensors(content[:length])
     assert read_tensors(content)
 
@@ -189,4 +195,4 @@ def test_read_tensors_reads_damaged_bytes_or_raises_its_error(seed):
         try:
             read_tensors(bytes(damaged))
         except ValueError as error:
-            assert str(error).startswith("Expected a torch file of tensors alone.")
+            assert str(error).startswith("Expected a torch file that holds only tensors.")

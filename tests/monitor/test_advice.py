@@ -1,4 +1,4 @@
-"""Advice: the right remedies, with numbers, and without what a training already uses."""
+"""Tests the monitor's advice: remedies, their numbers, and what a training already uses."""
 
 import pytest
 

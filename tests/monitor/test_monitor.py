@@ -1,4 +1,4 @@
-"""Health signals and the issues found by them: every number on a case with a known answer."""
+"""Tests health signals and issues on cases with known answers."""
 
 import dataclasses
 import importlib
@@ -46,7 +46,7 @@ def kinds(limits=LIMITS, **signals):
 
 
 def balance(*shares, neighbor_shares=None, **more):
-    """HealthSignals of four classes of which a quarter of the reals each is."""
+    """Returns HealthSignals of four equally frequent classes."""
     return {
         "names": NAMES,
         "shares": shares,
@@ -227,7 +227,7 @@ def test_diagnosis_ignores_what_was_not_measured():
 
 @pytest.fixture(scope="module")
 def blobs():
-    """400 images of 4 by 4 in four groups of one brightness, and their labels."""
+    """Returns 400 images of 4 x 4 in four groups of equal brightness, and their labels."""
     labels = np.arange(400) % 4
     noise = np.random.default_rng(0).integers(0, 30, (400, 4, 4, 1))
     return (60 * labels[:, np.newaxis, np.newaxis, np.newaxis] + noise).astype(np.uint8), labels

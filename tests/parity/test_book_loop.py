@@ -1,4 +1,4 @@
-"""Parity with the chapter's own loop, written here a second time from its description."""
+"""Tests parity with the chapter's loop, which is reimplemented here."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ BATCH, LATENTS = 32, 30
 
 
 class BookLoop:
-    """Two phases a step: fakes (target 0) beside reals (target 1), then fakes (target 1)."""
+    """Two phases a step: fakes (target 0) and reals (target 1), then fakes (target 1)."""
 
     def __init__(self, make_optimizer):
         self.generator = keras.Sequential(
@@ -63,7 +63,7 @@ class WithNoise(GAN):
 
 
 def train_both(make_optimizer, steps, dtype, **compile_arguments):
-    """Initial weights, images and latents in common; the two trained states, name by name."""
+    """Trains both loops from equal weights, images and latents, and returns their states."""
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     try:
@@ -99,7 +99,7 @@ def state(trained):
 
 
 def assert_close(ours, theirs, tolerance):
-    """Within `tolerance` of each tensor's largest magnitude."""
+    """Asserts equality within `tolerance` of each tensor's largest magnitude."""
     assert [v.size for v in ours.values()] == [v.size for v in theirs.values()]
     for (name, our), their in zip(ours.items(), theirs.values(), strict=True):
         scale = np.abs(their).max()

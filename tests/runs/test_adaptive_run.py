@@ -1,4 +1,4 @@
-"""A run whose augmentations adapt to what the discriminator does with held-out images."""
+"""Tests runs with adaptive augmentations."""
 
 import json
 

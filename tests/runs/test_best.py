@@ -1,4 +1,4 @@
-"""The best state of a run: kept beside the last one, exact after every interruption."""
+"""Tests the best state of a run, also after interruptions."""
 
 import json
 import re
@@ -47,7 +47,7 @@ class Stop(keras.callbacks.Callback):
 
 @pytest.fixture
 def fit(make_gan, tiny_images, tmp_path):
-    """A function that trains a new GAN with scores, and returns what the best file notes."""
+    """Returns a function that trains a new GAN with scores, and returns the best file's score."""
 
     def fit(*scores, epochs=None, stop=None, **arguments):
         best = BestCheckpoint(tmp_path / "best.keras", "score", **arguments)
@@ -157,7 +157,7 @@ def test_default_saves_the_best_before_the_monitor_may_restore(tmp_path):
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    """A run on images of your own, of three epochs with quick evaluations."""
+    """Returns a run on images of your own, of three epochs with quick evaluations."""
     folder = tmp_path_factory.mktemp("best")
     images = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
     np.save(folder / "images.npy", images)

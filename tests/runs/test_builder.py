@@ -1,4 +1,4 @@
-"""build_gan: what it makes of the settings."""
+"""Tests build_gan."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Settings: what they refuse, and that a name is all it takes to find one."""
+"""Tests settings: their checks, and their lookup by name."""
 
 import contextlib
 import dataclasses

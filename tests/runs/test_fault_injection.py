@@ -1,4 +1,4 @@
-"""A write of a short training fails, or SIGKILL precedes it; resuming ends in the same bits.
+"""Tests failing writes and SIGKILL in a short training, which resumes bit-for-bit.
 
 Every twelfth write, or with `--all-writes` each of them.
 """
@@ -85,7 +85,7 @@ def weights(gan):
 
 
 def check_files(run_dir):
-    """Every file is whole: JSON parses, and nothing temporary is left."""
+    """Asserts that every file is complete and no temporary file is left."""
     for path in run_dir.rglob("*"):
         assert not is_partial(path) and path.name != ".partial", path
         if path.suffix == ".json":
@@ -101,7 +101,7 @@ def faults():
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, faults):
-    """The folder of the images, the weights of a whole run, its lines and its number of writes."""
+    """Returns the images' folder, the weights of a complete run, its log and number of writes."""
     folder = tmp_path_factory.mktemp("faults")
     with faults.at(folder / "whole", None, None):
         gan = train(folder, folder / "whole")

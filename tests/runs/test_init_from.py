@@ -37,7 +37,7 @@ def assert_equal(ones, others, equal=True):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A `.keras` file of a GAN with an average that differs from its generator."""
+    """Returns a `.keras` file of a GAN with an average that differs from its generator."""
     path = tmp_path_factory.mktemp("init") / "trained.keras"
     gan = build_gan(dataclasses.replace(CONFIG, seed=1), INFO)
     for number, weight in enumerate(gan.ema_generator.weights):

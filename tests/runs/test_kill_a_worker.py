@@ -1,4 +1,4 @@
-"""Runs of the command in two workers: what they write, and that they are resumed to the bit."""
+"""Tests runs in two workers: their files, and that they resume bit-for-bit."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ SCRIPT = SCRIPTS / "kill_a_worker.py"
 
 @pytest.fixture(scope="module")
 def outcome():
-    """What the script found; it fails unless the resumed run ends in the same bits."""
+    """Returns the output of the script, which fails unless the run resumes bit-for-bit."""
     result = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""Exact resume, with real processes and SIGKILL."""
+"""Tests exact resume, with real processes and SIGKILL."""
 
 import subprocess
 import sys

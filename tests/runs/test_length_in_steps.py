@@ -1,4 +1,4 @@
-"""The length of a training in steps: settings, flags, the plan, the warning and the estimate."""
+"""Tests lengths in steps: settings, flags, the plan, the warning and the estimate."""
 
 import dataclasses
 import re
@@ -27,7 +27,7 @@ TINY |= {"eval_freq": 0, "on_collapse": "off", "image_freq": 99}
 
 @pytest.fixture
 def data(tmp_path):
-    """A file of 220 images, of which 120 train."""
+    """Writes a file of 220 images, of which 120 are trained on."""
     path = tmp_path / "images.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (220, 8, 8, 1), dtype=np.uint8))
     return str(path)
@@ -196,7 +196,7 @@ def test_short_training_on_few_images_warns_with_the_steps_of_its_preset(data, t
     config = dataclasses.replace(PRESETS["dcgan_modern"], data=data, width=4, **TINY, epochs=2)
     message = (
         "A training of 2 passes over 120 images makes 30 steps. Preset dcgan_modern makes 23,193 "
-        "on Fashion-MNIST. Give the length in steps: --steps 23193."
+        "on Fashion-MNIST. Pass the length in steps: --steps 23193."
     )
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""Settings in a file: what it may say, and what beats it."""
+"""Tests settings in a file: their checks, and what overrides them."""
 
 import argparse
 import dataclasses

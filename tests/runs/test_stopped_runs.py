@@ -57,7 +57,7 @@ def samples(gan):
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """A folder with images and a run that was stopped after 20 of 35 steps."""
+    """Returns a folder with images and a run that was stopped after 20 of 35 steps."""
     folder = tmp_path_factory.mktemp("stopped")
     np.save(folder / "images.npy", IMAGES)
     with pytest.raises(KeyboardInterrupt):
@@ -67,7 +67,7 @@ def stopped(tmp_path_factory):
 
 @pytest.fixture
 def run_dir(stopped, tmp_path):
-    """A copy of that run, to be changed; its images stay where they are."""
+    """Returns a copy of the stopped run, to be changed."""
     return shutil.copytree(stopped / "run", tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""Run folders of strangers: links, pipes, devices, and files that hold anything."""
+"""Tests untrusted run folders: links, pipes, devices, and files that hold anything."""
 
 import json
 import os

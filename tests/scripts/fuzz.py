@@ -1,4 +1,4 @@
-"""A fuzzer of what is read from strangers: IDX files, arrays, run folders and models.
+"""Fuzzes the readers of IDX files, arrays, run folders and models.
 
     python tests/scripts/fuzz.py --seconds 600
 
@@ -48,7 +48,7 @@ def read_model(path):
 
 
 def seeds(folder):
-    """Good files, each with what reads it and how often it is tried."""
+    """Returns valid files, each with its reader and the number of tries."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 4, 5), np.uint8)
     idx = struct.pack(">4B3I", 0, 0, 8, 3, *images.shape) + images.tobytes()
@@ -72,7 +72,7 @@ def seeds(folder):
 
 
 def damaged(content, rng):
-    """The bytes with one to four pieces changed, cut out, doubled, or put elsewhere."""
+    """Returns the bytes with one to four pieces changed, removed, doubled or moved."""
     made = bytearray(content)
     for _ in range(rng.randint(1, 4)):
         start = rng.randrange(len(made) + 1)
@@ -94,7 +94,7 @@ def damaged(content, rng):
 
 
 def fuzz(folder, rng, enough):
-    """Read damaged files until `enough(count)`; the count, and what was refused.
+    """Reads damaged files until `enough(count)`, and returns the count and the errors.
 
     Raises:
         AssertionError: for an error that is not documented.

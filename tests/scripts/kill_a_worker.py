@@ -28,13 +28,13 @@ COMMAND = [sys.executable, "-m", "fashion_gan", "train", "--resume", *FLAGS]
 
 
 def make_images(path: Path) -> None:
-    """Small images: 11 batches, and 100 that are held out."""
+    """Writes small images: 11 batches, and 100 held-out images."""
     images = np.random.default_rng(0).integers(0, 256, (650, 8, 8, 1), np.uint8)
     np.savez(path, images=images)
 
 
 def finish(processes: list[subprocess.Popen]) -> list[str]:
-    """Wait; what each printed. Raises unless all end well."""
+    """Waits for processes and returns their output. Raises if one fails."""
     outputs = [process.communicate() for process in processes]
     for process, (_, errors) in zip(processes, outputs, strict=True):
         if process.returncode != 0:
@@ -43,7 +43,7 @@ def finish(processes: list[subprocess.Popen]) -> list[str]:
 
 
 def kill(victim: int, command: list[str], folder: Path) -> dict:
-    """Start, kill one worker once there is a new backup; how the other one stopped."""
+    """Kills one worker after a new backup, and returns how the other one stopped."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     before = set(folder.glob("backup/epoch*"))
     processes = start_workers([*command, str(folder)], **pipes)
@@ -74,7 +74,7 @@ def files(folder: Path) -> list[str]:
 
 
 def variables(folder: Path) -> list[np.ndarray]:
-    """Weights, slots and random state of a finished run."""
+    """Returns weights, optimizer slots and random state of a finished run."""
     from fashion_gan.runs import checkpoints
 
     gan = checkpoints.load(folder)
@@ -83,13 +83,13 @@ def variables(folder: Path) -> list[np.ndarray]:
 
 
 def metrics(folder: Path) -> list[np.ndarray]:
-    """The numbers of all epochs."""
+    """Returns the logs of all epochs."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [np.array(value, dtype=float) for line in lines for value in line.values()]
 
 
 def difference(one: list[np.ndarray], other: list[np.ndarray]) -> float:
-    """The greatest, relative to the largest of its tensor."""
+    """Returns the greatest difference, relative to the largest number of its tensor."""
     return max(
         float(np.max(np.abs(a - b)) / max(np.max(np.abs(a)), 1e-300))
         for a, b in zip(one, other, strict=True)
@@ -97,7 +97,7 @@ def difference(one: list[np.ndarray], other: list[np.ndarray]) -> float:
 
 
 def main() -> None:
-    """Run all, and print what came of it."""
+    """Runs the comparison and prints its result."""
     from fashion_gan.cli.main import main
 
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -20,7 +20,7 @@ FLAGS += ["--eval-freq", "0", "--on-collapse", "off"]
 
 
 def command(folder: Path, epochs: int) -> list[str]:
-    """The same command for the first start and for every other."""
+    """Returns the command of the first start and of every resumption."""
     train = [sys.executable, "-m", "fashion_gan", "train", "--resume", "--run-dir", str(folder)]
     return [
         *train,
@@ -35,7 +35,7 @@ def command(folder: Path, epochs: int) -> list[str]:
 
 
 def kill_repeatedly(folder: Path, epochs: int, kills: int, rng: random.Random) -> None:
-    """Start and kill a training, so many times; raises if it ends before."""
+    """Starts and kills a training `kills` times; raises if it ends before."""
     hits = 0
     while hits < kills:
         process = subprocess.Popen(command(folder, epochs), stdout=subprocess.PIPE, text=True)
@@ -55,7 +55,7 @@ def kill_repeatedly(folder: Path, epochs: int, kills: int, rng: random.Random) -
 
 
 def compare(one: Path, other: Path) -> None:
-    """Raise unless both runs ended alike."""
+    """Raises unless both runs ended with equal states."""
     import numpy as np
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -82,7 +82,7 @@ def compare(one: Path, other: Path) -> None:
 
 
 def main(kills: int, epochs: int, seed: int) -> None:
-    """Run the comparison and say how it went."""
+    """Runs the comparison and prints its result."""
     with tempfile.TemporaryDirectory() as scratch:
         whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
         subprocess.run(command(whole, epochs), check=True, stdout=subprocess.DEVNULL)

@@ -36,7 +36,7 @@ CASES = {
 
 
 def networks(layer: str | None):
-    """A small pair for images (4, 4, 1), each with one layer more if asked for."""
+    """Builds a small pair for images (4, 4, 1), with one more layer each if requested."""
     import keras
     from keras import layers
 
@@ -72,7 +72,7 @@ def networks(layer: str | None):
 def train(
     strategy, steps_per_execution: int, layer: str | None = None, **arguments
 ) -> dict[str, np.ndarray]:
-    """Weights, slots, random state and logs after 50 steps; and the rows that each step saw.
+    """Trains 50 steps, and returns the state, the logs and the rows of each step.
 
     Raises:
         AssertionError: if the devices of this process differ in a variable.
@@ -134,7 +134,7 @@ def train(
 
 
 def difference(one: dict, other: dict) -> float:
-    """The greatest, relative to the largest of its tensor."""
+    """Returns the greatest difference, relative to the largest number of its tensor."""
     assert list(one) == list(other)
     return max(
         float(np.max(np.abs(one[name] - other[name])) / max(np.max(np.abs(one[name])), 1e-300))
@@ -144,7 +144,7 @@ def difference(one: dict, other: dict) -> float:
 
 
 def report(alone: dict, together: list[dict]) -> dict:
-    """What is to be printed of one case."""
+    """Formats the result of one case."""
     replicas = [json.loads(str(result["rows"])) for result in together]
     return {
         "difference": max(difference(alone, result) for result in together),
@@ -157,7 +157,7 @@ def report(alone: dict, together: list[dict]) -> dict:
 
 
 def free_addresses(count: int) -> list[str]:
-    """Of this host, with ports that are free now."""
+    """Returns addresses of this host with free ports."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:
@@ -166,7 +166,7 @@ def free_addresses(count: int) -> list[str]:
 
 
 def start_workers(command: list[str], folders=(None, None), **options) -> list[subprocess.Popen]:
-    """Two processes of one command, each with a TF_CONFIG of its own, in the given folders."""
+    """Starts a command in two processes with a TF_CONFIG for each, in the given folders."""
     cluster = {"worker": free_addresses(2)}
     processes = []
     for index, folder in enumerate(folders):
@@ -179,7 +179,7 @@ def start_workers(command: list[str], folders=(None, None), **options) -> list[s
 
 
 def compare() -> dict[str, dict]:
-    """Each case on one and on two virtual devices of this process, and in two others."""
+    """Runs each case on one and on two virtual devices, and in two processes."""
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -203,7 +203,7 @@ def compare() -> dict[str, dict]:
 
 
 def work(out: str) -> None:
-    """Each case as one of two workers."""
+    """Runs each case as one of two workers."""
     from fashion_gan import runtime
 
     strategy = runtime.strategy()

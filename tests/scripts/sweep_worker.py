@@ -3,7 +3,7 @@
     python tests/scripts/sweep_worker.py FOLDER STORAGE
 
 An epoch is a line of `metrics.jsonl`, as in a run; one that is there is not made again. With a
-third argument, each epoch takes so many seconds.
+third argument, each epoch takes that number of seconds.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ EPOCHS = 4
 
 
 def distance(config, epoch):
-    """Least at r1 = 1; hinge is worse; the seed shifts it; it falls with the epochs."""
+    """Computes a score that is lowest at r1 = 1, worse for hinge, and falls with the epochs."""
     worse = 5.0 * (config.loss == "hinge")
     return 10 + 3 * abs(config.r1 - 1) + worse + 0.1 * config.seed + (config.epochs - epoch)
 

@@ -1,4 +1,4 @@
-"""tools/feature_tables.py: what the order test calls right, blind and wrong."""
+"""Tests tools/feature_tables.py: right, blind and wrong results of the order test."""
 
 import feature_tables
 import pytest

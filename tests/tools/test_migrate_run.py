@@ -1,4 +1,4 @@
-"""tools/migrate_run.py: files from before 0.1.0 load after conversion, and hold the same.
+"""Tests tools/migrate_run.py: files from before 0.1.0 load after conversion unchanged.
 
 `data/before_0_1.keras` was saved by the last version with the older names, after 8 steps with every
 kind of setting that was renamed; `data/before_0_1.json` holds what it sampled then.

@@ -1,4 +1,4 @@
-"""tools/train_with_jax.py: what it exports to other runtimes, and what it imports from them."""
+"""Tests the export and import of tools/train_with_jax.py."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from fashion_gan.runs.presets import PRESETS
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """The module of benchmarks/, a config that it exported, and the folder."""
+    """Returns the module of tools/, an exported config, and its folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path, str(ROOT / "tools")])
         import train_with_jax as tool

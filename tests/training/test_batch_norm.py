@@ -1,4 +1,4 @@
-"""Batch norm: which images the discriminator's one sees, as docs/coming-from.md says."""
+"""Tests the images in the discriminator's batch norm, as docs/coming-from.md describes."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ class Constant(layers.Layer):
 
 @pytest.fixture
 def make():
-    """A function to a compiled GAN and the batch norm of its discriminator."""
+    """Returns a function that compiles a GAN, with the batch norm of its discriminator."""
 
     def make(loss, **arguments):
         norm = Recorder(momentum=0.5)
@@ -50,7 +50,7 @@ def make():
 
 
 def step(gan, norm):
-    """The batches of a train step on two images, and what is left of the moving mean."""
+    """Returns the batches of a train step on two images, and the moving mean."""
     gan.train_step(np.full((2 * gan.d_steps, 1, 1, 1), REALS, "float32"))
     return norm.seen, float(norm.moving_mean[0])
 

@@ -1,4 +1,4 @@
-"""The averaged generator: against a plain recomputation, saved, and used for sampling."""
+"""Tests the averaged generator against a recomputation, saved, and in sampling."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The compiled loop of many steps: where it runs, and that it ends in the bits of Keras' loop."""
+"""Tests the compiled loop: where it runs, and that its results equal those of Keras' loop."""
 
 import gc
 import os
@@ -53,7 +53,7 @@ def make_data(gan, images=PIXELS, in_loop=True, **arguments):
 
 @pytest.fixture
 def loops(monkeypatch):
-    """A list that grows with each `fit()` that uses the compiled loop."""
+    """Returns a list that grows with each `fit()` that uses the compiled loop."""
     found, executions = [], IndexedImages.executions
     monkeypatch.setattr(
         IndexedImages,
@@ -237,7 +237,7 @@ def test_execution_is_one_program_of_static_shapes_that_asks_the_host_for_nothin
     arguments = execution_arguments(gan, dataset)
     program = gan._executor.loop.experimental_get_compiler_ir(**arguments)
     text = program(stage="hlo")
-    assert text.count(" while(") == 1, "the loop over the steps, and none beside it"
+    assert text.count(" while(") == 1, "expected no loop but that over the steps"
     assert "u8[47,4,4,1]" in text and "f32[47,4,4,1]" not in text, "images stay as they are kept"
     assert "<=" not in text, "no shape is dynamic"
     for word in ("infeed", "outfeed", "send(", "recv(", "callback"):

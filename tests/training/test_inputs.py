@@ -1,4 +1,4 @@
-"""One border for all data: every source of batches, with everything that can be wrong with it."""
+"""Tests the checks of all data: every source of batches with every fault."""
 
 import keras
 import numpy as np
@@ -79,13 +79,13 @@ def make_gan(num_classes=None):
 
 @pytest.fixture(scope="module")
 def gan():
-    """A GAN that takes many data, and counts its steps."""
+    """Returns a GAN that many tests share."""
     return make_gan()
 
 
 @pytest.fixture(scope="module")
 def conditional():
-    """A GAN of three classes."""
+    """Returns a GAN of three classes."""
     return make_gan(num_classes=3)
 
 

@@ -1,4 +1,4 @@
-"""Memory: flat, however long a run is."""
+"""Tests that memory stays constant during a run."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Mixed precision: a loss scale for each network, and float32 where it counts."""
+"""Tests mixed precision: a loss scale for each network, and float32 where it counts."""
 
 import keras
 import numpy as np

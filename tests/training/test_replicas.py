@@ -1,4 +1,4 @@
-"""Training on two replicas is training on one: the same rows in each step, and the same end."""
+"""Tests that training on two replicas equals training on one."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ BATCH, BATCHES, EPOCHS = 8, 10, 5
 
 @pytest.fixture(scope="module")
 def outcome():
-    """The cases of the script, on two virtual devices of one process and in two processes."""
+    """Returns the results of the script on two virtual devices and in two processes."""
     result = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)

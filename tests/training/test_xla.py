@@ -1,4 +1,4 @@
-"""XLA: on where it can and pays, and always with a reason."""
+"""Tests when XLA is on, and the reason."""
 
 import keras
 import numpy as np
