@@ -13,7 +13,7 @@ APT_OWN = apt-get -q -o Dir::State::lists=$(CURDIR)/.data/apt/lists -o Dir::Cach
 
 .PHONY: help setup data data-check data-debian train test test-all lint types tests tests-slow browser wheel docs tensorboard versions fuzz clean
 
-help:  ## this list
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -ts:
 
 setup: .venv/installed
@@ -23,7 +23,7 @@ setup: .venv/installed
 	-$(PYTHON) -m compileall -qq -j 0 .venv/lib  # on all cores; pip takes one
 	@touch $@
 
-data: setup  ## Fashion-MNIST: found or downloaded, or else unpacked from Debian's package into .data/
+data: setup  ## find or download Fashion-MNIST, or else unpack Debian's package into .data/
 	@$(MAKE) -s data-check 2>/dev/null || { $(MAKE) data-debian; $(MAKE) -s data-check; }
 data-check:
 	@$(PYTHON) -c "import sys; sys.tracebacklimit = 0; from fashion_gan import data; data.load_fashion_mnist(); \
@@ -35,17 +35,17 @@ data-debian:
 	dpkg -x .data/dataset-fashion-mnist_*.deb .data
 	rm -rf .data/apt .data/*.deb
 
-train: data  ## the book's GAN, 50 epochs, into a new folder below logs/
+train: data  ## train the book's GAN for 50 epochs, in a new folder below logs/
 	$(PYTHON) -m fashion_gan train --preset dense --epochs 50
 
-tensorboard: setup  ## the runs below logs/, in a browser
+tensorboard: setup  ## show the runs below logs/ in a browser
 	$(PYTHON) -m tensorboard.main --logdir logs
 
-docs: setup  ## the pages of docs/ as a site, in site/
+docs: setup  ## build the pages of docs/ as a site in site/
 	$(PYTHON) -m mkdocs build --strict
 
-test: lint types tests  ## every check but the slow tests and the wheel
-test-all: test tests-slow wheel  ## every check
+test: lint types tests  ## run every check except slow tests and the wheel
+test-all: test tests-slow wheel  ## run every check
 
 lint: setup
 	$(PYTHON) -m ruff format --check .
@@ -57,7 +57,7 @@ tests: data
 	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 tests-slow: data
 	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
-browser:  ## Debian's chromium, without which the tests of TensorBoard's page are skipped
+browser:  ## install Debian's chromium; without it, tests of web pages are skipped
 	@command -v chromium >/dev/null || { apt-get -q update && apt-get -q install -y chromium; } || \
 	  echo "There is no chromium, and it could not be installed: tests of web pages are skipped."
 wheel: setup
@@ -66,10 +66,10 @@ wheel: setup
 	$(PYTHON) -m twine check --strict dist/*
 	$(PYTHON) tools/check_wheel.py dist
 
-versions: wheel  ## the wheel beside the oldest and the newest versions it allows, on each Python here
+versions: wheel  ## test the wheel with the oldest and the newest versions it allows, on each Python here
 	$(PYTHON) tools/check_versions.py dist
-fuzz: setup  ## damaged files for ten minutes: whatever is not a documented error ends it
+fuzz: setup  ## read damaged files for ten minutes; an undocumented error ends it
 	$(PYTHON) tests/scripts/fuzz.py --seconds 600
 
-clean:  ## what can be made again
+clean:  ## delete all generated files
 	rm -rf .venv .data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -213,7 +213,7 @@ def main():
         measure_resumption=measure_resumption,
     )
     parser = make_parser(__doc__, rounds=5)
-    parser.add_argument("cost", choices=("callbacks", "evaluation"), help="what to time")
+    parser.add_argument("cost", choices=("callbacks", "evaluation"), help="what to measure")
     parser.add_argument(
         "--turns", type=int, default=9, help="epochs of each callback in a round (default 9)"
     )

@@ -97,8 +97,15 @@ def measure_pair(pair, steps):
 def main():
     answer(train=train)
     parser = make_parser(__doc__)
-    parser.add_argument("--pair", action="append", choices=PAIRS, help="one or both")
-    parser.add_argument("--steps", type=int, default=50, help="at least 10 (default 50)")
+    parser.add_argument(
+        "--pair",
+        action="append",
+        choices=PAIRS,
+        help="networks to measure; repeat the flag for both",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=50, help="number of steps, at least 10 (default 50)"
+    )
     options = parser.parse_args()
     pairs = [measure_pair(pair, options.steps) for pair in options.pair or PAIRS]
     result = {

@@ -305,10 +305,16 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("part", choices=["layers", "cost", "order"])
     parser.add_argument("--collections", nargs="+", default=list(COLLECTIONS))
-    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of collections")
+    parser.add_argument(
+        "--images", type=Path, default=IMAGES, help="folder with collections of images"
+    )
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
-    parser.add_argument("--pool", type=int, default=200, help="images of each kind, for layers")
-    parser.add_argument("--count", type=int, default=100, help="images of a draw, for layers")
+    parser.add_argument(
+        "--pool", type=int, default=200, help="number of images of each kind, for layers"
+    )
+    parser.add_argument(
+        "--count", type=int, default=100, help="number of images of a draw, for layers"
+    )
     parser.add_argument("--draws", type=int, default=4, help="for layers")
     parser.add_argument("--counts", nargs="+", type=int, default=(100, 500, 2000), help="for order")
     args = parser.parse_args()

@@ -95,8 +95,8 @@ def write_large_array(path, gigabytes):
 
 def main():
     parser = make_parser(__doc__)
-    parser.add_argument("--images", type=int, default=100_000, help="small images")
-    parser.add_argument("--photos", type=int, default=100, help="photos")
+    parser.add_argument("--images", type=int, default=100_000, help="number of small images")
+    parser.add_argument("--photos", type=int, default=100, help="number of photos")
     parser.add_argument("--gigabytes", type=float, default=4.0, help="size of the array")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

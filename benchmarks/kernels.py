@@ -286,12 +286,18 @@ def main():
         compare_layers=compare_layers,
     )
     parser = make_parser(__doc__, rounds=5)
-    parser.add_argument("kernels", choices=("matmul", "convolutions"), help="what to time")
+    parser.add_argument("kernels", choices=("matmul", "convolutions"), help="what to measure")
     parser.add_argument(
-        "--only", action="append", metavar="VARIANT", help="variant to time, may be given again"
+        "--only",
+        action="append",
+        metavar="VARIANT",
+        help="variant to measure; repeat the flag for several",
     )
     parser.add_argument(
-        "--steps", type=int, default=20, help="steps of the dcgan to warm up, and as many to time"
+        "--steps",
+        type=int,
+        default=20,
+        help="number of measured steps of the dcgan, after as many to warm up",
     )
     options = parser.parse_args()
     variants = MATMUL if options.kernels == "matmul" else CONVOLUTIONS

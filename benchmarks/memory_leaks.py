@@ -150,10 +150,17 @@ def main():
     )
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--runs", type=int, default=300, help="in one process; a sixth with XLA (default 300)"
+        "--runs",
+        type=int,
+        default=300,
+        help="number of trainings in one process, and a sixth of them with XLA (default 300)",
     )
     parser.add_argument(
-        "--side-by-side", type=int, default=50, metavar="RUNS", help="in processes (default 50)"
+        "--side-by-side",
+        type=int,
+        default=50,
+        metavar="RUNS",
+        help="number of trainings in processes (default 50)",
     )
     options = parser.parse_args()
     requests = {

@@ -242,7 +242,10 @@ def main():
     )
     parser = make_parser(__doc__, rounds=3)
     parser.add_argument(
-        "--only", action="append", choices=list(SWEEPS), help="sweep to run, may be given again"
+        "--only",
+        action="append",
+        choices=list(SWEEPS),
+        help="sweep to run; repeat the flag for several",
     )
     parser.add_argument("--draw", action="store_true", help="only draw the curves again")
     options = parser.parse_args()

@@ -227,16 +227,23 @@ def main():
     answer(train_variant=train_variant)
     parser = make_parser(__doc__)
     parser.add_argument("presets", nargs="*", metavar="PRESET", help=", ".join(PRESETS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="default 42")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[42], help="seed of the training (default 42)"
+    )
     parser.add_argument(
         "--logs", type=Path, default=DOCS.parent / "logs", help="folder of the runs (default logs)"
     )
     parser.add_argument("--ablate", action="store_true", help="train without each ingredient")
     parser.add_argument("--precision", action="store_true", help="train in each precision")
     parser.add_argument(
-        "--only", action="append", choices=list(ABLATION), help="variant, may be given again"
+        "--only",
+        action="append",
+        choices=list(ABLATION),
+        help="variant to train; repeat the flag for several",
     )
-    parser.add_argument("--epochs", type=int, help="in place of those of a variant, to try it")
+    parser.add_argument(
+        "--epochs", type=int, help="number of epochs, in place of those of the variant"
+    )
     options = parser.parse_args()
     if unknown := set(options.presets) - set(PRESETS):
         parser.error(f"Expected presets among {list(PRESETS)}. Received: {sorted(unknown)}.")

@@ -1,4 +1,4 @@
-"""Trains networks that are told the class of each image, and draws sandals."""
+"""Trains class-conditional networks, and draws sandals."""
 
 import argparse
 

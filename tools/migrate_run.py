@@ -72,7 +72,7 @@ def migrate_run(folder):
     if not run.model_path.exists():
         raise SystemExit(
             f"Expected a finished run. Received: {folder}, which has no {run.model_path.name}. "
-            "Finish it with the version that began it."
+            "Finish it with the version that started it."
         )
     migrate_model(run.model_path)
     if run.metrics_path.exists():

@@ -279,7 +279,7 @@ def config_from_arguments(arguments):
     from fashion_gan.cli.parser import Parser
 
     parser = Parser(prog="train_with_jax.py export FOLDER")
-    parser.add_argument("--preset", help="settings to begin with")
+    parser.add_argument("--preset", help="preset of all other settings")
     parser.set_defaults(resume=False)
     add_settings(parser)
     try:
@@ -294,18 +294,20 @@ def config_from_arguments(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    exporter = commands.add_parser("export", help="write what train needs; with TensorFlow")
+    exporter = commands.add_parser("export", help="write the files for train; needs TensorFlow")
     exporter.add_argument("folder", type=Path, help="folder to create")
     exporter.add_argument(
         "settings", nargs=argparse.REMAINDER, help="--preset and others, as for fashion-gan train"
     )
-    trainer = commands.add_parser("train", help="train; with JAX")
-    evaluator = commands.add_parser("evaluate", help="score the saved epochs; with TensorFlow")
-    importer = commands.add_parser("import", help="write a run of a saved epoch; with TensorFlow")
+    trainer = commands.add_parser("train", help="train the exported step; needs JAX")
+    evaluator = commands.add_parser("evaluate", help="score the saved epochs; needs TensorFlow")
+    importer = commands.add_parser("import", help="write a run of a saved epoch; needs TensorFlow")
     for command in (trainer, evaluator, importer):
         command.add_argument("folder", type=Path, help="folder that export wrote")
         command.add_argument("--out", type=Path, help="files of train (default FOLDER/out)")
-    trainer.add_argument("--minutes", type=float, default=60.0, help="at most (default 60)")
+    trainer.add_argument(
+        "--minutes", type=float, default=60.0, help="largest number of minutes (default 60)"
+    )
     trainer.add_argument(
         "--keep-every", type=int, default=5, help="epochs between two saved ones (default 5)"
     )

@@ -57,7 +57,7 @@ def logged_table() -> str:
 
 
 def score_table() -> str:
-    """Makes the table of the dense preset beside the baselines, and lists its class shares."""
+    """Makes the table of the dense preset and the baselines, and lists its class shares."""
     scores = read("dense-scores")["scores"]
     run, rows = next(iter(scores)), []
     for name, values in scores.items():
@@ -255,8 +255,8 @@ def evaluation_cost() -> str:
     quick, epoch = (statistics.median(cost[f"{name}_seconds"]) for name in ("quick", "epoch"))
     protocol, fraction = statistics.median(cost["protocol_seconds"]), cost["share_of_an_epoch"]
     return (
-        f"{describe(cost['machine'])}; medians. A quick evaluation takes {quick:.2f} s beside an "
-        f"epoch of the dense GAN of {epoch:.1f} s, that is {100 * fraction:.0f} %. The full "
+        f"{describe(cost['machine'])}; medians. A quick evaluation takes {quick:.2f} s, which "
+        f"is {100 * fraction:.0f} % of an epoch of the dense GAN ({epoch:.1f} s). The full "
         f"protocol takes {protocol:.0f} s, and the reference statistics, once, "
         f"{cost['reference_stats_seconds']:.0f} s.\n"
     )

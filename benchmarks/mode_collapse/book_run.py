@@ -92,8 +92,12 @@ def train(num_epochs: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--diagnose", action="store_true", help="without training")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"default {EPOCHS}")
+    parser.add_argument(
+        "--diagnose", action="store_true", help="diagnose the recorded epochs, without training"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=EPOCHS, help=f"number of epochs (default {EPOCHS})"
+    )
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE.json")
     options = parser.parse_args()
     result = json.loads(options.out.read_text()) if options.diagnose else train(options.epochs)

@@ -204,7 +204,7 @@ def write_thresholds(modes: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("trainings", nargs="*", help="run folders, or .npz of snapshots.py")
+    parser.add_argument("trainings", nargs="*", help="run folders, or .npz files of snapshots.py")
     trainings = parser.parse_args().trainings or sorted(map(str, FOLDER.glob("*.npz")))
     split, classifier = data.load_fashion_mnist(), evaluation.load_classifier()
     rows = np.random.default_rng(0).choice(len(split.train_images), NUM_REAL, replace=False)

@@ -98,7 +98,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument(
-        "--out", type=Path, default=FOLDER, metavar="FOLDER", help="default logs/snapshots"
+        "--out",
+        type=Path,
+        default=FOLDER,
+        metavar="FOLDER",
+        help="folder to write (default logs/snapshots)",
     )
     options = parser.parse_args()
     experiment = build(options.recipe, options.seed)

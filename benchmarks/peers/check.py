@@ -50,8 +50,12 @@ def loss_differences(pair, names, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=list(PEERS), help="one or several peers")
-    parser.add_argument("--pair", action="append", choices=PAIRS, help="one or both")
+    parser.add_argument(
+        "--only", action="append", choices=list(PEERS), help="peers to check (default: all)"
+    )
+    parser.add_argument(
+        "--pair", action="append", choices=PAIRS, help="networks to check; repeat the flag for both"
+    )
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     names = [name for name in options.only or PEERS if not missing_packages(name)]

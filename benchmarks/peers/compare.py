@@ -56,12 +56,27 @@ def compare_pair(pair, names, options):
 
 def main():
     parser = make_parser(__doc__, rounds=5)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each (default 6)")
     parser.add_argument(
-        "--check-steps", type=int, default=20, help="to compare losses over, 0 for none"
+        "--seconds", type=float, default=6.0, help="number of measurements of each peer (default 6)"
     )
-    parser.add_argument("--pair", action="append", choices=PAIRS, help="one or both")
-    parser.add_argument("--only", action="append", choices=list(PEERS), help="beside ours")
+    parser.add_argument(
+        "--check-steps",
+        type=int,
+        default=20,
+        help="number of steps over which losses are compared, 0 for none",
+    )
+    parser.add_argument(
+        "--pair",
+        action="append",
+        choices=PAIRS,
+        help="networks to measure; repeat the flag for both",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=list(PEERS),
+        help="peer to measure; repeat the flag for several (default: all)",
+    )
     options = parser.parse_args()
     names = ["ours", *(name for name in options.only or PEERS if name != "ours")]
     for name in names:
