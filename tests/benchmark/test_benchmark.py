@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from fashion_gan import GAN, benchmark, models
-from fashion_gan.benchmark import flops, train_on_batch
+from fashion_gan.benchmark import flops, measure, train_on_batch
 from fashion_gan.cli.main import main
 from fashion_gan.pages import charts
 
@@ -201,6 +201,57 @@ def test_compare_reports_a_variant_that_fails_and_continues(monkeypatch):
     assert len(lines) == 3
     assert benchmark.table(report).row_count == 2
     assert "dense, fit" in benchmark.chart(report)
+
+
+def test_machine_of_a_gpu_has_its_name_and_the_rates_of_both_precisions(monkeypatch):
+    monkeypatch.setattr(measure, "_use", lambda device, count: "GPU")
+    monkeypatch.setattr(measure, "copied_bytes_per_second", lambda: 3.0)
+    monkeypatch.setattr(
+        measure, "matmul_flops_per_second", lambda dtype="float32": {"float32": 1.0}.get(dtype, 2.0)
+    )
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [gpu, gpu])
+    details = lambda device: {"device_name": "Abacus"} if device is gpu else {}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
+    machine = measure.machine("GPU")
+    assert (machine["device"], machine["devices"], machine["device_name"]) == ("GPU", 2, "Abacus")
+    assert (machine["flops_per_second"], machine["half_flops_per_second"]) == (1, 2)
+    assert machine["tf32"] is True  # TensorFlow's default
+
+
+def test_benchmark_of_a_gpu_compares_each_precision_with_its_own_rate(monkeypatch, capsys):
+    result = {"ms_per_step": 4.0, "first_seconds": 3.0, "compile_seconds": 1.0, "host_mib": 5.0}
+    result |= {"device_mib": 7.0, "flops": 10, "bytes": 6, "xla": "XLA is on: there is a GPU."}
+    rates = {"flops_per_second": 1e4, "half_flops_per_second": 2e4, "bytes_per_second": 3e3}
+    machine = {"device": "GPU", "devices": 2, "device_name": "Abacus", "tf32": True, **rates}
+    variants = []
+
+    def child(request):
+        if request["task"] == "machine":
+            return machine
+        variants.append(request["arguments"]["variant"])
+        policy = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+        dtype_policy = policy.get(variants[-1], "float32")
+        return {
+            **result,
+            "batch_size": request["preset"]["batch_size"],
+            "dtype_policy": dtype_policy,
+        }
+
+    monkeypatch.setattr(benchmark, "_child", child)
+    arguments = ["--preset", "dcgan", "--rounds", "1", "--batch-size", "64", "--batch-size", "256"]
+    assert main(["benchmark", *arguments, "--device", "GPU", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert variants == [name for name in (*benchmark.VARIANTS, "devices-2") for _ in range(2)]
+    for one in results:
+        mixed = one["dtype_policy"] != "float32"
+        assert one["floor_ms"] == (0.5 if mixed else 1), one["variant"]
+        assert (one["device_mib"], one["bytes_floor_ms"]) == (7, 2)
+        assert one["images_per_second"] == 1e3 * one["batch_size"] / 4
+    assert main(["benchmark", *arguments, "--device", "GPU"]) == 0
+    out = capsys.readouterr().out
+    assert "0 GFLOP/s in float32 (TF32) and 0 in bfloat16" in out
+    assert "5 + 7" in out
 
 
 def test_chart_draws_images_per_second_against_several_batch_sizes():
