@@ -4,7 +4,8 @@
 
 prints, as JSON, of two virtual devices of one process and of two processes that find each other by
 TF_CONFIG, the greatest difference of each case, relative to the largest of its tensor, and which
-rows of the data each step and replica was given. Everything is computed in float64.
+rows of the data each step and replica was given. Everything is computed in float64. It also counts
+the all-reduces of a step, and tries which of its parts XLA compiles on two devices.
 """
 
 import argparse
@@ -178,6 +179,61 @@ def start_workers(command: list[str], folders=(None, None), **options) -> list[s
     return processes
 
 
+def try_step() -> dict:
+    """Counts the all-reduces of a replica's step, and tells what XLA compiles on two devices."""
+    import keras
+    import tensorflow as tf
+
+    from fashion_gan import GAN, runtime
+
+    keras.utils.clear_session()
+    strategy, images = runtime.strategy(2), tf.zeros((BATCH, 4, 4, 1))
+    with strategy.scope():
+        gan = GAN(*networks(None))
+        gan.compile(jit_compile=False)
+
+    def gradients(images, weights):
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            logits, _ = gan.discriminator.stateless_call(weights, [], images)
+            loss = tf.reduce_mean(logits)
+        return tape.gradient(loss, weights)
+
+    compiled_step, compiled_gradients = (
+        tf.function(function, jit_compile=True, autograph=False)
+        for function in (gan.train_step, gradients)
+    )
+
+    def replicate(function, jit_compile=False):
+        return tf.function(
+            lambda images: strategy.run(function, args=(images,)),
+            jit_compile=jit_compile,
+            autograph=False,
+        )
+
+    def compiles(function) -> bool:
+        try:
+            function(images)
+        except tf.errors.InvalidArgumentError:
+            return False
+        return True
+
+    def replica_gradients(images):
+        weights = [tf.convert_to_tensor(w) for w in gan.discriminator.trainable_variables]
+        return compiled_gradients(images, weights)
+
+    graph = replicate(gan.train_step).get_concrete_function(images).graph
+    reduces = [x for x in graph.get_operations() if x.type.startswith("CollectiveReduce")]
+    return {
+        "all-reduces": len(reduces) / strategy.num_replicas_in_sync,
+        "compiled": {
+            "step of all replicas": compiles(replicate(gan.train_step, jit_compile=True)),
+            "step of a replica": compiles(replicate(compiled_step)),
+            "gradients of a replica": compiles(replicate(replica_gradients)),
+        },
+    }
+
+
 def compare() -> dict[str, dict]:
     """Runs each case on one and on two virtual devices, and in two processes."""
     import tensorflow as tf
@@ -199,7 +255,7 @@ def compare() -> dict[str, dict]:
     return {
         how: {name: report(alone[name], together[name]) for name in CASES}
         for how, together in (("devices", devices), ("workers", workers))
-    }
+    } | {"step": try_step()}
 
 
 def work(out: str) -> None:

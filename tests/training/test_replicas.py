@@ -50,3 +50,17 @@ def test_fit_shares_the_rows_of_each_step_among_replicas(cases):
         assert {step: sorted(rows) for step, rows in shares.items()} == {
             step: sorted(rows) for step, rows in whole.items()
         }, name
+
+
+def test_replica_reduces_each_gradient_in_one_all_reduce(outcome):
+    # The third all-reduce is that of the logged numbers.
+    assert outcome["step"]["all-reduces"] == 3
+
+
+def test_xla_compiles_gradients_of_a_replica_but_no_step(outcome):
+    # Several replicas can train with XLA as soon as TensorFlow compiles a step.
+    assert outcome["step"]["compiled"] == {
+        "step of all replicas": False,
+        "step of a replica": False,
+        "gradients of a replica": True,
+    }
