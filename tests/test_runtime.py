@@ -123,15 +123,25 @@ def test_main_answers_an_interrupted_import_in_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "\nfashion-gan: interrupted.\n"
 
 
-@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("TF_ENABLE_ONEDNN_OPTS", None, "1"),
+        ("TF_ENABLE_ONEDNN_OPTS", "0", "0"),
+        ("TF_FORCE_GPU_ALLOW_GROWTH", None, "true"),
+        ("TF_FORCE_GPU_ALLOW_GROWTH", "false", "false"),
+    ],
+)
 @pytest.mark.parametrize("quiet", [True, False])
-def test_load_tensorflow_turns_onednn_on_unless_it_is_set(monkeypatch, before, after, quiet):
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+def test_load_tensorflow_sets_variables_unless_they_are_set(
+    monkeypatch, name, before, after, quiet
+):
+    monkeypatch.delenv(name)
     if before is not None:
-        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", before)
+        monkeypatch.setenv(name, before)
     runtime.load_tensorflow(quiet)
-    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == after
-    assert runtime.versions()["onednn"] == after
+    assert os.environ[name] == after
+    assert runtime.versions()["onednn"] == os.environ["TF_ENABLE_ONEDNN_OPTS"]
 
 
 @pytest.mark.parametrize(("error", "shown"), [(ImportError, "noise\n"), (KeyboardInterrupt, "")])
