@@ -161,17 +161,9 @@ def test_executions_have_the_indices_of_the_same_batches(steps):
     assert firsts == ((0, 4, 8) if steps == 4 else (0,))
     assert counts == ((4, 4, 3) if steps == 4 else (11,))
     for number in (1, 2):
-        order = dataset.indexed_images.order_on_device(number)
-        assert order.shape == (11, 9) and order.dtype == "int32"
+        order = dataset.indexed_images.order_of(tf.constant(number, tf.int64))
+        assert order.shape == (11, 9) and order.dtype == "int64"
         np.testing.assert_array_equal(np.ravel(order), epoch(expected, number))
-
-
-def test_order_is_kept_on_the_device_for_an_epoch():
-    source = make_dataset(NUMBERED, 9).indexed_images
-    order = source.order_on_device(3)
-    assert source.order_on_device(3) is order
-    assert not np.array_equal(source.order_on_device(4), order)
-    np.testing.assert_array_equal(source.order_on_device(3), order)
 
 
 def test_indexed_images_exist_for_whole_batches_alone():

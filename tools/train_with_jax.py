@@ -80,7 +80,8 @@ def export(config, folder):
     gan.make_train_function()
     steps = len(experiment.train)
     loop = gan._executor.loop
-    arguments = gan._executor.loop_arguments(source, epoch=0, first=0, steps=steps)
+    order = gan._executor.order_of(source, tf.constant(0, tf.int64))
+    arguments = gan._executor.loop_arguments(source, order, first=0, steps=steps)
     concrete = loop.get_concrete_function(**arguments)
     lowered = loop.experimental_get_compiler_ir(**arguments)
     text = lowered(stage="hlo")
@@ -102,7 +103,7 @@ def export(config, folder):
         "logs": sorted(concrete.structured_outputs),
     }
     (folder / "loop.hlo.gz").write_bytes(gzip.compress(lowered(stage="hlo_serialized")))
-    labels = split.train_labels.astype("int32")
+    labels = split.train_labels.astype("int64")
     np.savez_compressed(folder / "images.npz", images=split.train_images, labels=labels)
     np.save(folder / "lookup_table.npy", arguments["lookup_table"])
     np.savez_compressed(folder / "orders.npz", orders=np.stack(orders))
@@ -160,7 +161,7 @@ def train(folder, out, minutes, keep_every):
             start = time.perf_counter()
             state.update({i: put(zeros) for i, zeros in blank.items()})
             inputs["order"] = put(
-                orders[epoch, : steps * batch].astype("int32").reshape(steps, batch)
+                orders[epoch, : steps * batch].astype("int64").reshape(steps, batch)
             )
             arguments = [inputs[name] for name in meta["inputs"]]
             result = executable.execute([*arguments, *(state[i] for i in meta["state"])])

@@ -67,7 +67,6 @@ class IndexedImages:
         self.order = order
         self.num_batches = num_batches
         self.mirror = mirror
-        self._epoch_on_device: tuple[int | None, Any] = (None, None)
 
     def check(self, checks: Any) -> None:
         """Checks the first batch in the stored order, and all labels.
@@ -87,22 +86,22 @@ class IndexedImages:
 
     @functools.cached_property
     def on_device(self) -> tuple[Any, ...]:
-        """Returns images, lookup table and labels, copied to the accelerator if there is one."""
-        parts = (self.images.read_value(), self.lookup_table, self.labels)
+        """Returns images, lookup table and labels, copied to the accelerator if there is one.
+
+        The labels become int64, since TensorFlow keeps int32 tensors of a GPU in host memory.
+        """
+        labels = None if self.labels is None else tf.cast(self.labels, tf.int64)
+        parts = (self.images.read_value(), self.lookup_table, labels)
         return tuple(None if part is None else tf.identity(part) for part in parts)
 
-    def order_on_device(self, epoch: int) -> Any:
-        """Returns the indices of an epoch, int32 `(num_batches, batch_size)`, and keeps them.
+    def order_of(self, epoch: Any) -> Any:
+        """Returns the indices of an epoch, int64 `(num_batches, batch_size)`.
 
-        They are computed and copied to the accelerator once per epoch, not in each execution.
+        Args:
+            epoch: Int64 scalar. Number of the epoch.
         """
-        if self._epoch_on_device[0] != epoch:
-            with tf.device("CPU:0"):  # TensorFlow has no other kernel to shuffle
-                indices = self.order.of(tf.constant(epoch, tf.int64))
-                indices = tf.cast(indices[: self.num_batches * self.batch_size], tf.int32)
-                indices = tf.reshape(indices, (self.num_batches, self.batch_size))
-            self._epoch_on_device = epoch, tf.identity(indices)
-        return self._epoch_on_device[1]
+        indices = self.order.of(epoch)[: self.num_batches * self.batch_size]
+        return tf.reshape(indices, (self.num_batches, self.batch_size))
 
     def executions(self, steps: int) -> tf.data.Dataset:
         """Returns an epoch as executions of `steps` batches each.

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["ImageOrder"]
+__all__ = ["ImageOrder", "permutations"]
 
 
 class ImageOrder:
@@ -44,23 +44,86 @@ class ImageOrder:
         return epoch
 
     def of(self, epoch: Any) -> Any:
-        """Returns the int64 indices of an epoch."""
+        """Returns the int64 indices of an epoch, by operations that XLA can compile.
+
+        Args:
+            epoch: Int64 scalar. Number of the epoch.
+        """
         if self._num_draws is None:
-            return self._permutation(epoch)
-        return self._part(epoch, self._num_draws)
+            return self._passes(epoch, 1)
+        n, first = self._num_images, epoch * self._num_draws
+        most = -(-(n - 1 + self._num_draws) // n)  # largest number of passes in an epoch
+        # A slice from here would be a program of its own in each epoch.
+        return tf.gather(
+            self._passes(first // n, most), first % n + tf.range(self._num_draws, dtype=tf.int64)
+        )
 
-    def _permutation(self, number: Any) -> Any:
-        order = tf.range(self._num_images, dtype=tf.int64)
+    def _passes(self, first: Any, count: int) -> Any:
+        """Returns the indices of `count` passes from pass `first` on, one after the other."""
         if self._seed is None:
-            return order
-        key = tf.stack([tf.constant(self._seed, tf.int64), number])
-        return tf.random.experimental.stateless_shuffle(order, seed=key, alg="philox")
+            return tf.tile(tf.range(self._num_images, dtype=tf.int64), [count])
+        seeds = tf.fill([count], tf.constant(self._seed, tf.int64))
+        keys = tf.stack([seeds, first + tf.range(count, dtype=tf.int64)], axis=1)
+        return tf.reshape(permutations(self._num_images, keys), [-1])
 
-    def _part(self, epoch: Any, count: int) -> Any:
-        """Returns the `count` indices of an epoch from the passes that it overlaps."""
-        n = self._num_images
-        first = epoch * count
-        most = -(-(n - 1 + count) // n)  # largest number of passes that an epoch overlaps
-        passes = first // n + tf.range(most, dtype=tf.int64)
-        order = tf.reshape(tf.map_fn(self._permutation, passes), [-1])
-        return tf.slice(order, [first % n], [count])
+
+def permutations(size: int, keys: Any) -> Any:
+    """Returns a random permutation for each key, by the algorithm of Fisher and Yates.
+
+    Step i of the algorithm swaps the contents of position i and of a random target in [i, size).
+    The permutations equal those of `tf.random.experimental.stateless_shuffle`. TensorFlow computes
+    that function on CPUs only, one step after the other, and its result may change with the
+    version of TensorFlow. Here, all steps are computed at once.
+
+    Position i keeps what its target held before step i. The last step k < i with the same target
+    had put there what position k held before step k. If there is no such step, the target still
+    held its own number. What position k held before step k is found in the same way, from the last
+    step with target k.
+
+    Args:
+        size: Number of positions.
+        keys: Int64 seeds `(count, 2)`.
+
+    Returns:
+        Int64 permutations of 0 to size - 1, of shape `(count, size)`.
+    """
+    # The permutations are parts of one array, with the steps of all of them.
+    count = keys.shape[0]
+    total = count * size
+    steps = tf.range(total, dtype=tf.int64)
+    distances = tf.cast(_draw(size, keys), tf.int64) % tf.range(size, 0, -1, tf.int64)
+    targets = steps + tf.reshape(distances, [-1])
+
+    # contents[k] is what position k holds before step k.
+    sources = tf.where(targets > steps, steps, -1)
+    sources = tf.math.unsorted_segment_max(sources, targets, total)
+    contents = tf.where(sources < 0, steps, sources)
+    for _ in range((size - 1).bit_length()):  # each round follows twice as many steps
+        contents = tf.gather(contents, contents)
+
+    sorted_steps = tf.sort(targets * total + steps)  # by target, and then in their order
+    targets, steps = sorted_steps // total, sorted_steps % total
+    same_target = tf.concat([[False], targets[1:] == targets[:-1]], axis=0)
+    previous = tf.roll(steps, 1, axis=0)
+    order = tf.where(same_target, tf.gather(contents, previous), targets)
+    order = tf.reshape(tf.scatter_nd(steps[:, None], order, [total]), [-1, size])
+    return order - size * tf.range(count, dtype=tf.int64)[:, None]
+
+
+def _draw(size: int, keys: Any) -> Any:
+    """Returns random numbers for each key, uint32 `(count, size)`.
+
+    Unlike `tf.map_fn`, this is a loop whose number of turns XLA knows. Otherwise, the host of an
+    accelerator decides after each turn whether there is another one.
+    """
+
+    def turn(i: Any, numbers: Any) -> tuple[Any, Any]:
+        drawn = tf.random.stateless_uniform(
+            [size], tf.gather(keys, i), minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+        )
+        return i + 1, numbers.write(i, drawn)
+
+    count = keys.shape[0]
+    numbers = tf.TensorArray(tf.uint32, count, element_shape=[size])
+    _, numbers = tf.while_loop(lambda i, _: i < count, turn, (tf.constant(0), numbers))
+    return numbers.stack()

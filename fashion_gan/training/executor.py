@@ -1,8 +1,9 @@
 """Executes several train steps in one call, by a compiled loop or by Keras' function.
 
 Keras compiles one step and loops outside, so each step costs a launch and the transfer of a batch.
-The compiled loop includes the steps, and keeps the images and their order on the device. An
-execution is then one launch, for which the host provides two numbers.
+The compiled loop includes the steps. The images, their labels and their order stay on the device,
+where the order of an epoch is computed. An execution is then one launch, for which the host
+provides two numbers.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,18 +40,20 @@ class Executor:
         self._model = model
         self._on_compile_error = on_compile_error
         self._source: Any = None
-        self._epoch = 0  # of the source
+        self._order: Any = None  # of the source in the current epoch
         self._train: Callable[[Any], Any] | None = None
         self._test: Callable[[Any], Any] | None = None
         self._compiled: set[str] = set()  # names of functions that XLA has compiled
         self.loop: Any = None
+        self.order_of: Any = None
         self.resume = ResumeState()
 
     def set_train_function(self, function: Callable[[Any], Any]) -> None:
-        """Sets Keras' function for train steps and rebuilds the compiled loop."""
+        """Sets Keras' function for train steps and rebuilds the compiled functions."""
         self._train = function
         self._compiled.discard("train")
         self.loop = self._make_loop()
+        self.order_of = self._make_order()
 
     def set_test_function(self, function: Callable[[Any], Any]) -> None:
         """Sets Keras' function for test steps."""
@@ -63,13 +66,17 @@ class Executor:
         if in_loop:
             first, steps = map(int, next(iterator))
             if first == 0:
-                self._epoch = int(self._source.order.begin())
+                epoch = self._source.order.begin()
+                self._order = self._run_compiled(lambda: self.order_of(self._source, epoch))
         if self.resume.num_batches:
             for _ in range(0 if in_loop else self._model.steps_per_execution):
                 next(iterator)
             self.resume.num_batches -= self._model.steps_per_execution
             return self._model.get_metrics_result()
-        return self._run_loop(first, steps) if in_loop else self._run("train", iterator)
+        if not in_loop:
+            return self._run("train", iterator)
+        arguments = self.loop_arguments(self._source, self._order, first, steps)
+        return self._run_compiled(lambda: self.loop(**arguments))
 
     def test(self, iterator: Any) -> Any:
         """Executes test steps."""
@@ -78,11 +85,12 @@ class Executor:
     @contextmanager
     def feed(self, x: Any) -> Iterator[Any]:
         """Yields the data for `fit()`: `x`, or the indices of its images for the compiled loop."""
-        before, self._source = self._source, self._usable_source(x)
+        before = self._source, self._order
+        self._source, self._order = self._usable_source(x), None
         try:
             yield self._source.executions(self._model.steps_per_execution) if self._source else x
         finally:
-            self._source = before
+            self._source, self._order = before
 
     def _usable_source(self, x: Any) -> Any:
         model = self._model
@@ -112,18 +120,18 @@ class Executor:
         self._compiled.add(name)
         return logs
 
-    def _run_loop(self, first: int, steps: int) -> Any:
-        arguments = self.loop_arguments(self._source, self._epoch, first, steps)
+    def _run_compiled(self, run: Callable[[], Any]) -> Any:
+        """Runs a compiled function, and once more without XLA if XLA cannot compile it."""
         try:
-            return self.loop(**arguments)
+            return run()
         except COMPILE_ERRORS as error:
             if not self._model.may_fall_back:
                 raise
             self._on_compile_error(error)
-            return self.loop(**arguments)
+            return run()
 
     def loop_arguments(
-        self, source: IndexedImages, epoch: int, first: int, steps: int
+        self, source: IndexedImages, order: Any, first: int, steps: int
     ) -> dict[str, Any]:
         """Returns the arguments of `loop` for an execution.
 
@@ -131,8 +139,8 @@ class Executor:
         loop's condition to the host in each step. On the CPU, one program serves all numbers.
 
         Args:
-            source: Images and their order.
-            epoch: Number of the epoch.
+            source: Images.
+            order: Indices of the epoch, int64 `(num_batches, batch_size)`, from `order_of`.
             first: Number of the first batch.
             steps: Number of batches.
         """
@@ -141,11 +149,23 @@ class Executor:
             "images": images,
             "lookup_table": lookup_table,
             "labels": labels,
-            "order": source.order_on_device(epoch),
+            "order": order,
             "first": tf.constant(first, tf.int32),
             "steps": steps if has_accelerator() else tf.constant(steps, tf.int32),
             "mirror": source.mirror,
         }
+
+    def _make_order(self) -> Any:
+        """Returns the function of a source and an epoch that computes the order of the images.
+
+        It is compiled on accelerators only. On the CPU, the same operations run without XLA, since
+        compiling them takes longer than it saves.
+        """
+        return tf.function(
+            lambda source, epoch: source.order_of(epoch),
+            jit_compile=self._model.jit_compile and has_accelerator(),
+            autograph=False,
+        )
 
     def _make_loop(self) -> Any:
         step = tf.function(self._model.train_step, autograph=False, reduce_retracing=True)
@@ -169,13 +189,15 @@ class Executor:
                     picked = tf.gather(lookup_table, tf.cast(picked, tf.int32))
                 if mirror:
                     picked = flip_images(picked, flips)
-                return picked if labels is None else (picked, tf.gather(labels, rows))
+                if labels is None:
+                    return picked
+                return picked, tf.cast(tf.gather(labels, rows), tf.int32)
 
             # The loop needs initial logs of the right shapes and dtypes.
             size = order.shape[1]
             element = tf.TensorSpec((size, *images.shape[1:]), tf.float32)
             if labels is not None:
-                element = (element, tf.TensorSpec((size,), labels.dtype))
+                element = (element, tf.TensorSpec((size,), tf.int32))
             traced = step.get_concrete_function(element)
             none = tf.nest.map_structure(
                 lambda log: tf.zeros(log.shape, log.dtype), traced.structured_outputs

@@ -86,9 +86,9 @@ def test_indices_are_those_of_the_batches(steps, mirror):
     assert executions.cardinality() == 9
     for _ in range(3):
         rows = []
-        epoch = int(source.order.begin())
+        order = source.order_of(source.order.begin())
         for first, count in executions:
-            rows.append(source.order_on_device(epoch)[first : first + count])
+            rows.append(order[first : first + count])
         rows = np.concatenate(rows).ravel()
         images = PIXELS[rows % len(PIXELS)]
         flips = rows >= len(PIXELS)

@@ -218,10 +218,12 @@ def test_executor_leaves_other_data_and_settings_to_keras(
         assert fed is dataset
 
 
-def execution_arguments(gan, dataset):
-    """Returns the arguments of the execution of steps 3 to 5 in epoch 1."""
+def execution_arguments(gan, dataset, first=3):
+    """Returns the arguments of an execution of 3 steps in epoch 1."""
     gan.make_train_function()
-    return gan._executor.loop_arguments(dataset.indexed_images, epoch=1, first=3, steps=3)
+    executor, source = gan._executor, dataset.indexed_images
+    order = executor.order_of(source, tf.constant(1, tf.int64))
+    return executor.loop_arguments(source, order, first, steps=3)
 
 
 @pytest.mark.parametrize("networks", [tiny_networks, convolutional])
@@ -246,30 +248,57 @@ def test_execution_is_one_program_of_static_shapes_that_asks_the_host_for_nothin
     assert ('"known_trip_count":{"n":"3"}' in optimized) == accelerator
 
 
+def record_transfers(gan, source, monkeypatch):
+    """Returns a list that grows with each tensor that the host sends to a compiled function.
+
+    The images, their labels and all results of the compiled functions are on the device. TensorFlow
+    keeps int32 tensors of a GPU on the host, wherever they come from.
+    """
+    gan.make_train_function()
+    executor, sent = gan._executor, []
+    on_device = [part for part in source.on_device if part is not None]
+
+    def record(name):
+        function = getattr(executor, name)
+
+        def call(*args, **kwargs):
+            tensors = [value for value in (*args, *kwargs.values()) if tf.is_tensor(value)]
+            for tensor in tensors:
+                if tensor.dtype == tf.int32 or not any(tensor is part for part in on_device):
+                    sent.append((name, tensor.dtype.name, tensor.shape.num_elements()))
+            traced = function.get_concrete_function(*args, **kwargs)
+            assert all(variable.dtype != tf.int32 for variable in traced.graph.variables)
+            result = function(*args, **kwargs)
+            on_device.extend(tf.nest.flatten(result))
+            return result
+
+        monkeypatch.setattr(executor, name, call)
+
+    record("order_of")
+    record("loop")
+    return sent
+
+
 @pytest.mark.parametrize("accelerator", [False, True])
-def test_host_provides_two_scalars_for_an_execution_and_the_order_once_in_an_epoch(
+def test_host_sends_a_scalar_in_each_epoch_and_the_position_in_each_execution(
     accelerator, monkeypatch
 ):
     monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: accelerator)
-    gan = make_gan()
-    dataset = make_data(gan, labels=np.arange(47) % 3)
-    before = execution_arguments(gan, dataset)
-    after = gan._executor.loop_arguments(dataset.indexed_images, epoch=1, first=6, steps=3)
-    fresh = {name for name, value in after.items() if value is not before[name]}
-    assert fresh - {"mirror"} == ({"first"} if accelerator else {"first", "steps"})
-    assert after["first"].shape == ()
+    gan = make_gan(regularized, ema_decay=0.9, g_optimizer="adam")
+    dataset = make_data(gan, labels=np.arange(47) % 3, mirror=True)
+    sent = record_transfers(gan, dataset.indexed_images, monkeypatch)
+    gan.fit(dataset, epochs=2, verbose=0)
+    positions = [("loop", "int32", 1)] * (1 if accelerator else 2)  # first, and on the CPU steps
+    assert sent == [("order_of", "int64", 1), *(8 * positions)] * 2
 
 
-@pytest.mark.parametrize("accelerator", [False, True])
-def test_program_does_not_depend_on_the_position_in_the_epoch(accelerator, monkeypatch):
-    monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: accelerator)
+def test_program_does_not_depend_on_the_position_in_the_epoch(monkeypatch):
+    monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: True)
     gan = make_gan()
     dataset = make_data(gan, labels=np.arange(47) % 3, mirror=True)
-    gan.make_train_function()
 
     def program(first):
-        source = dataset.indexed_images
-        arguments = gan._executor.loop_arguments(source, epoch=0, first=first, steps=3)
+        arguments = execution_arguments(gan, dataset, first)
         return gan._executor.loop.experimental_get_compiler_ir(**arguments)(stage="hlo")
 
     # XLA compiles again for each value of an argument that has to be a constant.
