@@ -645,19 +645,20 @@ class GAN(keras.Model):
     def test_step(self, data: Any) -> dict[str, Any]:
         """Computes losses and scores on held-out images, and updates only the running means."""
         real = self._real_images(data)
-        rng = self._step_random().at(-1 - self._mean_tracker.batches)
-        fake = self.project(self.generate(real, rng, training=False))
-        real = self.project(real)
-        (real_logits, fake_logits), _ = train_step.discriminate(
-            self, real, fake, with_norms=False, training=False
-        )
-        logs = {
-            "d_loss": ops.mean(self.loss_function.discriminator(real_logits, fake_logits)),
-            "g_loss": ops.mean(self.loss_function.generator(real_logits, fake_logits)),
-            **train_step.scores(self, real_logits, fake_logits),
-        }
-        self._mean_tracker.update_state(logs)
-        return self._test_logs()
+        with tf.control_dependencies([real.images]):  # at the end of the data, no state changes
+            rng = self._step_random().at(-1 - self._mean_tracker.batches)
+            fake = self.project(self.generate(real, rng, training=False))
+            real = self.project(real)
+            (real_logits, fake_logits), _ = train_step.discriminate(
+                self, real, fake, with_norms=False, training=False
+            )
+            logs = {
+                "d_loss": ops.mean(self.loss_function.discriminator(real_logits, fake_logits)),
+                "g_loss": ops.mean(self.loss_function.generator(real_logits, fake_logits)),
+                **train_step.scores(self, real_logits, fake_logits),
+            }
+            self._mean_tracker.update_state(logs)
+            return self._test_logs()
 
     def measure_overfitting(self, train: LabeledImages, held_out: LabeledImages) -> Any:
         """Computes how far the discriminator overfits, see `augmentations.overfitting`.

@@ -152,6 +152,15 @@ def test_evaluate_repeats_and_changes_no_variable(make_gan, tiny_images):
     assert set(logs) == set(first) | {f"val_{name}" for name in first}
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_evaluate_gives_the_same_scores_for_data_of_unknown_length(make_gan, tiny_images):
+    gan = make_gan()
+    dataset = tf.data.Dataset.from_tensor_slices(tiny_images).batch(8)
+    unknown = dataset.filter(lambda batch: True)
+    scores = [gan.evaluate(x, verbose=0, return_dict=True) for x in (dataset, unknown)]
+    assert scores[0] == scores[1]
+
+
 def test_evaluate_matches_the_losses_of_the_probabilities(make_gan, tiny_images):
     gan = make_gan()
     logs = gan.evaluate(tiny_images, batch_size=32, return_dict=True, verbose=0)
