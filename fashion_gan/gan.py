@@ -2,7 +2,6 @@
 
 import io
 import random
-from collections.abc import Generator
 from typing import Any
 
 import keras
@@ -448,8 +447,8 @@ class GAN(keras.Model):
         validation_data = validation_checks.wrap_validation(
             validation_data, validation_batch_size or batch_size
         )
-        if isinstance(x, tf.data.Dataset | Generator):
-            shuffle = False  # Keras warns that it cannot shuffle these
+        if not hasattr(x, "shape") and not isinstance(x, keras.utils.PyDataset):
+            shuffle = False  # Keras warns that it cannot shuffle other sources
         start = SetEpoch(x, self._dataset_epoch, lambda: self._executor.resume, self._finalize)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             start.set_model(self)
