@@ -1,84 +1,117 @@
-"""Exports the generator as SavedModel, ONNX or LiteRT, with Keras' exporters."""
+"""Writes the generator as SavedModel, ONNX, OpenVINO or LiteRT, with Keras' exporters."""
 
 import contextlib
 import importlib.util
 import io
 import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
 
 from fashion_gan import runtime
 from fashion_gan.files import atomic_write, write_json
-from fashion_gan.gan import GAN
 from fashion_gan.registry import check_suffix, lookup
 
-__all__ = ["FORMATS", "export"]
+if TYPE_CHECKING:
+    from fashion_gan.gan import GAN
 
-FORMATS = {"saved_model": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
-"""Names of the formats in Keras, by their names in this package."""
-
-_SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
-_PACKAGES = {"onnx": ("onnx", "tf2onnx")}
+__all__ = ["FORMATS", "Format", "write_export"]
 
 
-def export(
-    gan: GAN, out: str | os.PathLike[str], format: str | None = None, *, use_ema: bool = True
+@dataclass(frozen=True)
+class Format:
+    """Describes a format of `keras.Model.export`.
+
+    Attributes:
+        suffix: Suffix of the file, or an empty string for a folder.
+        packages: Modules that Keras imports to write the format, besides TensorFlow.
+        extra: Extra of this package that installs them.
+    """
+
+    suffix: str
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+
+
+FORMATS = {
+    "tf_saved_model": Format(""),
+    "onnx": Format(".onnx", ("onnx", "tf2onnx"), "export"),
+    "openvino": Format(".xml", ("openvino",), "openvino"),
+    "litert": Format(".tflite"),
+}
+"""Formats by their names in Keras. Its format `torch` needs the PyTorch backend."""
+
+
+def write_export(
+    gan: "GAN",
+    path: str | os.PathLike[str],
+    format: str | None,
+    *,
+    input_signature: Any,
+    use_ema: bool,
+    verbose: bool,
+    **options: Any,
 ) -> Path:
-    """Exports the generator, or its average if there is one, for batches of any size.
-
-    The inputs are `latents`, standard normals float32 `(batch, latent_dim)`, and for a conditional
-    generator `labels`, int32 `(batch,)`. The output is images `(batch, height, width, channels)`. A
-    JSON file holds their sizes and the `value_range` of the images. It is `fashion_gan.json` in the
-    folder of a SavedModel, and `OUT.json` for other formats. Images of four channels are RGBA. The
-    JSON file then has `"alpha": "straight"`, since colors are not multiplied by alpha.
+    """Exports the generator and writes its sizes and the range of its images, see `GAN.export`.
 
     Args:
         gan: GAN whose generator is exported.
-        out: Folder of a SavedModel, or file of another format. It must not exist.
-        format: Name of `FORMATS`. Defaults to `"onnx"` for `.onnx`, to `"litert"` for `.tflite`,
-            and otherwise to `"saved_model"`.
-        use_ema: Whether to export the averaged generator, if there is one. Defaults to True.
+        path: File or folder to write. It must not exist.
+        format: Name of `FORMATS`, or None to derive it from the suffix.
+        input_signature: Signature of latents and, for a conditional GAN, labels.
+        use_ema: Whether to export the averaged generator, if there is one.
+        verbose: Whether to print what the exporters print.
+        **options: Options of the format.
 
     Returns:
         The path of the JSON file.
 
     Raises:
-        FileExistsError: If `out` or its JSON file exists.
+        FileExistsError: If a file to write exists.
         ImportError: If a package is missing that Keras requires for the format.
         ValueError: If the format or suffix is unknown, or if they contradict each other.
     """
-    out = Path(out)
-    suffix = check_suffix(out, _SUFFIXES, folder=True)
-    format = format or _SUFFIXES.get(suffix, "saved_model")
-    keras_format = lookup(FORMATS, format, "format")
-    if suffix and _SUFFIXES[suffix] != format:
-        raise ValueError(f"{out} ends like {_SUFFIXES[suffix]}. Received: format={format!r}.")
-    card = out / "fashion_gan.json" if format == "saved_model" else Path(f"{out}.json")
-    for path in (out, card):
-        if path.exists():
-            raise FileExistsError(f"{path} exists. Delete it, or name another.")
-    missing = [name for name in _PACKAGES.get(format, ()) if not importlib.util.find_spec(name)]
+    path = Path(path)
+    names = {kind.suffix: name for name, kind in FORMATS.items()}
+    suffix = check_suffix(path, [known for known in names if known], folder=True)
+    format = names[suffix] if format is None else format
+    kind = lookup(FORMATS, format, "format")
+    if suffix and suffix != kind.suffix:
+        raise ValueError(f"{path} ends like {names[suffix]}. Received: format={format!r}.")
+    if kind.suffix and not suffix:
+        raise ValueError(
+            f"Expected a file that ends in {kind.suffix} for format={format!r}. "
+            f"Received: {str(path)!r}."
+        )
+    card = Path(f"{path}.json") if suffix else path / "fashion_gan.json"
+    weights = path.with_suffix(".bin")
+    for file in (path, card, *([weights] if format == "openvino" else [])):
+        if file.exists():
+            raise FileExistsError(f"{file} exists. Delete it, or name another.")
+    missing = [name for name in kind.packages if not importlib.util.find_spec(name)]
     if missing:
         raise ImportError(
             f"The format {format!r} needs {' and '.join(missing)}: "
-            'pip install "fashion-gan[export]".'
+            f'pip install "fashion-gan[{kind.extra}]".'
         )
     generator = gan.sampling_network(use_ema)
-    with (
-        atomic_write(out) as partial,
-        contextlib.redirect_stdout(io.StringIO()),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")  # Keras and tf2onnx use deprecated functions of NumPy
+    with atomic_write(path) as partial, contextlib.nullcontext() if verbose else _silence():
         generator.export(
-            partial, format=keras_format, input_signature=gan.export_signature(), verbose=False
+            str(partial), format=format, input_signature=input_signature, verbose=verbose, **options
         )
+        if format == "openvino":
+            with atomic_write(weights) as file:
+                partial.with_suffix(".bin").rename(file)
+    inputs = zip(("latents", "labels"), keras.tree.flatten(input_signature), strict=False)
     write_json(
         card,
         {
             "inputs": {
-                "latents": ["batch", gan.latent_dim],
-                **({} if gan.num_classes is None else {"labels": ["batch"]}),
+                name: ["batch" if size is None else size for size in spec.shape]
+                for name, spec in inputs
             },
             "output": ["batch", *gan.image_shape],
             "value_range": list(gan.value_range),
@@ -89,3 +122,11 @@ def export(
         },
     )
     return card
+
+
+@contextlib.contextmanager
+def _silence() -> Any:
+    """Hides what the exporters print, and warnings about deprecated functions that they use."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -2,6 +2,7 @@
 
 import io
 import random
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from keras import ops
 from fashion_gan import augmentations as all_augmentations
 from fashion_gan import hub, losses
 from fashion_gan import penalties as gradient_penalties
+from fashion_gan.export import write_export
 from fashion_gan.keras_compat import (
     iter_layers,
     read_model,
@@ -827,29 +829,51 @@ class GAN(keras.Model):
     def export(
         self,
         filepath: Any,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
+        format: str | None = None,
+        verbose: bool = False,
         input_signature: Any = None,
+        *,
+        use_ema: bool = True,
         **kwargs: Any,
-    ) -> None:
+    ) -> Path:
         """Exports the generator, or its average if there is one, as `keras.Model.export` does.
 
-        `fashion_gan.export.export` also writes the sizes and the range of the images.
+        The inputs are `latents`, standard normals float32 `(batch, latent_dim)`, and for a
+        conditional generator `labels`, int32 `(batch,)`. The output is images
+        `(batch, height, width, channels)`. A JSON file holds their sizes and the `value_range` of
+        the images. It is `fashion_gan.json` in the folder of a SavedModel, and `FILEPATH.json` for
+        other formats. Images of four channels are RGBA. The JSON file then has
+        `"alpha": "straight"`, since colors are not multiplied by alpha.
 
         Args:
-            filepath: Path of the folder or file.
-            format: Format of Keras: `"tf_saved_model"`, `"onnx"`, `"litert"`, …. Defaults to
+            filepath: Folder of a SavedModel, or file of another format. It must not exist. OpenVINO
+                writes the weights to a second file, which ends in `.bin`.
+            format: Format of Keras: `"tf_saved_model"`, `"onnx"`, `"openvino"` or `"litert"`.
+                Defaults to the format of the suffix `.onnx`, `.xml` or `.tflite`, and otherwise to
                 `"tf_saved_model"`.
-            verbose: Whether to print the endpoints. Defaults to None, which is Keras' default.
+            verbose: Whether to print what the exporters print. Defaults to False.
             input_signature: Signature of the inputs. Defaults to latents and, for a conditional
                 GAN, labels, for batches of any size.
-            **kwargs: Options of the format.
+            use_ema: Whether to export the averaged generator, if there is one. Defaults to True.
+            **kwargs: Options of the format, such as `optimizations` of LiteRT.
+
+        Returns:
+            The path of the JSON file.
+
+        Raises:
+            FileExistsError: If a file to write exists.
+            ImportError: If a package is missing that Keras requires for the format. The message
+                has the command that installs it.
+            ValueError: If the format or suffix is unknown, or if they contradict each other.
         """
-        self.sampling_network().export(
+        signature = input_signature or self.export_signature()
+        return write_export(
+            self,
             filepath,
-            format=format,
-            verbose=verbose,
-            input_signature=input_signature or self.export_signature(),
+            format,
+            input_signature=signature,
+            use_ema=use_ema,
+            verbose=bool(verbose),
             **kwargs,
         )
 

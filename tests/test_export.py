@@ -1,6 +1,8 @@
 """Tests exported generators against Keras, each in its own runtime."""
 
+import inspect
 import json
+import re
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import tensorflow as tf
 
 from fashion_gan import GAN, models
 from fashion_gan.cli.main import main
-from fashion_gan.export import FORMATS, export
+from fashion_gan.export import FORMATS
 
 TOLERANCE = 1e-5
 """Of pixels: the runtimes add up in another order."""
@@ -44,10 +46,18 @@ def litert(path, inputs):
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
+def openvino(path, inputs):
+    core = pytest.importorskip("openvino").Core()
+    # Processors with bfloat16 would use it.
+    model = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return next(iter(model(inputs).values()))
+
+
 RUNTIMES = {
-    "saved_model": (saved_model, "folder"),
-    "onnx": (onnx, "file.onnx"),
-    "litert": (litert, "file.tflite"),
+    "tf_saved_model": (saved_model, "folder", None),
+    "onnx": (onnx, "file.onnx", "tf2onnx"),
+    "openvino": (openvino, "file.xml", "openvino"),
+    "litert": (litert, "file.tflite", "ai_edge_litert"),
 }
 
 
@@ -75,8 +85,10 @@ def gan(request):
 def test_export_draws_what_keras_draws(gan, format, use_ema, tmp_path):
     if not use_ema and gan.ema_generator is None:
         pytest.skip("both are one")
-    run, name = RUNTIMES[format]
-    card = json.loads(export(gan, tmp_path / name, use_ema=use_ema).read_text())
+    run, name, package = RUNTIMES[format]
+    if package:
+        pytest.importorskip(package)
+    card = json.loads(gan.export(tmp_path / name, use_ema=use_ema).read_text())
     latents = np.random.default_rng(0).standard_normal((5, gan.latent_dim)).astype("float32")
     inputs, labels = {"latents": latents}, None
     if gan.num_classes is not None:
@@ -98,17 +110,38 @@ def test_export_raises_for_an_existing_file_and_an_unknown_format(tmp_path):
     gan = GAN(*models.build_networks("dense"))
     (tmp_path / "a.onnx").write_text("mine")
     with pytest.raises(FileExistsError, match="a.onnx exists"):
-        export(gan, tmp_path / "a.onnx")
+        gan.export(tmp_path / "a.onnx")
     assert (tmp_path / "a.onnx").read_text() == "mine"
     with pytest.raises(ValueError, match="Did you mean 'onnx'"):
-        export(gan, tmp_path / "b", "onx")
+        gan.export(tmp_path / "b", "onx")
+    with pytest.raises(ValueError, match=r"ends in .tflite for format='litert'. Received: .*b'"):
+        gan.export(tmp_path / "b", "litert")
+    (tmp_path / "c.bin").write_text("mine")
+    with pytest.raises(FileExistsError, match="c.bin exists"):
+        gan.export(tmp_path / "c.xml")
 
 
-def test_export_names_the_extra_of_a_missing_package(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else name)
-    with pytest.raises(ImportError, match=r"needs onnx: pip install .fashion-gan\[export\]"):
-        export(GAN(*models.build_networks("dense")), tmp_path / "a.onnx")
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [("a.onnx", "tf2onnx", "export"), ("a.xml", "openvino", "openvino")],
+)
+def test_export_names_the_command_that_installs_a_missing_package(
+    name, package, extra, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else name)
+    message = rf"needs {package}: pip install \"fashion-gan\[{extra}\]\""
+    with pytest.raises(ImportError, match=message):
+        GAN(*models.build_networks("dense")).export(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_formats_are_those_of_keras_that_tensorflow_writes():
+    listed = re.search(
+        r"available_formats = \((.*?)\)", inspect.getsource(keras.Model.export), re.S
+    )
+    assert set(re.findall(r'"(\w+)"', listed[1])) == {*FORMATS, "torch"}
+    with pytest.raises(ValueError, match="Expected one of .* Received: format='torch'"):
+        GAN(*models.build_networks("dense")).export("a", "torch")
 
 
 def test_export_command_writes_a_pretrained_generator(tmp_path, capsys):

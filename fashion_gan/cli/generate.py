@@ -312,13 +312,13 @@ def _add_export(commands: Any) -> None:
         "--out",
         metavar="PATH",
         required=True,
-        help="FILE.onnx for ONNX, FILE.tflite for LiteRT, or a folder for a SavedModel; must not "
-        "exist",
+        help="FILE.onnx for ONNX, FILE.xml for OpenVINO, FILE.tflite for LiteRT, or a folder for a "
+        "SavedModel; must not exist",
     )
     parser.add_argument(
         "--format",
         metavar="NAME",
-        help="saved_model, onnx or litert (default: by the ending of --out)",
+        help="tf_saved_model, onnx, openvino or litert (default: by the ending of --out)",
     )
     add_which(parser)
     add_no_ema(parser)
@@ -326,11 +326,10 @@ def _add_export(commands: Any) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     start_tensorflow(options)
-    from fashion_gan.export import export
     from fashion_gan.runs.checkpoints import find_source
 
     gan = find_source(options.run).load(options.which, report)
-    card = export(gan, options.out, options.format, use_ema=options.use_ema)
+    card = gan.export(options.out, options.format, use_ema=options.use_ema)
     print(f"The generator: {options.out}. Its inputs and the range of its images: {card}")
 
 

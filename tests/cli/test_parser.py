@@ -83,7 +83,7 @@ from fashion_gan.runs.config import Config
             ["export", "dense", "--out", __file__ + "/x"],
             "test_parser.py cannot be opened or created (Fi",
         ),
-        (["export", "dense", "--out", "m.h5"], "in .onnx or .tflite, or a folder without an"),
+        (["export", "dense", "--out", "m.h5"], "in .onnx or .xml or .tflite, or a folder"),
         (["export", "dense", "--out", "m.onnx", "--format", "litert"], "m.onnx ends like onnx"),
         (["evaluate", "/nowhere", "--out", "r"], "There is no /nowhere, and no pretrained"),
         (["evaluate", "m.keras", "--out", "a/r"], "There is no m.keras, and no pretrained"),

@@ -16,7 +16,6 @@ from fashion_gan.callbacks import FeatureProjector, ImageGrid, LatentInterpolati
 from fashion_gan.cli.generate import write_samples
 from fashion_gan.evaluation import EvalConfig
 from fashion_gan.evaluation.page import write_report
-from fashion_gan.export import export
 from fashion_gan.monitor import ReferenceSet
 
 SHAPE = (6, 5, 4)
@@ -320,7 +319,7 @@ def test_reference_set_signals_do_not_depend_on_hidden_colors():
 
 
 def test_export_writes_rgba_images_and_says_that_alpha_is_straight(gan, tmp_path):
-    card = json.loads(export(gan, tmp_path / "model").read_text())
+    card = json.loads(gan.export(tmp_path / "model").read_text())
     assert card["alpha"] == "straight" and card["output"] == ["batch", *SHAPE]
     latents = np.random.default_rng(0).standard_normal((2, gan.latent_dim)).astype("float32")
     loaded = tf.saved_model.load(str(tmp_path / "model"))
@@ -328,7 +327,7 @@ def test_export_writes_rgba_images_and_says_that_alpha_is_straight(gan, tmp_path
 
 
 def test_export_says_nothing_of_alpha_without_it(make_gan, tmp_path):
-    card = export(make_gan(image_shape=(4, 4, 3)), tmp_path / "model")
+    card = make_gan(image_shape=(4, 4, 3)).export(tmp_path / "model")
     assert "alpha" not in json.loads(card.read_text())
 
 

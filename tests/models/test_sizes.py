@@ -7,7 +7,6 @@ import tensorflow as tf
 from keras import layers
 
 from fashion_gan import GAN, models
-from fashion_gan.export import export
 from fashion_gan.models.blocks import image_stages
 
 CONVOLUTIONAL = ("convnet", "resnet", "dcgan")
@@ -138,7 +137,7 @@ def test_fit_resumes_and_export_draws_the_same_images_for_each_size(name, shape,
     samples = gan.sample(2, seed=1)
     np.testing.assert_array_equal(resumed.sample(2, seed=1), samples)
     assert samples.shape == (2, *shape)
-    export(gan, tmp_path / "model")
+    gan.export(tmp_path / "model")
     latents = np.random.default_rng(1).standard_normal((2, 4)).astype("float32")
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     np.testing.assert_allclose(loaded.serve(latents), gan.sample(latents=latents), atol=1e-5)
