@@ -26,7 +26,7 @@ from fashion_gan.keras_compat import (
 from fashion_gan.lecam import LeCam
 from fashion_gan.lecam import get as get_lecam
 from fashion_gan.models import MinibatchStdDev, build_networks, introspection
-from fashion_gan.registry import suggest_arguments
+from fashion_gan.registry import lookup, suggest_arguments
 from fashion_gan.replay import ReplayBuffer
 from fashion_gan.replay import get as get_replay
 from fashion_gan.runtime import build_scope
@@ -1075,6 +1075,77 @@ class GAN(keras.Model):
             raise self._load_error from None  # Keras would raise a summary instead
         if self.ema_generator is not None and not self._file_has_average:
             self.ema_generator.reset()
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Returns the values of all variables, as `keras.callbacks.OrbaxCheckpoint` saves them.
+
+        Keras uses the paths of variables as keys. These are not unique in an average, and they
+        change when a network is loaded. Here the keys are the parts of the GAN, and numbers.
+
+        Args:
+            value_format: `"backend_tensor"` or `"numpy_array"`. Defaults to `"backend_tensor"`.
+
+        Returns:
+            Values by group, part and number, such as
+            `tree["trainable_variables"]["generator"]["0"]`.
+
+        Raises:
+            ValueError: If the format is unknown.
+        """
+        read = lookup(
+            {"backend_tensor": lambda v: v.value, "numpy_array": lambda v: v.numpy()},
+            value_format,
+            "value_format",
+        )
+        return {
+            group: {
+                part: {str(number): read(v) for number, v in enumerate(variables)}
+                for part, variables in parts.items()
+            }
+            for group, parts in self._state_variables().items()
+        }
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Sets all variables in the groups of a state tree.
+
+        Args:
+            state_tree: Tree of `get_state_tree()`, or some of its groups.
+
+        Raises:
+            ValueError: If the parts of a group, or the numbers of their variables, are not those of
+                this GAN.
+        """
+        known = self._state_variables()
+        for group, parts in state_tree.items():
+            variables = lookup(known, group, "group")
+            sizes, given = (
+                {part: len(values) for part, values in tree.items()} for tree in (variables, parts)
+            )
+            if given != sizes:
+                raise ValueError(
+                    f"Expected {group} of {sizes}. Received: {given}. Build and compile the GAN as "
+                    "it was saved."
+                )
+            for part, values in parts.items():
+                for number, variable in enumerate(variables[part]):
+                    variable.assign(values[str(number)])
+
+    def _state_variables(self) -> dict[str, dict[str, list[Any]]]:
+        """Returns the variables of each group of Keras' state trees, by parts of the GAN."""
+        layers = {name: part for name, part in vars(self).items() if isinstance(part, keras.Layer)}
+        groups = {}
+        for group in ("trainable_variables", "non_trainable_variables"):
+            parts = {name: list(getattr(part, group)) for name, part in sorted(layers.items())}
+            owned = {id(variable) for variables in parts.values() for variable in variables}
+            parts["gan"] = [v for v in getattr(self, group) if id(v) not in owned]
+            groups[group] = parts
+        optimizers = ("g_optimizer", "d_optimizer") if self.compiled else ()
+        groups["optimizer_variables"] = {n: list(getattr(self, n).variables) for n in optimizers}
+        groups["metrics_variables"] = {"means": self.metrics_variables if self.compiled else []}
+        return {
+            group: {part: variables for part, variables in parts.items() if variables}
+            for group, parts in groups.items()
+        }
 
     def _random_states(self) -> list[Any]:
         networks = [*self.generator.variables, *self.discriminator.variables]

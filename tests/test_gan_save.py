@@ -149,3 +149,27 @@ def test_resume_at_raises_when_its_batches_are_no_whole_executions(make_gan):
     gan = make_gan(steps_per_execution=4)
     with pytest.raises(ValueError, match=r"6 batches of the epoch.*steps_per_execution=4"):
         gan.resume_at(epoch=0, batch=6)
+
+
+def test_state_tree_restores_every_variable(make_gan, tiny_images):
+    settings = {"ema_decay": 0.9, "replay": 8, "lecam": 0.1, "augment_p": "adaptive"}
+    gan, other = (make_gan("adam", "rmsprop", seed=seed, **settings) for seed in (0, 1))
+    fit(gan, tiny_images, 1)
+    tree = gan.get_state_tree("numpy_array")
+    assert set(tree["trainable_variables"]) == {"generator", "discriminator"}
+    owners = {"gan", "ema_generator", "replay", "lecam", "augment_probability"}
+    assert set(tree["non_trainable_variables"]) == owners
+    other.set_state_tree(tree)
+    assert_equal_states(read_state(gan), read_state(other))
+    for model in (gan, other):
+        fit(model, tiny_images, 1)
+    assert_equal_states(read_state(gan), read_state(other))
+
+
+def test_set_state_tree_raises_for_the_tree_of_another_gan(make_gan):
+    tree = make_gan(ema_decay=0.9).get_state_tree()
+    message = "Expected non_trainable_variables of {'gan': 1}. Received: .*'ema_generator'"
+    with pytest.raises(ValueError, match=message):
+        make_gan().set_state_tree(tree)
+    with pytest.raises(ValueError, match="Did you mean 'metrics_variables'"):
+        make_gan().set_state_tree({"metric_variables": {}})

@@ -83,6 +83,17 @@ def test_model_checkpoint_keeps_the_best_epoch(trained, make_gan):
         assert_equal_states(read_state(gan), trained.states[1])
 
 
+def test_orbax_checkpoint_restores_the_best_epoch(tmp_path, make_gan, tiny_images):
+    pytest.importorskip("orbax.checkpoint")
+    gan, distance = make_gan("adam", ema_decay=0.9), Distance()
+    best = {"monitor": "distance", "mode": "min", "save_best_only": True}
+    fit(gan, tiny_images, distance, keras.callbacks.OrbaxCheckpoint(tmp_path / "saved", **best))
+    loaded = make_gan("adam", ema_decay=0.9, seed=1)
+    loaded.load_weights(tmp_path / "saved")
+    for other in (loaded, keras.saving.load_model(tmp_path / "saved")):
+        assert_equal_states(read_state(other), distance.weights[1])
+
+
 def test_early_stopping_stops_and_restores_both_networks(make_gan, tiny_images):
     gan, distance = make_gan(), Distance()
     stop = keras.callbacks.EarlyStopping(
