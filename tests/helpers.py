@@ -2,7 +2,11 @@
 
 import dataclasses
 import functools
+import importlib.machinery
 import math
+import shutil
+import sys
+import types
 from pathlib import Path
 
 import keras
@@ -133,3 +137,43 @@ def use_small_fashion_mnist(patch):
     patch.setattr(data, "load_fashion_mnist", lambda *_, **__: split)
     patch.setattr(evaluation, "QUICK", small)
     patch.setattr(evaluation, "FULL", dataclasses.replace(small, count=400, bins=5))
+
+
+class Hub:
+    """A stand-in for the APIs of huggingface_hub and kagglehub, with a folder for each model."""
+
+    def __init__(self, root):
+        self.root, self.calls = root, []
+
+    def create_repo(self, repo_id, exist_ok):
+        self.calls.append(("create", repo_id, exist_ok))
+
+    def upload_folder(self, repo_id, folder_path):
+        shutil.copytree(folder_path, self.root / repo_id)
+
+    def snapshot_download(self, repo_id, allow_patterns):
+        self.calls.append(("download", repo_id, tuple(allow_patterns)))
+        return str(self.root / repo_id)
+
+    def model_upload(self, handle, folder):
+        self.upload_folder(handle, folder)
+
+    def model_download(self, handle):
+        return str(self.root / handle)
+
+
+def stand_in_for_hub(patch, package, root):
+    """Replaces the package `huggingface_hub` or `kagglehub` by a `Hub`, and returns it.
+
+    Args:
+        patch: A `pytest.MonkeyPatch`.
+        package: Name of the package.
+        root: Folder for the uploaded models.
+    """
+    stand_in, module = Hub(root), types.ModuleType(package)
+    module.__spec__ = importlib.machinery.ModuleSpec(package, None)
+    for name in dir(stand_in):
+        if not name.startswith("_"):
+            setattr(module, name, getattr(stand_in, name))
+    patch.setitem(sys.modules, package, module)
+    return stand_in

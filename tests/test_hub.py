@@ -3,15 +3,13 @@
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
-import types
 
 import keras
 import numpy as np
 import pytest
-from helpers import linear_networks, tiny_networks
+from helpers import linear_networks, stand_in_for_hub, tiny_networks
 
 import fashion_gan
 from fashion_gan import GAN, hub
@@ -156,29 +154,6 @@ def test_from_preset_explains_an_address_that_it_cannot_load(preset, error, mess
         GAN.from_preset(preset)
 
 
-class Hub:
-    """A stand-in for the APIs of huggingface_hub and kagglehub, with a folder for each model."""
-
-    def __init__(self, root):
-        self.root, self.calls = root, []
-
-    def create_repo(self, repo_id, exist_ok):
-        self.calls.append(("create", repo_id, exist_ok))
-
-    def upload_folder(self, repo_id, folder_path):
-        shutil.copytree(folder_path, self.root / repo_id)
-
-    def snapshot_download(self, repo_id, allow_patterns):
-        self.calls.append(("download", repo_id, tuple(allow_patterns)))
-        return str(self.root / repo_id)
-
-    def model_upload(self, handle, folder):
-        self.upload_folder(handle, folder)
-
-    def model_download(self, handle):
-        return str(self.root / handle)
-
-
 @pytest.mark.parametrize(
     ("package", "uri"),
     [("huggingface_hub", "hf://anna/gan"), ("kagglehub", "kaggle://anna/gan/keras/small")],
@@ -186,13 +161,7 @@ class Hub:
 def test_uploaded_preset_comes_back_with_the_same_bits(
     package, uri, trained, tmp_path, monkeypatch
 ):
-    stand_in = Hub(tmp_path / "hub")
-    module = types.ModuleType(package)
-    for name in dir(stand_in):
-        if not name.startswith("_"):
-            setattr(module, name, getattr(stand_in, name))
-    monkeypatch.setitem(sys.modules, package, module)
-    monkeypatch.setattr(hub.importlib.util, "find_spec", lambda name: name == package)
+    stand_in = stand_in_for_hub(monkeypatch, package, tmp_path / "hub")
     trained.save_to_preset(tmp_path / "mine")
     (tmp_path / "mine" / "secret.txt").write_text("do not share")
     fashion_gan.upload_preset(uri, tmp_path / "mine")

@@ -1,7 +1,7 @@
 """Tests the pages of docs/: their Python code, commands, links and logged numbers."""
 
-import dataclasses
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -9,52 +9,108 @@ import sys
 import warnings
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, stand_in_for_hub, use_small_fashion_mnist
 
-from fashion_gan import data, evaluation
+import fashion_gan
+from fashion_gan import evaluation
 from fashion_gan.cli.main import build_parser, main
 from fashion_gan.data.split import MIN_IMAGES
+from fashion_gan.runs.settings_file import read_settings
 from fashion_gan.runs.train import train_run
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+NOTEBOOKS = {path.stem for path in (ROOT / "docs").glob("*.ipynb")}
 
 
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
 
 
+# Run before the code of a page that needs files or arrays.
+BEFORE = {
+    "evaluation": """
+import numpy as np
+rng = np.random.default_rng(0)
+real_images, fake_images = rng.integers(0, 256, (2, 20, 28, 28, 1), "uint8")
+""",
+    "many-devices": """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from helpers import load_small_fashion_mnist
+from fashion_gan import data
+small = load_small_fashion_mnist()
+data.load_fashion_mnist = lambda: small
+""",
+    "own-images": """
+import os
+import numpy as np
+from PIL import Image
+os.mkdir("emoji")
+for number in range(200):
+    pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), "uint8")
+    Image.fromarray(pixels).save(f"emoji/{number}.png")
+""",
+}
+# True after the code of a page.
+AFTER = {
+    "coming-from": "gan.steps and Softplus",
+    "evaluation": "len(real) == len(fake) == 20",
+    "export": "images.shape == (64, 28, 28, 1) and os.path.exists('dense.tflite.json')",
+    "first-steps": "images.shape == (16, 28, 28, 1)",
+    "latents": "found.errors.max() < 0.01 and frames.shape == (20, 28, 28, 1)",
+    "many-devices": "strategy.num_replicas_in_sync == 2 and gan.steps == 2 * (1100 // 64)",
+    "monitor": "monitor and unlabeled",
+    "own-images": "next(iter(dataset)).shape == (64, 32, 32, 3)",
+    "with-others": "best.ema_generator is not None and images.shape == (64, 28, 28, 1) "
+    "and 'epoch/d_accuracy_fake' in summary",
+}
+OWN_PROCESS = ("many-devices",)  # before TensorFlow starts
+FAST = ("first-steps", "latents", "monitor", "own-images")
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        "first-steps",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("coming-from", "with-others")),
+        pytest.param(page.stem, marks=[] if page.stem in FAST else pytest.mark.slow)
+        for page in PAGES
+        if blocks(page, "python") and page.stem not in NOTEBOOKS
     ],
 )
-def test_python_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
+def test_python_of_a_page_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = BEFORE.get(name, "") + "\n".join(blocks(ROOT / f"docs/{name}.md", "python"))
+    code = code.replace("steps_per_execution=100", "steps_per_execution=2")
+    code = re.sub(r"epochs=\d+", "epochs=2", code)
+    code += f"\nimport os\nassert {AFTER[name]}"
+    if name in OWN_PROCESS:
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return
+    use_small_fashion_mnist(monkeypatch)
+    if name == "export":
+        stand_in_for_hub(monkeypatch, "huggingface_hub", tmp_path / "hub")
+        gan = fashion_gan.GAN.from_preset("dense")
+        monkeypatch.setattr(fashion_gan, "load", {"logs/emoji": gan}.__getitem__)
     if name == "with-others":
         for package in ("keras_tuner", "mlflow", "wandb"):
             pytest.importorskip(package)
         warnings.simplefilter("ignore")  # theirs
-    monkeypatch.chdir(tmp_path)
-    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
-    monkeypatch.setattr(evaluation, "QUICK", small)
-    whole = data.load_fashion_mnist()
-    few = {"train_images": whole.train_images[:1000], "train_labels": whole.train_labels[:1000]}
-    monkeypatch.setattr(data, "load_fashion_mnist", lambda *_: dataclasses.replace(whole, **few))
-    code = "\n".join(blocks(ROOT / f"docs/{name}.md", "python"))
-    assert len(code) > 400
-    code = code.replace("steps_per_execution=100", "steps_per_execution=2")
-    code = re.sub(r"epochs=\d+", "epochs=2", code)
     names = {"__name__": "page"}
     exec(compile(code, f"{name}.md", "exec"), names)
     if name == "with-others":
-        assert names["best"].ema_generator is not None and names["images"].shape == (64, 28, 28, 1)
         found = names["mlflow"].get_run(names["tracked"].info.run_id).data
         assert "d_loss" in found.metrics
         assert "optimizer_d_optimizer_learning_rate" in found.params
-        assert "epoch/d_accuracy_fake" in names["summary"]
-    elif name == "first-steps":
-        assert names["images"].shape == (16, 28, 28, 1)
+
+
+def test_settings_file_of_a_page_is_valid(tmp_path):
+    for number, block in enumerate(block for page in PAGES for block in blocks(page, "toml")):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(block)
+        assert read_settings(path)
 
 
 def links(page):
