@@ -315,6 +315,25 @@ def projection() -> str:
     ) + (f"\nMeasured on {describe(result['machine'])}.\n")
 
 
+def export_formats() -> str:
+    """Makes the table of the size and the distance of generators in LiteRT."""
+    result = read("export-formats")
+    rows, counts = [], set()
+    for name, kinds in result["generators"].items():
+        for kind, row in kinds.items():
+            counts.add(f"{row['images']:,}")
+            size = f"{row['megabytes']:.2f}" if "megabytes" in row else ""
+            error = f"{row['pixel_error']:.4f}" if size else ""
+            title = "Keras" if kind == "keras" else f"LiteRT, {kind}"
+            rows.append((f"`{name}`", title, size, error, f"{row['frechet_distance']:.2f}"))
+    head = ["generator", "runtime", "MB", "pixel error", "Fréchet distance"]
+    machine = result["machine"]
+    return table(head, rows) + (
+        f"\n{' or '.join(sorted(counts))} samples against the 5,000 validation images. Measured on "
+        f"{describe(machine)}, ai-edge-litert {machine['ai_edge_litert']}.\n"
+    )
+
+
 def _cost(measured: dict[str, float]) -> tuple[str, str, str]:
     return (
         f"{measured['seconds']:.1f}",
@@ -336,6 +355,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/image-cases.json": image_cases,
     "docs/results/image-reading.json": image_reading,
     "docs/results/projection.json": projection,
+    "docs/results/export-formats.json": export_formats,
     **speed_tables.TABLES,
     **monitor_tables.TABLES,
     **distributed_tables.TABLES,
