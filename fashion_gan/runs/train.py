@@ -229,7 +229,7 @@ def _warn_if_short(experiment: Experiment) -> None:
         passes = "1 pass" if config.epochs == 1 else f"{config.epochs} passes"
         warnings.warn(
             f"A training of {passes} over {len(experiment.split.train_images):,} images makes "
-            f"{steps:,} steps. Preset {name} makes {usual:,} on Fashion-MNIST. Give the length in "
+            f"{steps:,} steps. Preset {name} makes {usual:,} on Fashion-MNIST. Pass the length in "
             f"steps: --steps {usual}.",
             stacklevel=3,
         )

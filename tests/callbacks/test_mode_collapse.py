@@ -356,7 +356,7 @@ def test_monitor_raises_for_wrong_arguments(arguments, message):
         (
             5 * draw(EVEN, 400),
             (),
-            "floats from 0 to 1, the range of the generator. Received: float32",
+            "floats from 0 to 1, as the generator makes. Received: float32",
         ),
         (draw(EVEN, 40), (), "at least 100 real images"),
     ],

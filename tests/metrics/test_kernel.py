@@ -105,7 +105,7 @@ def test_kernel_distance_depends_on_the_seed():
 @pytest.mark.parametrize("real, fake", [(99, 100), (100, 99)])
 def test_kernel_distance_raises_for_too_few_samples(real, fake):
     kernel_distance(features(100), features(100), size=100, subsets=1)
-    with pytest.raises(ValueError, match=f"size=100 .* Received {real} real and {fake} fake"):
+    with pytest.raises(ValueError, match=f"size=100 .* Received: {real} real and {fake} fake"):
         kernel_distance(features(real), features(fake), size=100)
 
 

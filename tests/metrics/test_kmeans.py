@@ -70,7 +70,7 @@ def test_kmeans_of_as_many_clusters_as_samples_is_the_samples():
     x = np.repeat(different, np.arange(1, 21), axis=0)
     centroids = kmeans(x, 20)
     np.testing.assert_allclose(np.unique(centroids, axis=0), np.unique(x, axis=0), rtol=1e-12)
-    with pytest.raises(ValueError, match="at least 21 different samples.*Received 20 among 210"):
+    with pytest.raises(ValueError, match="at least 21 different samples.*Received: 20 among 210"):
         kmeans(x, 21)
 
 
