@@ -136,7 +136,7 @@ def test_explore_names_a_port_that_is_taken():
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no..host"])
 def test_serve_raises_for_a_host_that_is_not_this_machine(explorer, host, capfd):
-    with pytest.raises(OSError, match=f"Cannot listen on port 7860 of {host}. Either"):
+    with pytest.raises(OSError, match=f"Cannot listen on port 7860 of {host}. The port may"):
         demo.serve(explorer, "dense", host, 7860, browser=False)
     assert capfd.readouterr() == ("", "")
 
