@@ -42,7 +42,7 @@ tensorboard: setup  ## show the runs below logs/ in a browser
 	$(PYTHON) -m tensorboard.main --logdir logs
 
 docs: setup  ## build the pages of docs/ as a site in site/
-	$(PYTHON) -m mkdocs build --strict
+	$(PYTHON) -m zensical build --strict
 
 test: lint types tests  ## run every check except slow tests and the wheel
 test-all: test tests-slow wheel  ## run every check
@@ -72,4 +72,4 @@ fuzz: setup  ## read damaged files for ten minutes; an undocumented error ends i
 	$(PYTHON) tests/scripts/fuzz.py --seconds 600
 
 clean:  ## delete all generated files
-	rm -rf .venv .data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache site
