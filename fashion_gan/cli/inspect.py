@@ -32,7 +32,8 @@ def add_commands(commands: Any) -> None:
             "fashion-gan inspect sprites.zip --image-size 32 --resample nearest --channels 4",
         ),
         details="The command prints the number of images, their sizes, classes, duplicates, the "
-        "files it skips and the changes it makes. The flags are those of fashion-gan train.",
+        "files it skips, the changes it makes and the length of a training. The flags are those of "
+        "fashion-gan train.",
     )
     parser.add_argument("data", metavar="IMAGES", help=_IMAGES)
     for name in (*_SETTINGS, "held_out"):
@@ -50,11 +51,14 @@ def _inspect(options: argparse.Namespace) -> None:
     import numpy as np
 
     from fashion_gan import images
-    from fashion_gan.runs.builder import load_split
+    from fashion_gan.runs.builder import describe_length, load_split
+    from fashion_gan.runs.presets import PRESETS, default_preset
 
-    config = dataclasses.replace(Config(data=options.data), **settings_from_options(options))
-    split = load_split(config, announce=print)
-    train = split.train_images
+    settings = {"data": options.data, **settings_from_options(options)}
+    preset = default_preset(settings)
+    config = dataclasses.replace(PRESETS[preset], **settings)
+    train = load_split(config, announce=print).train_images
+    print(f"training       {describe_length(config, len(train))} (preset {preset})")
     chosen = np.random.default_rng(0).permutation(len(train))[:_GRID]
     out = options.out or f"{Path(options.data).resolve().stem}-grid.png"
     images.write_png(out, images.tile(train[np.sort(chosen)]))

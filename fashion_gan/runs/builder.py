@@ -25,6 +25,7 @@ __all__ = [
     "Experiment",
     "build_gan",
     "check_names",
+    "describe_length",
     "load_split",
     "prepare",
     "steps_per_epoch",
@@ -114,6 +115,17 @@ def steps_per_epoch(config: Config, num_images: int) -> int:
     """Returns the number of train steps in one epoch of `config` on `num_images` images."""
     one_pass = num_images * (1 + config.mirror) // (config.batch_size * config.d_steps)
     return config.steps_per_epoch or one_pass
+
+
+def describe_length(config: Config, num_images: int) -> str:
+    """Describes the length of a training on `num_images` images in epochs, steps and passes."""
+    steps, num_seen = steps_per_epoch(config, num_images), num_images * (1 + config.mirror)
+    passes = config.epochs * steps * config.batch_size * config.d_steps / num_seen
+    images = f"{num_seen:,} {'images and mirror images' if config.mirror else 'images'}"
+    return (
+        f"{config.epochs} epochs of {steps:,} steps: {config.epochs * steps:,} steps, "
+        f"{passes:,.1f} passes over {images}"
+    )
 
 
 def load_split(

@@ -15,6 +15,7 @@ from fashion_gan.gan import GAN
 from fashion_gan.runs.builder import (
     FASHION_MNIST,
     Experiment,
+    describe_length,
     load_split,
     prepare,
     steps_per_epoch,
@@ -197,21 +198,10 @@ def describe_training(
     gan = experiment.gan
     for network in filter(None, (gan.generator, gan.projector, gan.discriminator)):
         yield f"{network.name:<14} {network.count_params():,} parameters"
-    yield f"training       {_describe_length(experiment)}"
+    yield f"training       {describe_length(config, len(split.train_images))}"
     yield f"compilation    {experiment.gan.jit_decision}"
     for name, value in dataclasses.asdict(config).items():
         yield f"  {name:<20} {value}"
-
-
-def _describe_length(experiment: Experiment) -> str:
-    config, steps = experiment.config, len(experiment.train)
-    num_images = len(experiment.split.train_images) * (1 + config.mirror)
-    passes = config.epochs * steps * config.batch_size * config.d_steps / num_images
-    images = f"{num_images:,} {'images and mirror images' if config.mirror else 'images'}"
-    return (
-        f"{config.epochs} epochs of {steps:,} steps: {config.epochs * steps:,} steps, "
-        f"{passes:,.1f} passes over {images}"
-    )
 
 
 def _warn_if_short(experiment: Experiment) -> None:

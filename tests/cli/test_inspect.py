@@ -24,6 +24,8 @@ def test_inspect_says_what_is_read_and_draws_it(tmp_path, capsys):
         f"images         {COUNT} of 8x8, RGB",
         "passed over    1 files that end in .txt: notes.txt",
         "held out       none: all images train, and scores compare with these",
+        "training       20 epochs of 200 steps: 4,000 steps, "
+        f"{4_000 * 64 / COUNT:,.1f} passes over {COUNT} images (preset projected)",
         f"grid           {COUNT} training images: icons-grid.png",
     ]
     with Image.open("icons-grid.png") as opened:
