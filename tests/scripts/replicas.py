@@ -33,6 +33,7 @@ CASES = {
         "lecam": 0.1,
     },
     "regularizers": {"steps_per_execution": 4, "layer": "regularizer"},
+    "own images": {"steps_per_execution": 4, "own_images": True},
 }
 
 
@@ -70,8 +71,24 @@ def networks(layer: str | None):
     return generator, discriminator
 
 
+def read_own_images(images: np.ndarray) -> np.ndarray:
+    """Writes images as PNG files, and returns them as a user's folder is read."""
+    from fashion_gan import data
+    from fashion_gan.images import to_uint8, write_png
+
+    with tempfile.TemporaryDirectory() as folder:
+        for number, image in enumerate(to_uint8(images, (0, 1))):
+            write_png(Path(folder) / f"{number:03}.png", image)
+        collection = data.load_images(folder)
+        return data.split_images(collection, held_out="0").train_images
+
+
 def train(
-    strategy, steps_per_execution: int, layer: str | None = None, **arguments
+    strategy,
+    steps_per_execution: int,
+    layer: str | None = None,
+    own_images: bool = False,
+    **arguments,
 ) -> dict[str, np.ndarray]:
     """Trains 50 steps, and returns the state, the logs and the rows of each step.
 
@@ -103,6 +120,8 @@ def train(
     keras.config.set_dtype_policy("float64")
     images = np.random.default_rng(0).random((BATCH * BATCHES, 4, 4, 1), dtype="float32")
     images[:, 0, 0, 0] = np.arange(len(images)) / len(images)  # by which a row is known
+    if own_images:
+        images = read_own_images(images)
     with strategy.scope():
         gan = Recording(*networks(layer), seed=2)
         gan.compile(
@@ -116,7 +135,7 @@ def train(
     if "augment_p" in arguments:
         watching.append(callbacks.AdaptiveAugmentation(images**3, images[:24], BATCH, interval=4))
     history = gan.fit(
-        data.make_dataset(images, BATCH),
+        data.make_dataset(images, BATCH, steps_per_epoch=BATCHES if own_images else None),
         epochs=EPOCHS,
         validation_data=data.make_dataset(images[:24], BATCH, shuffle=False),
         callbacks=watching,
