@@ -89,6 +89,21 @@ def _fixed_seed():
     keras.utils.set_random_seed(42)
 
 
+@pytest.fixture(autouse=True)
+def _auto_is_off(request, monkeypatch):
+    """Turns XLA off for `jit_compile="auto"`, to save seconds of compiling in each test.
+
+    Tests that ask for XLA get it. So do tests of "auto", with the marker `auto_xla`.
+    """
+    from fashion_gan.training import xla
+
+    if request.node.get_closest_marker("auto_xla") is None:
+        decide = xla._decide
+        monkeypatch.setattr(
+            xla, "_decide", lambda requested, *rest: decide(requested is True, *rest)
+        )
+
+
 @pytest.fixture
 def make_gan():
     """Returns a function that compiles a GAN of tiny images with arguments of `compile`."""

@@ -10,6 +10,7 @@ from keras import layers
 from fashion_gan import GAN, data
 from fashion_gan.training import xla
 
+pytestmark = pytest.mark.auto_xla
 DENSE = keras.Sequential([layers.Input((4,)), layers.Dense(1)])
 CONVOLUTIONAL = keras.Sequential(
     [layers.Input((4, 4, 1)), keras.Sequential([layers.Conv2DTranspose(1, 3, name="up")])]
