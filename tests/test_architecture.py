@@ -23,13 +23,13 @@ MODULES = sorted(
 )
 
 
-def test_root_of_the_package_holds_at_most_14_modules():
+def test_package_root_has_at_most_14_modules():
     special = {"__init__.py", "__main__.py", "_version.py"}
     modules = {path.name for path in (ROOT / "fashion_gan").glob("*.py")} - special
     assert len(modules) <= 14, sorted(modules)
 
 
-def test_every_public_name_is_there_and_every_module_says_what_is_public():
+def test_modules_define_all_and_every_public_name_exists():
     for name in fashion_gan.__all__:
         assert getattr(fashion_gan, name) is not None
     for path in MODULES:
@@ -46,7 +46,7 @@ def test_every_public_name_is_there_and_every_module_says_what_is_public():
         assert "__all__" in names, path
 
 
-def test_packages_and_folders_agree_and_callbacks_is_one_folder():
+def test_pyproject_lists_every_package_folder():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = set(project["tool"]["setuptools"]["packages"])
     folders = {
@@ -58,7 +58,7 @@ def test_packages_and_folders_agree_and_callbacks_is_one_folder():
     assert not list((ROOT / "tests").rglob("__init__.py"))
 
 
-def test_every_data_file_is_packaged():
+def test_pyproject_packages_every_data_file():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     (patterns,) = project["tool"]["setuptools"]["package-data"].values()
     packaged = {path for pattern in patterns for path in (ROOT / "fashion_gan").glob(pattern)}
@@ -70,7 +70,7 @@ def test_every_data_file_is_packaged():
     assert files == packaged
 
 
-def test_every_extra_adds_a_package():
+def test_pyproject_extras_add_a_package_each():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = [
         re.match(r"[\w-]+", requirement)[0]
@@ -88,7 +88,7 @@ def test_every_extra_adds_a_package():
         assert {re.match(r"[\w-]+(\[.*\])?", r)[0] for r in requirements} - required, extra
 
 
-def test_only_files_replaces_a_path():
+def test_files_is_the_only_module_that_replaces_a_path():
     assert [str(p) for p in MODULES if "os.replace" in (ROOT / p).read_text()] == [
         "fashion_gan/files.py"
     ]

@@ -28,14 +28,14 @@ def make(**arguments):
         (1.0, 0.0, 2.0, 0.0),
     ],
 )
-def test_overfitting_is_the_share_of_the_gap_by_which_held_out_images_fall(
+def test_overfitting_is_the_drop_of_held_out_images_relative_to_the_gap(
     train, held_out, generated, expected
 ):
     logits = (tf.constant(x) for x in (train, held_out, generated))
     assert float(augmentations.overfitting(*logits)) == pytest.approx(expected, abs=1e-6)
 
 
-def test_adaptive_probability_settles_where_a_simulated_discriminator_overfits_as_aimed():
+def test_adaptive_probability_reaches_the_target_overfitting_in_a_simulation():
     probability = make(target=0.6, ramp_images=10_000, maximum=0.9)
 
     def overfitting(p, step):  # rises with the steps, and falls with the augmentations
@@ -54,7 +54,7 @@ def test_adaptive_probability_settles_where_a_simulated_discriminator_overfits_a
     assert 0.60 < min(series[-20:]) <= max(series[-20:]) < 0.64
 
 
-def test_adaptive_probability_ends_at_its_maximum():
+def test_adaptive_probability_stops_at_its_maximum():
     probability = make(ramp_images=100, maximum=0.7)
     for step in (2, 9, 30):
         probability.adapt(0.9, step, batch_size=5)
@@ -62,7 +62,7 @@ def test_adaptive_probability_ends_at_its_maximum():
     assert int(probability.adapted_at) == 30
 
 
-def test_get_probability_takes_numbers_schedules_and_adaptive_probabilities():
+def test_get_probability_accepts_numbers_schedules_and_adaptive_probabilities():
     assert (
         get_probability(None) == 1.0 and get_probability(0) == 0.0 and get_probability(0.3) == 0.3
     )
@@ -86,12 +86,12 @@ def test_get_probability_takes_numbers_schedules_and_adaptive_probabilities():
         ({"name": "adaptive", "maximum": 0.0}, "maximum=0.0"),
     ],
 )
-def test_get_probability_raises_for_what_is_no_probability(identifier, message):
+def test_get_probability_raises_for_invalid_probabilities(identifier, message):
     with pytest.raises(ValueError, match=message):
         get_probability(identifier)
 
 
-def test_fit_follows_a_scheduled_probability(make_gan, tiny_images):
+def test_fit_applies_a_scheduled_probability(make_gan, tiny_images):
     schedule = keras.optimizers.schedules.CosineDecay(0.0, 8, warmup_target=0.8, warmup_steps=4)
     gan = make_gan(augmentations="mirror", augment_p=schedule)
     logs = gan.fit(tiny_images, batch_size=8, epochs=3, verbose=0).history

@@ -113,7 +113,7 @@ def test_brightness_and_contrast_match_numpy():
     np.testing.assert_allclose(contrasted, mean + (1 + change) * (IMAGES - mean), atol=1e-6)
 
 
-def test_mirror_flips_the_images_with_small_numbers():
+def test_mirror_flips_images_with_random_numbers_below_half():
     uniform = np.array([0.1, 0.9, 0.49, 0.5, 0.0, 0.7])
     expected = [im[:, ::-1] if u < 0.5 else im for im, u in zip(IMAGES, uniform, strict=True)]
     np.testing.assert_array_equal(augment(augmentations.Mirror(), uniform), expected)
@@ -194,7 +194,7 @@ def test_saturation_matches_numpy():
     np.testing.assert_allclose(saturated, expected, atol=1e-6)
 
 
-def test_hue_matches_the_formula_of_rodrigues():
+def test_hue_matches_rodrigues_formula():
     uniform = RNG.random(6)
     turned = augment(augmentations.Hue(0.7), uniform, images=RGB)
     axis = np.ones(3) / math.sqrt(3)
@@ -209,7 +209,7 @@ def test_hue_matches_the_formula_of_rodrigues():
         np.testing.assert_allclose(image, expected, atol=1e-6)
 
 
-def test_hue_makes_red_green_in_a_third_of_a_turn():
+def test_hue_turns_red_into_green_after_a_third_of_a_turn():
     red = np.broadcast_to(np.float32([1, 0, 0]), (6, 2, 2, 3))
     turned = augment(augmentations.Hue(2 / 3), np.ones(6), images=red)
     np.testing.assert_allclose(turned, np.broadcast_to([0, 1, 0], turned.shape), atol=1e-6)
@@ -219,7 +219,7 @@ COLOR = ("brightness", "contrast", "saturation", "hue")
 
 
 @pytest.mark.parametrize("name", COLOR)
-def test_color_augmentation_leaves_alpha_alone(name):
+def test_color_augmentation_does_not_change_alpha(name):
     (augmentation,) = augmentations.get_all(name)
     alpha = RNG.uniform(-1, 1, (6, 5, 4, 1)).astype("float32")
     changed = augment(augmentation, np.full(6, 0.9), images=np.concatenate([RGB, alpha], -1))
@@ -232,14 +232,14 @@ def test_color_augmentation_leaves_alpha_alone(name):
 
 @pytest.mark.parametrize("name", ["saturation", "hue"])
 @pytest.mark.parametrize("shape", [(6, 5, 4, 1), (6, 5, 4)])
-def test_color_augmentation_leaves_gray_images_alone(name, shape):
+def test_color_augmentation_does_not_change_gray_images(name, shape):
     (augmentation,) = augmentations.get_all(name)
     gray = RNG.random(shape).astype("float32")
     np.testing.assert_array_equal(augment(augmentation, np.full(6, 0.9), images=gray), gray)
 
 
 @pytest.mark.parametrize(("p", "factor"), [(0.4, 1.0), (0.8, 0.5), (1.0, tf.constant(0.4))])
-def test_augmentation_changes_images_whose_number_is_below_its_probability(p, factor):
+def test_augmentation_changes_images_with_random_numbers_below_its_probability(p, factor):
     choice = np.array([0.1, 0.9, 0.39, 0.41, 0.0, 0.7])
     random = FixedRandom(np.ones(6), folded=choice)
     changed = augmentations.Brightness(0.5, p)(tf.constant(IMAGES), random, 0, -1.0, factor)
@@ -247,14 +247,14 @@ def test_augmentation_changes_images_whose_number_is_below_its_probability(p, fa
     np.testing.assert_allclose(changed, expected, atol=1e-6)
 
 
-def test_augmentation_draws_no_choice_when_its_probability_is_one():
+def test_augmentation_draws_no_random_choice_when_its_probability_is_one():
     changed = augmentations.Brightness(0.5)(tf.constant(IMAGES), FixedRandom(np.ones(6)), 0, -1.0)
     np.testing.assert_allclose(changed, IMAGES + 0.5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("shape", [(6, 7, 12, 4), (6, 9, 5)])
-def test_augmentation_in_16_bits_is_near_that_in_32(dtype, shape):
+def test_augmentation_in_16_bits_is_close_to_32_bits(dtype, shape):
     images = RNG.random(shape).astype("float32")
     for name, kind in augmentations.AUGMENTATIONS.items():
         if name == "instance_noise":

@@ -101,7 +101,7 @@ arrays = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=1, max_dims=4, max_side=
 
 @settings(deadline=None)
 @given(array=arrays, zipped=st.booleans())
-def test_an_idx_file_reads_back_as_it_was_written(tmp_path_factory, array, zipped):
+def test_read_idx_returns_the_array_that_was_written(tmp_path_factory, array, zipped):
     path = tmp_path_factory.getbasetemp() / "round-trip.gz"  # the name does not say if it is gzip
     path.write_bytes(gzip.compress(idx(array), mtime=0) if zipped else idx(array))
     read = data.read_idx(path)
@@ -111,7 +111,9 @@ def test_an_idx_file_reads_back_as_it_was_written(tmp_path_factory, array, zippe
 
 @settings(deadline=None)
 @given(array=arrays, zipped=st.booleans(), draw=st.data())
-def test_a_corrupt_idx_file_is_read_or_refused_by_name(tmp_path_factory, array, zipped, draw):
+def test_read_idx_reads_a_corrupt_file_or_raises_with_its_name(
+    tmp_path_factory, array, zipped, draw
+):
     content = bytearray(gzip.compress(idx(array), mtime=0) if zipped else idx(array))
     for _ in range(draw.draw(st.integers(1, 4))):
         at = draw.draw(st.integers(0, len(content)))
@@ -150,13 +152,13 @@ ZIPPED = gzip.compress(idx(np.arange(200, dtype=np.uint8)), mtime=0)
         (ZIPPED + b"more", "broken gzip file"),
     ],
 )
-def test_a_broken_idx_file_is_refused_with_its_own_reason(file, content, message):
+def test_read_idx_raises_with_the_fault_of_a_broken_file(file, content, message):
     file.write_bytes(content)
     with pytest.raises(ValueError, match=f"^{file}: .*{message}"):
         data.read_idx(file)
 
 
-def test_a_folder_that_was_named_comes_before_every_other(home, tmp_path, monkeypatch):
+def test_find_fashion_mnist_prefers_a_given_folder(home, tmp_path, monkeypatch):
     files = dict.fromkeys(NAMES, b"")
     named, by_variable = store(tmp_path / "named", files), store(tmp_path / "variable", files)
     store(home, files)
@@ -166,7 +168,9 @@ def test_a_folder_that_was_named_comes_before_every_other(home, tmp_path, monkey
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_the_cache_of_keras_comes_before_the_debian_folder(home, tmp_path, monkeypatch, zipped):
+def test_find_fashion_mnist_prefers_the_keras_cache_to_the_debian_folder(
+    home, tmp_path, monkeypatch, zipped
+):
     files = dict.fromkeys(NAMES, b"")
     debian = store(tmp_path / "debian", files, zipped)
     monkeypatch.setenv("FASHION_MNIST_DIR", "")  # as good as unset
@@ -175,9 +179,7 @@ def test_the_cache_of_keras_comes_before_the_debian_folder(home, tmp_path, monke
     assert data.find_fashion_mnist() == home
 
 
-def test_a_named_folder_without_the_files_is_an_error_although_others_have_them(
-    home, tmp_path, monkeypatch
-):
+def test_find_fashion_mnist_raises_when_a_given_folder_lacks_files(home, tmp_path, monkeypatch):
     files = dict.fromkeys(NAMES, b"")
     store(home, files)
     partial = store(tmp_path / "partial", {n: b"" for n in NAMES if n != TRAIN_LABELS})
@@ -193,7 +195,7 @@ def test_a_named_folder_without_the_files_is_an_error_although_others_have_them(
         data.load_fashion_mnist()
 
 
-def test_what_is_missing_is_downloaded_once_into_the_cache(server, home):
+def test_find_fashion_mnist_downloads_missing_files_once(server, home):
     store(home, {TRAIN_LABELS: b"already here"}, zipped=False)
     umask = (home / TRAIN_LABELS).stat().st_mode
     assert data.find_fashion_mnist() == data.find_fashion_mnist() == home
@@ -221,7 +223,7 @@ BROKEN_DOWNLOADS = {
 
 
 @pytest.mark.parametrize("case", BROKEN_DOWNLOADS)
-def test_a_bad_download_leaves_nothing_under_the_final_name(server, home, case):
+def test_find_fashion_mnist_keeps_no_file_of_a_bad_download(server, home, case):
     answer, message = BROKEN_DOWNLOADS[case]
     path = f"/{TEST_IMAGES}.gz"  # the third to be asked for
     good = server.answers[path]
@@ -235,7 +237,7 @@ def test_a_bad_download_leaves_nothing_under_the_final_name(server, home, case):
     assert (home / f"{TEST_IMAGES}.gz").read_bytes() == good[2]
 
 
-def test_a_silent_server_is_given_up_after_the_timeout(server, home, monkeypatch):
+def test_find_fashion_mnist_raises_after_the_timeout_of_a_silent_server(server, home, monkeypatch):
     waiting = threading.Event()
     path = f"/{TRAIN_IMAGES}.gz"
     server.answers[path] = (200, 1, lambda: waiting.wait(20) and b"!")
@@ -247,7 +249,7 @@ def test_a_silent_server_is_given_up_after_the_timeout(server, home, monkeypatch
     assert socket.getdefaulttimeout() is None
 
 
-def test_downloads_at_the_same_time_do_not_harm_each_other(server, home):
+def test_find_fashion_mnist_supports_concurrent_downloads(server, home):
     path, found = f"/{TRAIN_IMAGES}.gz", []
     status, length, body = server.answers[path]
 
@@ -273,7 +275,7 @@ def test_downloads_at_the_same_time_do_not_harm_each_other(server, home):
     assert socket.getdefaulttimeout() is None
 
 
-def test_one_error_lists_each_place_what_failed_there_and_the_remedy(home, tmp_path):
+def test_find_fashion_mnist_raises_with_each_place_and_its_failure(home, tmp_path):
     store(home, {n: b"" for n in NAMES if n != TEST_LABELS})
     with pytest.raises(FileNotFoundError) as caught:
         data.find_fashion_mnist()
@@ -290,14 +292,14 @@ def test_one_error_lists_each_place_what_failed_there_and_the_remedy(home, tmp_p
     )
 
 
-def test_a_cache_that_cannot_be_written_is_one_of_the_failures(home, tmp_path):
+def test_find_fashion_mnist_raises_when_the_cache_is_not_writable(home, tmp_path):
     (tmp_path / "keras").write_text("no folder")
     with pytest.raises(FileNotFoundError, match="Not a directory.*\nRun `make data`"):
         data.find_fashion_mnist()
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_the_last_5000_of_the_training_file_are_held_out(tmp_path, zipped):
+def test_load_fashion_mnist_holds_out_the_last_5000_training_images(tmp_path, zipped):
     files = fakes(num_train=5_003, num_test=2)
     loaded = data.load_fashion_mnist(store(tmp_path / "fakes", files, zipped), verify=False)
     images = np.frombuffer(files[TRAIN_IMAGES], np.uint8, offset=16).reshape(5_003, 28, 28, 1)
@@ -311,7 +313,9 @@ def test_the_last_5000_of_the_training_file_are_held_out(tmp_path, zipped):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_content_that_is_not_the_known_one_is_refused_unless_asked_for(tmp_path, monkeypatch, name):
+def test_load_fashion_mnist_raises_for_other_content_unless_verify_is_false(
+    tmp_path, monkeypatch, name
+):
     files = fakes()
     sums = {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}
     monkeypatch.setattr(fashion_mnist, "_SHA256", sums)
@@ -338,20 +342,20 @@ def test_content_that_is_not_the_known_one_is_refused_unless_asked_for(tmp_path,
         (TRAIN_IMAGES, np.zeros((5_003, 784)), r"train images as \(n, 28, 28\).*\(5003, 784\)"),
     ],
 )
-def test_images_and_labels_that_do_not_fit_are_refused(tmp_path, name, array, message):
+def test_load_fashion_mnist_raises_when_images_and_labels_differ(tmp_path, name, array, message):
     files = {**fakes(), name: idx(array.astype(np.uint8))}
     with pytest.raises(ValueError, match=f"fakes: expected {message}"):
         data.load_fashion_mnist(store(tmp_path / "fakes", files), verify=False)
 
 
-def test_too_few_images_to_hold_5000_out_are_refused(tmp_path):
+def test_load_fashion_mnist_raises_for_too_few_images(tmp_path):
     folder = store(tmp_path / "fakes", fakes(num_train=5_000))
     with pytest.raises(ValueError, match=r"more than 5,000 training images.*Received: 5,000\."):
         data.load_fashion_mnist(folder, verify=False)
     assert len(data.load_fashion_mnist(store(folder, fakes(5_001)), verify=False).train_images) == 1
 
 
-def test_files_on_disk_are_loaded_without_tensorflow(tmp_path):
+def test_load_fashion_mnist_does_not_import_tensorflow(tmp_path):
     folder = store(tmp_path / "fakes", fakes())
     code = (
         "import sys; sys.modules.update(tensorflow=None, keras=None)\n"
@@ -360,7 +364,7 @@ def test_files_on_disk_are_loaded_without_tensorflow(tmp_path):
     subprocess.run([sys.executable, "-c", code, folder], check=True, timeout=60)
 
 
-def test_the_real_data_is_complete_verified_and_read_only():
+def test_load_fashion_mnist_returns_the_complete_read_only_data():
     real = data.load_fashion_mnist()
     for part, n in (("train", 55_000), ("validation", 5_000), ("test", 10_000)):
         images, labels = getattr(real, f"{part}_images"), getattr(real, f"{part}_labels")

@@ -85,7 +85,7 @@ def test_explorer_projects_an_image_and_moves_from_there(explorer, invert):
         "data:image/png;base64," + "A" * 5_000_000,
     ],
 )
-def test_page_raises_for_text_that_is_no_png(text):
+def test_page_raises_for_text_instead_of_a_png(text):
     with pytest.raises(ValueError, match="image that the browser can show. Received: another"):
         demo._decoded(text)
 
@@ -95,7 +95,7 @@ def test_explorer_raises_for_a_damaged_image(explorer):
         explorer.project(png_of(np.zeros((28, 28, 1), np.uint8))[:20], False, None)
 
 
-def test_explorer_samples_named_classes(tmp_path):
+def test_explorer_samples_the_chosen_classes(tmp_path):
     keras.utils.set_random_seed(1)
     gan = GAN(*models.build_networks("dense", num_classes=10))
     gan.compile()
@@ -117,13 +117,13 @@ def test_explorer_works_without_training_images(tmp_path):
     assert main(["explore", str(tmp_path / "b.keras")]) == 2
 
 
-def test_page_names_the_extra_without_gradio(explorer, monkeypatch):
+def test_page_raises_with_the_extra_without_gradio(explorer, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install .fashion-gan\[explore\]"):
         demo.page(explorer, "dense")
 
 
-def test_explore_names_a_port_that_is_taken():
+def test_explore_raises_for_a_port_in_use():
     pytest.importorskip("gradio")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -135,7 +135,7 @@ def test_explore_names_a_port_that_is_taken():
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no..host"])
-def test_serve_raises_for_a_host_that_is_not_this_machine(explorer, host, capfd):
+def test_serve_raises_for_the_host_of_another_machine(explorer, host, capfd):
     with pytest.raises(OSError, match=f"Cannot listen on port 7860 of {host}. The port may"):
         demo.serve(explorer, "dense", host, 7860, browser=False)
     assert capfd.readouterr() == ("", "")
@@ -177,7 +177,7 @@ def test_page_shows_other_images_when_sliders_move(address):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
-def test_page_projects_an_image_that_is_chosen(address, explorer, tmp_path):
+def test_page_projects_the_chosen_image(address, explorer, tmp_path):
     pytest.importorskip("playwright")
     (pixels,) = images.to_uint8(explorer.gan.sample(1, seed=1_000))
     (tmp_path / "shoe.png").write_bytes(png_of(pixels, scale=10))
@@ -204,7 +204,7 @@ def test_page_projects_an_image_that_is_chosen(address, explorer, tmp_path):
         page.get_by_text("Expected an image that the browser can show").wait_for()
 
 
-def test_page_is_for_this_machine_and_serves_no_file_but_its_own(address, tmp_path):
+def test_page_listens_on_this_machine_and_serves_only_its_own_files(address, tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
     port = urllib.parse.urlsplit(address).port
     assert urllib.parse.urlsplit(address).hostname == "127.0.0.1"

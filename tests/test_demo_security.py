@@ -138,7 +138,7 @@ def assert_answers_own_address_alone(address, names):
         assert join == (403, b""), origin
 
 
-def test_page_answers_its_own_address_alone(address):
+def test_page_answers_only_its_own_address(address):
     assert_answers_own_address_alone(address, ["127.0.0.1", "localhost", "[::1]", "LocalHost"])
     generate(address)
 
@@ -156,7 +156,7 @@ def test_page_answers_its_address_when_bound_to_ipv6():
 
 @pytest.mark.parametrize("size", [None, 0, 1000, 5_000_000])
 @pytest.mark.parametrize("path", ["upload", "upload/", "component_server", "process_recording"])
-def test_page_refuses_uploads_of_any_size(address, path, size):
+def test_page_rejects_uploads_of_any_size(address, path, size):
     header = 'Content-Disposition: form-data; name="files"; filename="a.txt"'
     part = "" if size is None else f"--XX\r\n{header}\r\n\r\n{'A' * size}\r\n"
     form = {"Content_Type": "multipart/form-data; boundary=XX"}
@@ -164,7 +164,7 @@ def test_page_refuses_uploads_of_any_size(address, path, size):
     assert answer == (403, b"")
 
 
-def test_serve_removes_its_pictures_on_sigterm(tmp_path, monkeypatch):
+def test_serve_removes_its_images_on_sigterm(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with served() as (process, address):
         generate(address)
@@ -183,7 +183,7 @@ def test_serve_restores_the_handler_and_environment_after_sigterm(monkeypatch):
     assert done.returncode == 0, done.stderr
 
 
-def test_serve_connects_nowhere_but_to_loopback_when_a_proxy_is_set(tmp_path, monkeypatch):
+def test_serve_connects_only_to_loopback_when_a_proxy_is_set(tmp_path, monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://192.0.2.1:3128")
     monkeypatch.setenv("TMPDIR", str(tmp_path))

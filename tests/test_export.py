@@ -82,7 +82,7 @@ def gan(request):
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("use_ema", [True, False])
-def test_export_draws_what_keras_draws(gan, format, use_ema, tmp_path):
+def test_export_matches_keras(gan, format, use_ema, tmp_path):
     if not use_ema and gan.ema_generator is None:
         pytest.skip("both are one")
     run, name, package = RUNTIMES[format]
@@ -125,7 +125,7 @@ def test_export_raises_for_an_existing_file_and_an_unknown_format(tmp_path):
     ("name", "package", "extra"),
     [("a.onnx", "tf2onnx", "export"), ("a.xml", "openvino", "openvino")],
 )
-def test_export_names_the_command_that_installs_a_missing_package(
+def test_export_raises_with_the_install_command_for_a_missing_package(
     name, package, extra, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else name)
@@ -135,7 +135,7 @@ def test_export_names_the_command_that_installs_a_missing_package(
     assert not list(tmp_path.iterdir())
 
 
-def test_formats_are_those_of_keras_that_tensorflow_writes():
+def test_export_formats_equal_the_keras_formats_of_tensorflow():
     listed = re.search(
         r"available_formats = \((.*?)\)", inspect.getsource(keras.Model.export), re.S
     )

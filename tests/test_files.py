@@ -36,7 +36,7 @@ def test_atomic_write_creates_a_folder(tmp_path):
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["folder", "folder/file"]
 
 
-def test_atomic_write_flushes_a_file_before_it_renames_it(tmp_path, monkeypatch):
+def test_atomic_write_flushes_a_file_before_renaming(tmp_path, monkeypatch):
     calls, fsync, replace = [], os.fsync, os.replace
 
     def note_fsync(descriptor):
@@ -56,7 +56,7 @@ def test_atomic_write_flushes_a_file_before_it_renames_it(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("fails", ["write", "fsync", "replace"])
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch, fails, error):
+def test_atomic_write_keeps_the_old_file_when_the_block_raises(tmp_path, monkeypatch, fails, error):
     path = tmp_path / "file"
     path.write_text("old")
 
@@ -73,7 +73,7 @@ def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch, fa
     assert path.read_text() == "old"
 
 
-def test_atomic_write_keeps_the_old_folder_when_it_fails(tmp_path):
+def test_atomic_write_keeps_the_old_folder_when_the_block_raises(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "folder") as partial:
         partial.mkdir()
@@ -97,7 +97,7 @@ for _ in range(50):
 """
 
 
-def test_atomic_write_serves_several_processes_at_once(tmp_path):
+def test_atomic_write_supports_concurrent_processes(tmp_path):
     path = tmp_path / "file"
     writers = [
         subprocess.Popen(
@@ -121,7 +121,7 @@ def test_atomic_write_serves_several_processes_at_once(tmp_path):
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])
 @pytest.mark.parametrize("writer", ["json", "png", "film"])
-def test_writers_leave_the_old_file_and_nothing_else_when_they_fail(
+def test_writers_keep_the_old_file_and_leave_no_partial_file_when_they_fail(
     tmp_path, monkeypatch, writer, fails
 ):
     grids, out = tmp_path / "grids", tmp_path / "out"
@@ -145,7 +145,7 @@ def test_writers_leave_the_old_file_and_nothing_else_when_they_fail(
     assert (out / "old.gif").read_text() == "old"
 
 
-def test_write_json_writes_indented_or_on_one_line(tmp_path):
+def test_write_json_writes_indented_or_one_line_json(tmp_path):
     content = {"a": [1, 2.5], "b": None}
     write_json(tmp_path / "a.json", content)
     write_json(tmp_path / "b.json", content, indent=None)
@@ -157,7 +157,7 @@ def test_write_json_writes_indented_or_on_one_line(tmp_path):
     assert (tmp_path / "a.json").read_text() == texts[0]
 
 
-def test_a_command_names_its_out_when_the_temporary_file_cannot_be_written(tmp_path, capsys):
+def test_command_raises_with_its_out_path_when_the_file_cannot_be_written(tmp_path, capsys):
     def write_protected(path, *_):
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -170,7 +170,7 @@ def test_a_command_names_its_out_when_the_temporary_file_cannot_be_written(tmp_p
     assert files._PREFIX not in line
 
 
-def test_create_dir_or_undo_keeps_what_was_there_or_holds_something(tmp_path):
+def test_create_dir_or_undo_keeps_existing_and_nonempty_folders(tmp_path):
     (tmp_path / "old").mkdir()
     for folder in ("old", "old/new", "old/full/of"):
         with pytest.raises(ZeroDivisionError), create_dir_or_undo(tmp_path / folder):
@@ -181,7 +181,7 @@ def test_create_dir_or_undo_keeps_what_was_there_or_holds_something(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "full", "old"]
 
 
-def test_unique_dir_numbers_the_folders_and_keeps_those_that_hold_something(tmp_path):
+def test_unique_dir_numbers_folders_and_keeps_nonempty_ones(tmp_path):
     with ExitStack() as held:
         folders = [held.enter_context(unique_dir(tmp_path, "dense")) for _ in range(3)]
         assert [folder.name for folder in folders] == ["dense", "dense-2", "dense-3"]

@@ -75,7 +75,7 @@ def recording_gan(**compile_arguments):
 
 
 @pytest.mark.parametrize("run_eagerly", [True, False], ids=["eager", "graph"])
-def test_fit_trains_one_network_a_phase_with_latents_and_masks_of_its_own(run_eagerly):
+def test_fit_trains_one_network_per_phase_with_new_latents_and_masks(run_eagerly):
     gan = recording_gan(run_eagerly=run_eagerly)
     start = weights(gan.generator) + weights(gan.discriminator)
     count = len(gan.generator.weights)
@@ -104,7 +104,7 @@ def test_draw_latents_is_standard_normal_and_never_repeats(make_gan):
     assert np.abs(np.corrcoef(drawn.reshape(-1, 8).T) - np.eye(8)).max() < 0.03
 
 
-def test_fit_teaches_the_discriminator_target_0_for_fakes_and_1_for_reals():
+def test_fit_trains_the_discriminator_with_target_0_for_fakes_and_1_for_reals():
     gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1)), seed=0)
     gan.compile(g_optimizer=keras.optimizers.SGD(0.0), jit_compile=False)
     reals = np.ones((32, 4, 4, 1), "float32") * np.linspace(0.4, 1, 32)[:, None, None, None]
@@ -115,7 +115,7 @@ def test_fit_teaches_the_discriminator_target_0_for_fakes_and_1_for_reals():
     assert gan.discriminator(gan.sample(8, seed=0)).numpy().mean() < 0.3
 
 
-def test_fit_traces_the_step_once_however_often_it_is_called(make_gan, tiny_images):
+def test_fit_traces_the_step_once_when_called_repeatedly(make_gan, tiny_images):
     gan = make_gan(steps_per_execution=3)
     traces = record_traces(gan)
     dataset = tf.data.Dataset.from_tensor_slices(tiny_images).batch(8, drop_remainder=True)
@@ -141,7 +141,7 @@ def test_fit_logs_the_means_over_the_steps_of_an_epoch(make_gan, tiny_images):
         assert mean == pytest.approx(np.mean([e[name][0] for e in each]), rel=1e-5), name
 
 
-def test_evaluate_repeats_and_changes_no_variable(make_gan, tiny_images):
+def test_evaluate_is_deterministic_and_changes_no_variable(make_gan, tiny_images):
     gan = make_gan()
     logs = gan.fit(tiny_images, batch_size=8, validation_data=(tiny_images,), verbose=0).history
     before = [v.numpy() for v in gan.variables]
@@ -174,7 +174,7 @@ def test_evaluate_matches_the_losses_of_the_probabilities(make_gan, tiny_images)
     assert logs["d_accuracy_fake"] == np.mean(fake < 0.5)
 
 
-def test_fit_ends_alike_for_one_seed_and_otherwise_for_another(tiny_images):
+def test_fit_depends_on_the_seed(tiny_images):
     def train(seed):
         keras.utils.set_random_seed(seed)
         gan = GAN(*tiny_networks())
@@ -187,7 +187,7 @@ def test_fit_ends_alike_for_one_seed_and_otherwise_for_another(tiny_images):
     assert not any(equal(first, other))
 
 
-def test_sample_repeats_with_its_seed_and_changes_no_variable(make_gan):
+def test_sample_depends_on_its_seed_and_changes_no_variable(make_gan):
     gan = make_gan()
     before = [v.numpy() for v in gan.variables]
     first = gan.sample(5, seed=3)
@@ -231,7 +231,7 @@ def as_the_book(x):
 
 
 @pytest.mark.parametrize("form", [as_pair, as_triple, as_the_book])
-def test_fit_takes_images_alone_and_with_labels_that_no_network_takes(
+def test_fit_accepts_images_and_ignores_labels_of_unconditional_networks(
     shared_gan, tiny_images, form
 ):
     before = shared_gan.steps
@@ -241,7 +241,7 @@ def test_fit_takes_images_alone_and_with_labels_that_no_network_takes(
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
-def test_fit_draws_nothing_more_where_the_data_ends(steps_per_execution):
+def test_fit_draws_no_random_numbers_after_the_last_batch(steps_per_execution):
     gan = recording_gan(steps_per_execution=steps_per_execution)
     dropout = gan.discriminator.layers[-2].seed_generator
     before = dropout.state.numpy()
@@ -251,7 +251,7 @@ def test_fit_draws_nothing_more_where_the_data_ends(steps_per_execution):
     np.testing.assert_array_equal(dropout.state.numpy() - before, [0, 30])
 
 
-def test_fit_takes_images_with_a_channels_axis_more_or_less_than_the_generator(make_gan):
+def test_fit_accepts_images_with_and_without_a_channels_axis(make_gan):
     flat, deep = make_gan(image_shape=(4, 4)), make_gan(image_shape=(4, 4, 1))
     flat.fit(np.random.default_rng(0).random((8, 4, 4, 1)), verbose=0)
     deep.fit(np.random.default_rng(0).random((8, 4, 4)), verbose=0)
@@ -274,7 +274,7 @@ def test_fit_takes_images_with_a_channels_axis_more_or_less_than_the_generator(m
     ],
     ids=["shape", "broadcast", "integers", "range", "nan", "empty array", "empty dataset"],
 )
-def test_fit_raises_for_wrong_images_before_a_step(shared_gan, images, message):
+def test_fit_raises_for_wrong_images_before_the_first_step(shared_gan, images, message):
     before = shared_gan.steps
     with pytest.raises(ValueError, match=message):
         shared_gan.fit(images, verbose=0)
@@ -288,7 +288,7 @@ def test_fit_warns_when_images_use_half_the_range(tiny_images):
         gan.fit(tiny_images, verbose=0)
 
 
-def test_fit_raises_for_wrong_shapes_of_a_generator(shared_gan):
+def test_fit_raises_for_wrong_shapes_from_a_python_generator(shared_gan):
     with pytest.raises(ValueError, match="Expected images of shape"):
         shared_gan.fit(((np.zeros((8, 4, 5, 1)),) for _ in range(2)), verbose=0)
 
@@ -299,7 +299,7 @@ def test_fit_raises_when_compile_was_not_called(tiny_images):
         gan.fit(tiny_images)
 
 
-def test_compile_raises_for_one_optimizer_of_both_networks(make_gan):
+def test_compile_raises_when_networks_share_an_optimizer(make_gan):
     optimizer = keras.optimizers.Adam()
     with pytest.raises(ValueError, match="one optimizer for both"):
         make_gan(g_optimizer=optimizer, d_optimizer=optimizer)
@@ -320,7 +320,7 @@ def test_compile_suggests_a_name_for_an_unknown_argument(make_gan, name, hint):
 
 
 @pytest.mark.parametrize("weights", [{"sample_weight": np.ones(32)}, {"class_weight": {0: 2.0}}])
-def test_fit_raises_for_weights_of_samples_and_classes(shared_gan, tiny_images, weights):
+def test_fit_raises_for_sample_and_class_weights(shared_gan, tiny_images, weights):
     before = shared_gan.steps
     with pytest.raises(ValueError, match="without weights. Received: sample_weight or"):
         shared_gan.fit(tiny_images, verbose=0, **weights)
@@ -337,7 +337,7 @@ def test_gan_raises_when_the_networks_are_swapped(arguments, num_classes):
         GAN(*reversed(pair), **arguments)
 
 
-def test_compile_lists_the_losses_for_an_unknown_one(make_gan):
+def test_compile_lists_the_losses_for_an_unknown_loss(make_gan):
     with pytest.raises(ValueError, match=r"one of \['binary_cross.*Did you mean 'binary_crossent"):
         make_gan(loss="binary_crosentropy")
 
@@ -367,7 +367,7 @@ def dense_pair(outputs=1, image_shape=(4, 4, 1), activation="sigmoid"):
     ],
     ids=["latents", "outputs", "shapes", "range unknown", "range reversed"],
 )
-def test_gan_raises_for_networks_that_do_not_fit_together(networks, arguments, message):
+def test_gan_raises_for_incompatible_networks(networks, arguments, message):
     with pytest.raises(ValueError, match=message):
         GAN(*networks, **arguments)
 
@@ -382,7 +382,7 @@ def test_gan_builds_networks_from_latent_dim():
         GAN(keras.Sequential([layers.Dense(16)]), keras.Sequential([layers.Dense(1)]))
 
 
-def test_fit_has_logit_and_gradient_of_a_saturated_sigmoid(tiny_images):
+def test_fit_keeps_the_gradient_of_a_saturated_sigmoid(tiny_images):
     generator, discriminator = dense_pair()
     head = keras.Sequential([*discriminator.layers[:-1], layers.Dense(1, activation="sigmoid")])
     head.build((None, 4, 4, 1))
@@ -395,7 +395,7 @@ def test_fit_has_logit_and_gradient_of_a_saturated_sigmoid(tiny_images):
     assert head.layers[-1].bias.numpy()[0] == pytest.approx(199.5, abs=1e-3)
 
 
-def test_fit_ends_alike_for_logits_and_for_probabilities(tiny_images):
+def test_fit_is_equal_for_logits_and_probabilities(tiny_images):
     results = []
     for activation in (None, "sigmoid"):
         keras.utils.set_random_seed(0)
@@ -410,7 +410,7 @@ def test_fit_ends_alike_for_logits_and_for_probabilities(tiny_images):
     assert all(equal(*results))
 
 
-def test_fit_ends_bit_for_bit_alike_in_one_call_and_in_several(make_gan, tiny_images):
+def test_fit_is_bit_for_bit_equal_in_one_call_and_in_several(make_gan, tiny_images):
     results = []
     for epochs in ([3], [1, 2]):
         keras.utils.set_random_seed(0)
@@ -421,7 +421,7 @@ def test_fit_ends_bit_for_bit_alike_in_one_call_and_in_several(make_gan, tiny_im
     assert all(equal(*results))
 
 
-def test_resume_at_holds_for_the_next_fit_alone(make_gan, tiny_images):
+def test_resume_at_applies_only_to_the_next_fit(make_gan, tiny_images):
     gan = make_gan()
     gan.resume_at(3)
     gan.fit(tiny_images, batch_size=8, epochs=5, verbose=0)
@@ -435,19 +435,19 @@ def test_resume_at_holds_for_the_next_fit_alone(make_gan, tiny_images):
 
 
 @pytest.mark.parametrize("position", [(-1, 0), (0, -2), (1.5, 0)])
-def test_resume_at_raises_for_a_position_that_cannot_be(shared_gan, position):
+def test_resume_at_raises_for_an_impossible_position(shared_gan, position):
     with pytest.raises(ValueError, match="Expected an integer of at least 0"):
         shared_gan.resume_at(*position)
 
 
-def test_fit_raises_when_more_batches_are_done_than_the_epoch_has(make_gan, tiny_images):
+def test_fit_raises_when_the_position_exceeds_the_epoch(make_gan, tiny_images):
     gan = make_gan()
     gan.resume_at(0, 1000)
     with pytest.raises(ValueError, match="Resume with the data and batch size"):
         gan.fit(tiny_images, batch_size=8, verbose=0)
 
 
-def test_compile_raises_for_an_optimizer_of_another_network(make_gan):
+def test_compile_raises_for_an_optimizer_built_for_another_network(make_gan):
     gan, used = make_gan(), keras.optimizers.Adam()
     gan.compile(used, "adam")
     gan.compile(used, "adam")
@@ -467,7 +467,7 @@ def test_load_model_restores_every_optimizer(make_gan, tmp_path, optimizer):
     assert type(loaded.d_optimizer) is type(gan.d_optimizer)
 
 
-def test_compile_takes_numbers_of_numpy(make_gan, tiny_images):
+def test_compile_accepts_numpy_numbers(make_gan, tiny_images):
     gan = make_gan(d_steps=np.int64(2), ema_decay=np.float32(0.5), steps_per_execution=np.int8(2))
     gan.fit(tiny_images, batch_size=8, verbose=0)
     assert gan.steps == 4

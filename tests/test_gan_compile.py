@@ -18,7 +18,7 @@ POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 
 def pytest_generate_tests(metafunc):
     """Uses each loss, penalty and policy, and all penalties with XLA; or combines all of them."""
-    if metafunc.function is not test_fit_has_finite_weights_and_one_trace:
+    if metafunc.function is not test_fit_keeps_weights_finite_and_traces_once:
         return
     names, kinds = list(losses.LOSSES), list(penalties.PENALTIES)
     if metafunc.config.getoption("all_combinations"):
@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize(("loss", "kinds", "policy", "xla"), cases, ids=ids)
 
 
-def test_fit_has_finite_weights_and_one_trace(tiny_images, loss, kinds, policy, xla):
+def test_fit_keeps_weights_finite_and_traces_once(tiny_images, loss, kinds, policy, xla):
     keras.config.set_dtype_policy(policy)
     try:
         gan = GAN(*tiny_networks(), seed=0)
@@ -58,7 +58,7 @@ def test_fit_has_finite_weights_and_one_trace(tiny_images, loss, kinds, policy, 
     assert all(np.isfinite(variable).all() for variable in gan.variables)
 
 
-def test_fit_takes_the_gradient_of_a_penalty(tiny_images):
+def test_fit_applies_the_gradient_of_a_penalty(tiny_images):
     # R1 of a linear discriminator is the weight decay of its kernel.
     kernels = {}
     for weight, interval in ((0.0, 1), (0.5, 1), (0.5, 3)):
@@ -99,7 +99,7 @@ class OwnR2(penalties.R2):
 
 
 @pytest.mark.parametrize(("norm", "passes"), [(layers.LayerNormalization, 2), (None, 4)])
-def test_fit_takes_r1_and_r2_from_the_pass_of_the_loss(tiny_images, norm, passes):
+def test_fit_computes_r1_and_r2_in_the_pass_of_the_loss(tiny_images, norm, passes):
     made = []
     for both in ([penalties.R1(3.0), penalties.R2(2.0)], [OwnR1(3.0), OwnR2(2.0)]):
         keras.utils.set_random_seed(1)
@@ -156,7 +156,7 @@ def test_fit_raises_when_a_batch_does_not_divide_into_d_steps(make_gan, tiny_ima
 
 
 @pytest.mark.parametrize("d_steps", [1, 2])
-def test_fit_in_accumulated_parts_updates_as_the_whole_batch_does(tiny_images, d_steps):
+def test_fit_with_accumulated_gradients_equals_the_whole_batch(tiny_images, d_steps):
     def trained(accumulate):
         keras.utils.set_random_seed(1)
         gan = GAN(*linear_networks(), seed=0)
@@ -193,7 +193,7 @@ def test_fit_in_accumulated_parts_updates_as_the_whole_batch_does(tiny_images, d
         np.testing.assert_allclose(logs[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
-def test_fit_draws_other_random_numbers_for_each_accumulated_part(tiny_images):
+def test_fit_draws_new_random_numbers_for_each_accumulated_part(tiny_images):
     gan = GAN(*linear_networks(), seed=0)
     gan.compile(accumulate=4, run_eagerly=True)
     drawn, draw = [], gan.draw_latents
@@ -216,7 +216,7 @@ def test_fit_raises_when_a_batch_does_not_divide_into_accumulated_parts(make_gan
 
 
 @pytest.mark.slow
-def test_accumulated_parts_take_less_memory_than_the_whole_batch():
+def test_fit_with_accumulated_gradients_uses_less_memory():
     program = """
 import re, sys
 from pathlib import Path
@@ -295,7 +295,7 @@ def test_fit_trains_convolutions_in_half_precision(name, num_classes):
     assert sum(moved) > 0.8 * len(moved)
 
 
-def test_fit_takes_a_lazy_penalty_of_images_without_a_channels_axis(tiny_images):
+def test_fit_applies_a_lazy_penalty_to_images_without_a_channels_axis(tiny_images):
     generator = keras.Sequential(
         [layers.Input((3,)), layers.Dense(16, activation="sigmoid"), layers.Reshape((4, 4))]
     )
@@ -314,7 +314,7 @@ def test_fit_raises_when_a_batch_does_not_divide_into_groups_of_a_statistic(tiny
         gan.fit(tiny_images[:24], batch_size=12, verbose=0)
 
 
-def test_compile_drops_the_settings_of_the_call_before(make_gan, tiny_images):
+def test_compile_resets_the_settings_of_an_earlier_call(make_gan, tiny_images):
     gan = make_gan(replay=64)
     assert any("replay" in weight.path for weight in gan.weights)
     gan.compile(jit_compile=False, replay=None, penalties=None)
@@ -323,7 +323,7 @@ def test_compile_drops_the_settings_of_the_call_before(make_gan, tiny_images):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lion", "sgd", "nadam"])
-def test_build_gan_takes_every_optimizer_of_keras_by_name(optimizer):
+def test_build_gan_accepts_every_keras_optimizer_by_name(optimizer):
     from fashion_gan.runs.builder import build_gan
     from fashion_gan.runs.config import Config
 

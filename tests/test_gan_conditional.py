@@ -25,7 +25,7 @@ def gan():
 
 
 @pytest.mark.parametrize("name", models.MODELS)
-def test_build_networks_makes_every_pair_conditional(name):
+def test_build_networks_supports_labels_in_every_model(name):
     generator, discriminator = models.build_networks(name, latent_dim=5, num_classes=CLASSES)
     gan = GAN(generator, discriminator)
     assert (gan.latent_dim, gan.num_classes) == (5, CLASSES)
@@ -33,7 +33,7 @@ def test_build_networks_makes_every_pair_conditional(name):
     assert discriminator([images, np.arange(4) % CLASSES]).shape == (4, 1)
 
 
-def test_fit_and_evaluate_take_a_smaller_last_batch():
+def test_fit_and_evaluate_accept_a_smaller_last_batch():
     images = np.random.default_rng(0).random((30, 4, 4, 1), dtype="float32")
     gan = make()
     gan.fit(images, LABELS[:30], batch_size=8, verbose=0)
@@ -41,7 +41,7 @@ def test_fit_and_evaluate_take_a_smaller_last_batch():
     assert np.isfinite(gan.evaluate(images, LABELS[:30], batch_size=8, verbose=0)).all()
 
 
-def test_labels_decide_what_is_drawn_and_how_it_is_judged(gan):
+def test_networks_depend_on_labels(gan):
     latents = np.ones((CLASSES, 3))
     images = gan.sample(latents=latents, labels=[0, 1, 2])
     assert len(np.unique(images.reshape(CLASSES, -1), axis=0)) == CLASSES
@@ -51,7 +51,7 @@ def test_labels_decide_what_is_drawn_and_how_it_is_judged(gan):
     assert len(np.unique(gan.discriminator([one, np.arange(CLASSES)]))) == CLASSES
 
 
-def test_discriminator_matches_the_formula_of_the_projection(gan):
+def test_discriminator_matches_the_projection_formula(gan):
     d = gan.discriminator
     images = np.random.default_rng(0).random((5, 4, 4, 1)).astype("float32")
     labels = np.array([0, 1, 2, 1, 0])
@@ -62,7 +62,7 @@ def test_discriminator_matches_the_formula_of_the_projection(gan):
     np.testing.assert_allclose(d([images, labels])[:, 0], expected, atol=1e-5)
 
 
-def test_fit_ends_otherwise_for_other_labels(tiny_images):
+def test_fit_depends_on_labels(tiny_images):
     one, other = make(), make()
     one.fit(tiny_images, LABELS, batch_size=8, shuffle=False, verbose=0)
     other.fit(tiny_images, LABELS[::-1].copy(), batch_size=8, shuffle=False, verbose=0)
@@ -109,7 +109,7 @@ def test_sample_raises_for_wrong_labels(gan):
         plain.sample(2, labels=[0, 1])
 
 
-def test_gan_raises_for_networks_that_do_not_agree_on_labels():
+def test_gan_raises_when_networks_differ_in_labels():
     with_labels = models.build_networks("dense", latent_dim=3, num_classes=CLASSES)
     without = models.build_networks("dense", latent_dim=3)
     with pytest.raises(ValueError, match="networks with 2 and 1 inputs"):

@@ -115,7 +115,7 @@ REST = layers.Reshape((4, 4, 1))
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_sample_draws_from_the_network_as_it_is_now(change):
+def test_sample_uses_the_current_weights(change):
     generator = sequential(Scale(0.5))
     gan = make(generator)
     before = gan.sample(latents=LATENTS)
@@ -125,7 +125,7 @@ def test_sample_draws_from_the_network_as_it_is_now(change):
     assert np.abs(after - before).max() > 1e-4
 
 
-def test_sample_compiles_once_for_a_network_that_stays(tiny_images):
+def test_sample_compiles_once_for_an_unchanged_network(tiny_images):
     gan = make(sequential(), ema_decay=0.9)
     samplers = []
     for _ in range(3):
@@ -136,7 +136,7 @@ def test_sample_compiles_once_for_a_network_that_stays(tiny_images):
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_gan_raises_for_another_network(network):
+def test_gan_raises_when_a_network_is_replaced(network):
     gan = make(sequential())
     with pytest.raises(AttributeError, match=f"keep its {network}.*Build a new GAN"):
         setattr(gan, network, sequential())
@@ -144,7 +144,7 @@ def test_gan_raises_for_another_network(network):
 
 
 @pytest.mark.parametrize("change", ["LoRA", "int8"])
-def test_sample_and_save_raise_when_the_average_is_of_another_structure(change, tmp_path):
+def test_sample_and_save_raise_when_the_average_has_another_structure(change, tmp_path):
     gan = make(sequential(Scale(0.5)), ema_decay=0.9)
     CHANGES[change](gan.generator)
     for use in (
@@ -213,7 +213,7 @@ def test_average_copies_counters_and_draws_new_noise(tiny_images):
     np.testing.assert_array_equal(gan.generator.layers[2].seeds.state, noise)
 
 
-def test_compile_makes_an_average_for_a_decay_alone(tiny_images):
+def test_compile_creates_an_average_only_for_a_decay(tiny_images):
     gan = make(sequential(), ema_decay=0.9)
     gan.fit(tiny_images, verbose=0)
     kept = gan.ema_generator

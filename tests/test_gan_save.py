@@ -127,7 +127,7 @@ def test_load_model_restores_an_uncompiled_gan(tmp_path):
         "from fashion_gan import GAN; gan = keras.saving.load_model(sys.argv[1])",
     ],
 )
-def test_load_needs_the_library_alone_in_another_process(saved, load):
+def test_load_model_needs_only_the_library_in_another_process(saved, load):
     code = f"import sys, keras\n{load}\nprint(type(gan).__name__, gan.steps, gan.compiled)"
     command = [sys.executable, "-c", code, saved.folder / "gan.keras"]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -145,7 +145,7 @@ def test_load_model_restores_the_settings_of_compile(tmp_path):
     assert type(loaded.g_optimizer) is keras.optimizers.Adam
 
 
-def test_resume_at_raises_when_its_batches_are_no_whole_executions(make_gan):
+def test_resume_at_raises_for_a_partial_execution(make_gan):
     gan = make_gan(steps_per_execution=4)
     with pytest.raises(ValueError, match=r"6 batches of the epoch.*steps_per_execution=4"):
         gan.resume_at(epoch=0, batch=6)

@@ -85,7 +85,7 @@ def test_subclassed_networks_train_sample_save_and_load(
     gan.export(tmp_path / "folder", verbose=False)
 
 
-def test_gan_raises_when_a_conditional_subclass_has_no_number_of_classes():
+def test_gan_raises_when_a_conditional_subclass_lacks_num_classes():
     with pytest.raises(ValueError, match="Pass latent_dim, and num_classes"):
         GAN(ConditionalGenerator(), ConditionalDiscriminator(), latent_dim=3)
 
@@ -98,7 +98,7 @@ def test_gan_raises_when_a_conditional_subclass_has_no_number_of_classes():
         ((Pair(), Discriminator()), "returns a dict. Return the tensor itself"),
     ],
 )
-def test_gan_raises_for_other_objects_than_networks_of_images(networks, message):
+def test_gan_raises_for_objects_other_than_image_networks(networks, message):
     with pytest.raises(ValueError, match=message):
         GAN(*networks, latent_dim=3)
 
@@ -128,7 +128,7 @@ def test_gan_raises_when_networks_share_a_layer():
     ],
     ids=str,
 )
-def test_gan_raises_for_wrong_arguments_and_names_them(arguments):
+def test_gan_raises_with_the_name_of_a_wrong_argument(arguments):
     (name,) = arguments
     with pytest.raises(ValueError, match=name):
         GAN(Generator(), Discriminator(), **{"latent_dim": 3, **arguments})
@@ -143,7 +143,7 @@ def test_sample_raises_for_wrong_arguments(arguments):
         gan.sample(**arguments)
 
 
-def test_signature_of_gan_names_its_arguments():
+def test_gan_signature_lists_its_arguments():
     import inspect
 
     names = list(inspect.signature(GAN).parameters)

@@ -58,7 +58,7 @@ def global_policy():
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_calls_leave_random_generators_and_dtype_policy_as_they_were(
+def test_functions_do_not_change_random_state_or_dtype_policy(
     call, global_policy, saved, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -75,7 +75,7 @@ def test_calls_leave_random_generators_and_dtype_policy_as_they_were(
     assert keras.config.dtype_policy().name == global_policy
 
 
-def test_build_gan_restores_the_global_state_when_it_raises(global_policy, monkeypatch):
+def test_build_gan_restores_the_global_state_after_an_error(global_policy, monkeypatch):
     def fail(*_, **__):
         assert keras.config.dtype_policy().name == "float32"
         random.random()
@@ -89,7 +89,7 @@ def test_build_gan_restores_the_global_state_when_it_raises(global_policy, monke
     assert keras.config.dtype_policy().name == global_policy
 
 
-def test_build_gan_has_the_weights_of_its_seed_and_the_precision_of_its_config(global_policy):
+def test_build_gan_uses_the_seed_and_the_precision_of_its_config(global_policy):
     random.seed(1)
     gan = build_gan(Config(seed=8, dtype_policy="mixed_float16"))
     keras.utils.set_random_seed(8)
@@ -102,7 +102,7 @@ def test_build_gan_has_the_weights_of_its_seed_and_the_precision_of_its_config(g
 
 
 @pytest.mark.slow
-def test_train_run_has_the_weights_of_its_seed_and_seeds_the_process(tmp_path, monkeypatch):
+def test_train_run_uses_its_seed_and_seeds_the_process(tmp_path, monkeypatch):
     before = []
 
     def note_and_build(*arguments):

@@ -29,7 +29,7 @@ def files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_preset_gives_the_same_bits_and_training_goes_on(trained, tmp_path):
+def test_from_preset_restores_a_gan_bit_for_bit_and_fit_continues(trained, tmp_path):
     trained.save_to_preset(tmp_path / "mine")
     assert set(files(tmp_path / "mine")) == {*hub.MEMBERS, hub.CARD}
     loaded = GAN.from_preset(tmp_path / "mine")
@@ -44,7 +44,7 @@ def test_preset_gives_the_same_bits_and_training_goes_on(trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_preset_of_another_process_gives_the_same_bits(tmp_path):
+def test_from_preset_is_bit_for_bit_equal_in_another_process(tmp_path):
     program = (
         "import numpy as np; from fashion_gan import GAN, models; import sys;"
         "gan = GAN(*models.build_networks('dcgan', image_shape=(8, 8, 3)), seed=1);"
@@ -74,7 +74,7 @@ def test_card_describes_the_gan_its_data_license_and_scores(trained, tmp_path):
     assert "GAN.from_preset(" in text
 
 
-def test_save_to_preset_keeps_the_files_of_others_and_replaces_a_preset_whole(
+def test_save_to_preset_keeps_other_files_and_replaces_a_whole_preset(
     trained, tmp_path, monkeypatch
 ):
     folder = tmp_path / "mine"
@@ -112,7 +112,7 @@ def test_save_to_preset_keeps_the_files_of_others_and_replaces_a_preset_whole(
 
 
 @pytest.mark.parametrize("member", hub.MEMBERS)
-def test_from_preset_names_a_missing_or_damaged_file(trained, tmp_path, member):
+def test_from_preset_raises_for_a_missing_or_damaged_file(trained, tmp_path, member):
     trained.save_to_preset(tmp_path / "mine")
     path = tmp_path / "mine" / member
     if member != "metadata.json":  # which Keras writes and does not read
@@ -124,7 +124,7 @@ def test_from_preset_names_a_missing_or_damaged_file(trained, tmp_path, member):
         GAN.from_preset(tmp_path / "mine")
 
 
-def test_from_preset_runs_no_code_and_loads_gans_alone(tmp_path):
+def test_from_preset_runs_no_code_and_loads_only_gans(tmp_path):
     lambdas = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Lambda(lambda x: 2 * x)])
     generator, discriminator = linear_networks()
     hostile = keras.Sequential([lambdas, discriminator])
@@ -148,7 +148,7 @@ def test_from_preset_runs_no_code_and_loads_gans_alone(tmp_path):
         ("kaggle://a/b/keras/c", ImportError, "pip install kagglehub"),
     ],
 )
-def test_from_preset_explains_an_address_that_it_cannot_load(preset, error, message, monkeypatch):
+def test_from_preset_raises_for_an_invalid_address(preset, error, message, monkeypatch):
     monkeypatch.setattr(hub.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(error, match=message):
         GAN.from_preset(preset)
@@ -158,7 +158,7 @@ def test_from_preset_explains_an_address_that_it_cannot_load(preset, error, mess
     ("package", "uri"),
     [("huggingface_hub", "hf://anna/gan"), ("kagglehub", "kaggle://anna/gan/keras/small")],
 )
-def test_uploaded_preset_comes_back_with_the_same_bits(
+def test_from_preset_restores_an_uploaded_preset_bit_for_bit(
     package, uri, trained, tmp_path, monkeypatch
 ):
     stand_in = stand_in_for_hub(monkeypatch, package, tmp_path / "hub")
@@ -172,7 +172,7 @@ def test_uploaded_preset_comes_back_with_the_same_bits(
         assert stand_in.calls[0] == ("create", "anna/gan", True)
 
 
-def test_upload_preset_wants_a_complete_preset_and_an_address(trained, tmp_path):
+def test_upload_preset_raises_for_an_incomplete_preset_or_a_wrong_address(trained, tmp_path):
     trained.save_to_preset(tmp_path / "mine")
     with pytest.raises(ValueError, match="Expected an address"):
         fashion_gan.upload_preset("mine", tmp_path / "mine")
@@ -183,7 +183,7 @@ def test_upload_preset_wants_a_complete_preset_and_an_address(trained, tmp_path)
         fashion_gan.upload_preset("hf://a/b", tmp_path / "mine")
 
 
-def test_preset_is_what_keras_itself_reads(trained, tmp_path):
+def test_save_to_preset_writes_a_format_that_keras_loads(trained, tmp_path):
     trained.save_to_preset(tmp_path / "mine")
     assert json.loads((tmp_path / "mine/config.json").read_text())["class_name"] == "GAN"
     loaded = keras.saving.load_model(tmp_path / "mine")

@@ -32,7 +32,7 @@ def tiled_by_loops(pictures, columns, margin, background):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-0.5, 3.0)])
-def test_every_byte_survives_the_way_to_floats_and_back(low, high, dtype):
+def test_to_uint8_restores_every_byte_from_floats(low, high, dtype):
     every_byte = np.arange(256, dtype=np.uint8).reshape(2, 8, 16)
     floats = (low + every_byte * (high - low) / 255).astype(dtype)
     result = to_uint8(floats, (low, high))
@@ -40,22 +40,22 @@ def test_every_byte_survives_the_way_to_floats_and_back(low, high, dtype):
     np.testing.assert_array_equal(result, every_byte)
 
 
-def test_values_between_two_bytes_go_to_the_nearest():
+def test_to_uint8_rounds_to_the_nearest_byte():
     floats = np.array([0.49, 0.51, 253.49, 253.51]) / 255
     np.testing.assert_array_equal(to_uint8(floats), [0, 1, 253, 254])
 
 
-def test_values_out_of_range_go_to_its_nearer_end():
+def test_to_uint8_clips_values_out_of_range():
     np.testing.assert_array_equal(to_uint8([-9.0, -1.01, 1.01, 9.0], (-1, 1)), [0, 0, 255, 255])
 
 
-def test_uint8_passes_through_whatever_the_range():
+def test_to_uint8_returns_bytes_unchanged():
     given = some_images(2, 3, 4)
     np.testing.assert_array_equal(to_uint8(given, (-1.0, 1.0)), given)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_pixels_that_are_not_finite_are_refused_and_counted(bad):
+def test_to_uint8_raises_with_the_number_of_non_finite_pixels(bad):
     floats = np.zeros((2, 3, 4), np.float32)
     floats[1, 2, 3] = floats[0, 0, 0] = bad
     with pytest.raises(ValueError, match="2 of 24 pixels"):
@@ -63,18 +63,18 @@ def test_pixels_that_are_not_finite_are_refused_and_counted(bad):
 
 
 @pytest.mark.parametrize("dtype", ["int64", "bool", "complex64", "object"])
-def test_pixels_that_are_neither_floats_nor_bytes_are_refused(dtype):
+def test_to_uint8_raises_for_other_dtypes(dtype):
     with pytest.raises(TypeError, match=dtype):
         to_uint8(np.ones((1, 2, 2), dtype))
 
 
 @pytest.mark.parametrize("value_range", [(1.0, 1.0), (1.0, -1.0), (0.0, np.nan)])
-def test_an_empty_range_is_refused(value_range):
+def test_to_uint8_raises_for_an_empty_range(value_range):
     with pytest.raises(ValueError, match="low < high"):
         to_uint8(np.zeros((1, 2, 2)), value_range)
 
 
-def test_a_missing_channels_axis_is_added_and_a_present_one_kept():
+def test_with_channels_adds_a_missing_channels_axis():
     gray = some_images(2, 5, 4)
     assert with_channels(gray).shape == (2, 5, 4, 1)
     np.testing.assert_array_equal(with_channels(gray)[..., 0], gray)
@@ -84,7 +84,7 @@ def test_a_missing_channels_axis_is_added_and_a_present_one_kept():
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (5, 4), (2, 5, 4, 2), (2, 5, 4, 5), (1, 2, 5, 4, 1)])
-def test_other_shapes_are_refused(shape):
+def test_with_channels_raises_for_other_shapes(shape):
     with pytest.raises(ValueError, match="height, width") as error:
         with_channels(np.zeros(shape))
     assert str(shape) in str(error.value)
@@ -93,7 +93,7 @@ def test_other_shapes_are_refused(shape):
 @pytest.mark.parametrize("margin", [0, 1, 2])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("n, columns", [(1, 1), (5, 2), (6, 3), (7, 7), (8, 3), (9, 1)])
-def test_tiling_agrees_with_a_tiling_by_loops(n, columns, channels, margin):
+def test_tile_matches_plain_loops(n, columns, channels, margin):
     pictures = some_images(n, 5, 4, channels)
     grid = tile(pictures, columns, margin=margin, background=77)
     np.testing.assert_array_equal(grid, tiled_by_loops(pictures, columns, margin, 77))
@@ -101,22 +101,22 @@ def test_tiling_agrees_with_a_tiling_by_loops(n, columns, channels, margin):
 
 
 @pytest.mark.parametrize("n, columns", [(1, 1), (2, 2), (4, 2), (5, 3), (9, 3), (10, 4), (32, 6)])
-def test_a_grid_is_about_square_by_default(n, columns):
+def test_tile_is_about_square_by_default(n, columns):
     pictures = some_images(n, 2, 3, 1)
     np.testing.assert_array_equal(tile(pictures), tile(pictures, columns))
 
 
-def test_a_row_that_is_longer_than_the_images_ends_with_them():
+def test_tile_shortens_a_row_that_exceeds_the_images():
     pictures = some_images(3, 5, 4, 1)
     np.testing.assert_array_equal(tile(pictures, 8), tile(pictures, 3))
 
 
-def test_images_without_a_channels_axis_are_grey():
+def test_tile_treats_images_without_a_channels_axis_as_gray():
     gray = some_images(3, 5, 4)
     np.testing.assert_array_equal(tile(gray), tile(gray[..., np.newaxis]))
 
 
-def test_inversion_turns_the_images_and_leaves_background_and_input_alone():
+def test_tile_inverts_images_but_not_background_and_input():
     pictures = some_images(3, 5, 4, 1)
     before = pictures.copy()
     expected = tiled_by_loops(255 - pictures.astype(int), 2, 1, 30)
@@ -124,17 +124,17 @@ def test_inversion_turns_the_images_and_leaves_background_and_input_alone():
     np.testing.assert_array_equal(pictures, before)
 
 
-def test_the_default_background_stands_out_from_black_grey_and_white():
+def test_tile_background_contrasts_with_black_gray_and_white():
     between = tile(np.zeros((2, 1, 1), np.uint8))[0, 1, 0]
     assert all(abs(int(between) - level) > 50 for level in (0, 128, 255))
 
 
-def test_colors_are_not_inverted():
+def test_tile_raises_for_invert_with_colors():
     with pytest.raises(ValueError, match="gray"):
         tile(some_images(2, 5, 4, 3), invert=True)
 
 
-def test_only_bytes_are_tiled():
+def test_tile_raises_for_floats():
     with pytest.raises(TypeError, match="to_uint8"):
         tile(np.zeros((2, 5, 4), np.float32))
 
@@ -150,13 +150,13 @@ def test_only_bytes_are_tiled():
         (2, {"background": -1}),
     ],
 )
-def test_arguments_out_of_range_are_refused(n, wrong):
+def test_tile_raises_for_arguments_out_of_range(n, wrong):
     with pytest.raises(ValueError, match="Received"):
         tile(some_images(n, 5, 4), **wrong)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_png_holds_the_pixels_and_replaces_an_older_one(tmp_path, channels):
+def test_write_png_writes_the_pixels_and_replaces_an_older_file(tmp_path, channels):
     path = tmp_path / "picture.png"
     path.write_text("older")
     picture = some_images(7, 5, channels)
@@ -167,7 +167,7 @@ def test_a_png_holds_the_pixels_and_replaces_an_older_one(tmp_path, channels):
     assert os.listdir(tmp_path) == ["picture.png"]
 
 
-def test_only_pictures_of_bytes_are_written(tmp_path):
+def test_write_png_raises_for_other_dtypes_and_shapes(tmp_path):
     with pytest.raises(TypeError, match="to_uint8"):
         write_png(tmp_path / "a.png", np.zeros((7, 5, 1)))
     for shape in [(7, 5), (7, 5, 2), (1, 7, 5, 1)]:
@@ -176,7 +176,7 @@ def test_only_pictures_of_bytes_are_written(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_importing_it_does_not_import_tensorflow():
+def test_images_does_not_import_tensorflow():
     code = "import sys, fashion_gan.images; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -193,7 +193,7 @@ def test_compare_stacks_targets_results_and_differences():
             np.testing.assert_array_equal(grid[top : top + 2, left : left + 2], part[index])
 
 
-def test_invert_leaves_alpha_alone():
+def test_invert_does_not_change_alpha():
     image = np.uint8([[[1, 2, 3, 40]]])
     np.testing.assert_array_equal(images.invert(image), [[[254, 253, 252, 40]]])
     np.testing.assert_array_equal(images.invert(image[..., :1]), [[[254]]])

@@ -49,7 +49,7 @@ def test_keras_compat_table_lists_every_attribute_that_is_checked():
         assert f"{name}`" in keras_compat.__doc__, name
 
 
-def test_only_keras_compat_uses_private_attributes_of_others():
+def test_keras_compat_is_the_only_module_that_uses_private_attributes():
     found = {}
     for folder in ("fashion_gan", "callbacks"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -64,7 +64,7 @@ def test_only_keras_compat_uses_private_attributes_of_others():
     assert found == {}
 
 
-def test_untracked_layer_is_no_part_of_the_model():
+def test_untracked_layer_is_not_part_of_the_model():
     model = keras.Model()
     model.extra = keras.layers.Dense(1)
     assert model.extra in list(keras_compat.iter_layers(model))
@@ -72,7 +72,7 @@ def test_untracked_layer_is_no_part_of_the_model():
     assert model.extra not in list(keras_compat.iter_layers(model))
 
 
-def test_optimized_variables_are_those_of_build():
+def test_optimized_variables_equal_those_of_build():
     variables = [keras.Variable(0.0), keras.Variable(1.0)]
     optimizer = keras.optimizers.SGD()
     optimizer.build(variables)

@@ -14,14 +14,14 @@ def test_interpolate_has_equal_angles_on_the_unit_circle():
     np.testing.assert_allclose(points, np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-7)
 
 
-def test_loop_passes_each_point_in_equal_steps_and_returns():
+def test_loop_visits_each_point_in_equal_steps_and_returns():
     corners = [[1, 0], [0, 1], [-1, 0], [0, -1]]
     angles = np.deg2rad(30 * np.arange(12))
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     np.testing.assert_allclose(latents.loop(corners, 12), circle, atol=1e-6)
 
 
-def test_loop_divides_frames_that_do_not_fit():
+def test_loop_distributes_remaining_frames():
     points = RNG.standard_normal((3, 5)).astype("float32")
     way = latents.loop(points, 8)
     assert way.shape == (8, 5)
@@ -49,7 +49,7 @@ def test_interpolate_matches_slerp():
     np.testing.assert_allclose(latents.interpolate(a, b, 9), expected, atol=1e-6)
 
 
-def test_interpolate_takes_many_pairs_and_changes_the_radius_linearly():
+def test_interpolate_accepts_many_pairs_and_changes_the_radius_linearly():
     a, b = RNG.standard_normal((2, 5, 8))
     arcs = latents.interpolate(a, b, 3)
     assert arcs.shape == (5, 3, 8)
@@ -106,7 +106,7 @@ def test_latents_functions_raise_for_wrong_arguments(call, message):
         call()
 
 
-def test_directions_are_those_in_which_images_change_most():
+def test_directions_maximize_the_change_of_images():
     matrix = np.random.default_rng(0).standard_normal((7, 5)) * [1, 5, 0.1, 3, 2]
     found = latents.directions(lambda points: points @ matrix.T, 5, points=3)
     _, _, rows = np.linalg.svd(matrix)
@@ -115,7 +115,7 @@ def test_directions_are_those_in_which_images_change_most():
     assert (found.max(axis=1) >= -found.min(axis=1)).all()
 
 
-def test_directions_are_a_mean_over_many_latents():
+def test_directions_average_over_many_latents():
     def draw(points):
         return np.stack([points[:, 0] ** 2, points[:, 1]], axis=1)  # mean of (2 x)² is 4, of 1² 1
 

@@ -52,12 +52,12 @@ def test_lecam_has_no_gradient_through_its_averages():
         ("le_cam", "Did you mean 'lecam'"),
     ],
 )
-def test_get_raises_for_what_is_no_regularization(identifier, message):
+def test_get_raises_for_invalid_regularization(identifier, message):
     with pytest.raises(ValueError, match=message):
         get(identifier)
 
 
-def test_discriminator_step_descends_the_loss_and_the_regularization(tiny_images):
+def test_discriminator_step_minimizes_the_loss_and_the_regularization(tiny_images):
     """Recomputes one step of gradient descent on a linear discriminator in NumPy."""
     gan = GAN(*linear_networks(), seed=0)
     sgd = keras.optimizers.SGD

@@ -38,7 +38,7 @@ REFERENCES = {
 }
 
 
-def test_losses_have_a_reference_each():
+def test_every_loss_has_a_reference():
     assert set(REFERENCES) == set(losses.LOSSES)
 
 
@@ -52,7 +52,7 @@ def test_losses_match_their_formulas(name):
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
-def test_loss_gradients_pull_both_networks_to_their_targets(name):
+def test_loss_gradients_move_both_networks_toward_their_targets(name):
     loss = losses.get(name)
     real, fake = tf.Variable([[0.3]]), tf.Variable([[0.2]])
     with tf.GradientTape(persistent=True) as tape:
@@ -63,7 +63,7 @@ def test_loss_gradients_pull_both_networks_to_their_targets(name):
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
-def test_decision_threshold_moves_with_the_logits_where_only_differences_count(name):
+def test_decision_threshold_shifts_with_the_logits_of_relative_losses(name):
     loss = losses.get(name)
     real, fake = tf.constant([[3.0], [5.0]]), tf.constant([[1.0], [-1.0]])
     here, there = (float(loss.decision_threshold(real + c, fake + c)) for c in (0.0, 10.0))
@@ -75,7 +75,7 @@ def test_decision_threshold_moves_with_the_logits_where_only_differences_count(n
 
 @pytest.mark.parametrize("name", losses.LOSSES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_extreme_logits_give_finite_losses_and_gradients_of_their_dtype(name, dtype):
+def test_losses_and_gradients_are_finite_for_extreme_logits(name, dtype):
     loss = losses.get(name)
     real = tf.Variable([[-1000.0], [1000.0]], dtype=dtype)
     with tf.GradientTape() as tape:
@@ -85,7 +85,7 @@ def test_extreme_logits_give_finite_losses_and_gradients_of_their_dtype(name, dt
     assert np.isfinite(tape.gradient(total, real)).all()
 
 
-def test_label_smoothing_changes_the_targets_of_reals_alone():
+def test_label_smoothing_changes_only_the_targets_of_reals():
     loss = losses.BinaryCrossentropy(label_smoothing=0.1)
     targets = np.concatenate([np.full_like(REAL, 0.9), np.zeros_like(FAKE)])
     probabilities = np.concatenate([p(REAL), p(FAKE)])

@@ -54,7 +54,7 @@ def test_load_images_returns_the_same_images_and_labels_from_every_format(kind, 
         assert found.class_names == (("a", "b", "c") if kind == "classes" else ("0", "1", "2"))
 
 
-def test_load_images_names_classes_that_occur_alone(tmp_path):
+def test_load_images_renumbers_the_classes_present(tmp_path):
     np.savez(tmp_path / "my.npz", images=IMAGES, labels=10 * LABELS + 5)
     found = data.load_images(tmp_path / "my.npz")
     np.testing.assert_array_equal(found.labels, LABELS)
@@ -93,13 +93,13 @@ def array(name, **content):
     ],
     ids=range(9),
 )
-def test_load_images_names_arrays_that_it_cannot_read(write, message, tmp_path):
+def test_load_images_raises_for_unreadable_arrays(write, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         data.load_images(write(tmp_path))
 
 
 @pytest.mark.slow
-def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsys):
+def test_train_command_trains_on_a_folder_of_classes(tmp_path, capsys):
     path, _ = make("classes", tmp_path)
     folder = tmp_path / "run"
     train = ["train", "--data", str(path), "--conditional", "--run-dir", str(folder), *SETTINGS]
@@ -136,7 +136,7 @@ def test_a_training_on_a_folder_of_classes_from_the_command_line(tmp_path, capsy
     assert main(["evaluate", str(folder), "--num-images", "100"]) == 2
 
 
-def test_a_conditional_training_needs_classes(tmp_path, capsys):
+def test_train_command_raises_for_conditional_without_classes(tmp_path, capsys):
     path, _ = make("npy", tmp_path)
     train = ["train", "--data", str(path), "--conditional", "--run-dir", str(tmp_path / "run")]
     assert main([*train, *SETTINGS]) == 2

@@ -52,7 +52,7 @@ def penalise(name, logits, real=REAL, fake=FAKE, **arguments):
 
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
-def test_penalty_matches_its_formula_at_its_own_points(name):
+def test_penalty_matches_its_formula(name):
     result = penalise(name, quadratic)
     assert result.shape == (6,)
     np.testing.assert_allclose(result, 3 * COSTS[name](norm(POINTS[name])), rtol=1e-10)
@@ -62,7 +62,7 @@ def test_penalty_matches_its_formula_at_its_own_points(name):
 
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
-def test_penalty_gradient_matches_that_of_the_formula(name):
+def test_penalty_gradient_matches_its_formula(name):
     scale = tf.Variable(0.7, dtype="float64")
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(penalise(name, lambda images: scale * linear(images)))
@@ -73,7 +73,7 @@ def test_penalty_gradient_matches_that_of_the_formula(name):
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_penalty_and_gradient_are_finite_without_a_slope(name, dtype):
+def test_penalty_and_gradient_are_finite_for_a_constant_discriminator(name, dtype):
     weight = tf.Variable(tf.zeros((16, 1), dtype))
 
     def flat(images):
@@ -86,7 +86,7 @@ def test_penalty_and_gradient_are_finite_without_a_slope(name, dtype):
     assert np.isfinite(tape.gradient(total, weight)).all()
 
 
-def test_penalty_takes_images_without_a_channels_axis():
+def test_penalty_accepts_images_without_a_channels_axis():
     for name in penalties.PENALTIES:
         flat = penalties.get({"name": name, "weight": 3.0})(
             lambda x: quadratic(x[..., None]),
@@ -127,7 +127,7 @@ def test_get_all_raises_for_other_penalties(identifier, message):
         penalties.get_all([identifier])
 
 
-def test_fused_penalties_leave_out_a_subclass_with_a_call_of_its_own():
+def test_fused_penalties_exclude_a_subclass_that_overrides_call():
     class Doubled(penalties.R1):
         def __call__(self, logits, real, fake, uniform):
             return 2 * super().__call__(logits, real, fake, uniform)

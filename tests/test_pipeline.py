@@ -65,7 +65,7 @@ def test_make_dataset_keeps_the_order_without_shuffling():
         np.testing.assert_array_equal(numbers(dataset), np.arange(100))
 
 
-def test_make_dataset_ignores_an_iterator_that_is_not_used():
+def test_make_dataset_ignores_an_unused_iterator():
     dataset = make_dataset(NUMBERED, 10)
     dataset.skip_batches.assign(2)
     spare = iter(dataset)
@@ -78,7 +78,7 @@ def test_make_dataset_ignores_an_iterator_that_is_not_used():
     assert dataset.epoch == 1
 
 
-def test_make_dataset_leaves_skipped_batches_blank():
+def test_make_dataset_returns_blank_images_for_skipped_batches():
     dataset = make_dataset(NUMBERED + np.uint8(1), 10)
     whole = np.concatenate(list(dataset))
     dataset.epoch.assign(0)
@@ -99,7 +99,7 @@ def test_make_dataset_keeps_its_length_when_all_batches_are_skipped(start, drop_
     assert not np.concatenate(batches).any()
 
 
-def test_make_dataset_scales_uint8_as_the_book_bit_for_bit():
+def test_make_dataset_scales_uint8_like_the_book_bit_for_bit():
     images = np.arange(256, dtype=np.uint8).reshape(64, 2, 2)
     (batch,) = make_dataset(images, 64, shuffle=False)
     np.testing.assert_array_equal(
@@ -124,7 +124,7 @@ def test_make_dataset_leaves_floats_unscaled_as_float32(dtype):
     np.testing.assert_array_equal(batch.numpy(), images.astype(np.float32), strict=True)
 
 
-def test_make_dataset_takes_float32_at_a_rounded_limit():
+def test_make_dataset_accepts_float32_at_a_rounded_limit():
     images = np.full((1, 2, 2), 0.1, np.float32)  # a little more than 0.1
     assert len(make_dataset(images, 1, value_range=(0.0, 0.1))) == 1
 
@@ -153,7 +153,7 @@ def test_derived_dataset_outlives_its_source():
 
 
 @pytest.mark.parametrize("steps", [4, 20])
-def test_executions_have_the_indices_of_the_same_batches(steps):
+def test_executions_return_the_indices_of_the_batches(steps):
     dataset, expected = make_dataset(NUMBERED, 9), make_dataset(NUMBERED, 9)
     executions = dataset.indexed_images.executions(steps)
     assert executions.cardinality() == 11
@@ -166,7 +166,7 @@ def test_executions_have_the_indices_of_the_same_batches(steps):
         np.testing.assert_array_equal(np.ravel(order), epoch(expected, number))
 
 
-def test_indexed_images_exist_for_whole_batches_alone():
+def test_indexed_images_exist_only_for_whole_batches():
     dataset = make_dataset(NUMBERED, 10)
     assert dataset.indexed_images is not None
     assert not hasattr(dataset.prefetch(1), "source")
@@ -186,7 +186,7 @@ class Recorder(keras.Model):
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 4])
-def test_fit_sees_each_epoch_and_resumes_within_one(steps_per_execution):
+def test_fit_iterates_each_epoch_and_resumes_within_one(steps_per_execution):
     dataset, expected = make_dataset(NUMBERED, 10), make_dataset(NUMBERED, 10)
     model = Recorder()
     model.compile(steps_per_execution=steps_per_execution)
@@ -238,7 +238,7 @@ for drop_remainder in (True, False):
 
 
 @pytest.mark.slow
-def test_two_replicas_share_each_batch_in_the_same_order():
+def test_make_dataset_splits_each_batch_between_replicas_in_order():
     # A process of its own: the number of virtual CPUs is fixed once TensorFlow has started.
     done = subprocess.run(
         [sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True, timeout=120
@@ -270,12 +270,12 @@ def test_two_replicas_share_each_batch_in_the_same_order():
         (np.array([0.5, np.nan] * 40, "f4").reshape(-1, 1, 1), {}, "without NaN"),
     ],
 )
-def test_make_dataset_raises_for_what_makes_no_batch(images, arguments, message):
+def test_make_dataset_raises_for_too_few_images_or_wrong_batch_sizes(images, arguments, message):
     with pytest.raises(ValueError, match=message):
         make_dataset(images, **arguments)
 
 
-def test_make_dataset_raises_for_a_batch_size_that_is_no_integer():
+def test_make_dataset_raises_for_a_non_integer_batch_size():
     with pytest.raises(TypeError, match="float"):
         make_dataset(NUMBERED, 10.0)
 
@@ -291,7 +291,7 @@ def test_make_dataset_matches_the_images_of_the_book():
     np.testing.assert_array_equal(first, images[:32].astype(np.float32) / 255)
 
 
-def test_datasets_do_not_autotune():
+def test_make_dataset_does_not_autotune():
     dataset = make_dataset(np.zeros((8, 4, 4), np.uint8), 4)
     for one in (dataset, dataset.indexed_images.executions(2)):
         assert one.options().autotune.enabled is False

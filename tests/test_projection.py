@@ -50,7 +50,7 @@ def gan():
     return GAN(generator, discriminator)
 
 
-def test_project_finds_samples_again(gan):
+def test_project_recovers_samples(gan):
     targets = gan.sample(20, seed=1_000)
     found = latents.project(gan, targets)
     assert np.mean(found.errors < 0.01) >= 0.95
@@ -61,14 +61,14 @@ def test_project_finds_samples_again(gan):
     assert np.median(random.errors) > 0.02
 
 
-def test_project_depends_on_its_seed_alone(gan):
+def test_project_depends_only_on_its_seed(gan):
     targets = np.random.default_rng(0).random((3, 8, 8, 1), dtype="float32")
     first, again, other = (latents.project(gan, targets, seed=seed, steps=5) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.latents, again.latents)
     assert (first.latents != other.latents).any()
 
 
-def test_project_keeps_latents_as_short_as_normal_ones():
+def test_project_keeps_latent_norms_of_the_normal_distribution():
     generator, kernel = linear_generator(scale=0.001)
     directions = np.random.default_rng(1).standard_normal((4, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -77,20 +77,20 @@ def test_project_keeps_latents_as_short_as_normal_ones():
     np.testing.assert_allclose(np.linalg.norm(found.latents, axis=1), 3**0.5 + 3, rtol=1e-5)
 
 
-def test_project_takes_bytes_without_a_channels_axis(gan):
+def test_project_accepts_bytes_without_a_channels_axis(gan):
     targets = np.random.default_rng(0).integers(0, 256, (2, 8, 8), np.uint8)
     as_bytes = latents.project(gan, targets, steps=3, refinements=3)
     as_floats = latents.project(gan, targets[..., None] / np.float32(255), steps=3, refinements=3)
     np.testing.assert_array_equal(as_bytes.latents, as_floats.latents)
 
 
-def test_project_takes_a_generator_in_place_of_its_gan(gan):
+def test_project_accepts_a_generator_in_place_of_a_gan(gan):
     targets = gan.sample(2, seed=5)
     ours, theirs = (latents.project(model, targets, steps=3) for model in (gan, gan.generator))
     np.testing.assert_array_equal(ours.latents, theirs.latents)
 
 
-def test_project_uses_the_average_unless_told_otherwise():
+def test_project_uses_the_average_by_default():
     keras.utils.set_random_seed(0)
     gan = GAN(*tiny_networks())
     gan.compile(ema_decay=0.9)
@@ -128,7 +128,7 @@ def test_project_ignores_colors_of_transparent_pixels():
     np.testing.assert_array_equal(ours.errors, theirs.errors)
 
 
-def test_project_weighs_features_beside_pixels(gan):
+def test_project_weights_features_and_pixels(gan):
     features = keras.Sequential(
         [layers.Input((8, 8, 1)), layers.AveragePooling2D(8), layers.Rescaling(2.0)]
     )
@@ -154,7 +154,7 @@ def conditional():
     return gan
 
 
-def test_project_finds_the_class_or_keeps_the_one_given(conditional):
+def test_project_infers_the_class_or_keeps_the_given_one(conditional):
     classes = np.arange(6, dtype="int32") % 3
     targets = conditional.sample(6, labels=classes, seed=9)
     free = latents.project(conditional, targets)

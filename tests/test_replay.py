@@ -31,7 +31,7 @@ class FixedRandom:
         (True, "Received: replay=True"),
     ],
 )
-def test_get_raises_for_what_is_no_buffer(identifier, message):
+def test_get_raises_for_invalid_buffers(identifier, message):
     with pytest.raises(ValueError, match=message):
         get(identifier)
 
@@ -95,7 +95,7 @@ def test_replay_buffer_raises_when_the_batch_exceeds_its_capacity(make_gan, tiny
         make_gan(replay=ReplayBuffer(4)).fit(tiny_images, batch_size=8, verbose=0)
 
 
-def test_fit_with_replay_takes_batches_of_several_sizes(make_gan, tiny_images):
+def test_fit_with_replay_accepts_batches_of_several_sizes(make_gan, tiny_images):
     gan = make_gan(replay=16, augmentations=list(augmentations.AUGMENTATIONS))
     gan.fit(tiny_images[:20], batch_size=8, verbose=0)
     assert gan.steps == 3
@@ -127,7 +127,7 @@ def test_fit_applies_augmentations_in_both_phases_and_flips_and_replay_in_the_fi
     assert replayed["d_logit_fake"][1] == pytest.approx(replayed["d_logit_fake"][0], abs=1e-6)
 
 
-def test_fit_traces_once_with_every_setting_on(make_gan, tiny_images):
+def test_fit_traces_once_with_every_setting(make_gan, tiny_images):
     gan = make_gan(
         loss={"name": "relativistic", "label_flip_rate": 0.1},
         penalties=[{"name": "r1", "weight": 0.5}, {"name": "r2", "weight": 0.5}],

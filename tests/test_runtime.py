@@ -47,9 +47,7 @@ def test_train_raises_for_more_devices_than_exist_and_writes_nothing(tmp_path, c
     ],
 )
 @pytest.mark.parametrize("flags", [[], ["--dry-run"]], ids=["train", "dry run"])
-def test_train_raises_for_a_tf_config_that_cannot_be_read(
-    text, flags, tmp_path, capsys, monkeypatch
-):
+def test_train_raises_for_an_invalid_tf_config(text, flags, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     folder = tmp_path / "run"
     status, lines = answer(["train", "--run-dir", str(folder), *flags], capsys)
@@ -72,7 +70,7 @@ def test_train_raises_for_workers_without_a_run_dir(capsys, monkeypatch):
     )
 
 
-def test_workers_begin_with_the_chief(monkeypatch):
+def test_workers_lists_the_chief_first(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert runtime.workers() == []
     task = {"type": "worker", "index": 1}
@@ -83,7 +81,7 @@ def test_workers_begin_with_the_chief(monkeypatch):
     assert runtime.workers() == ["c:3", "a:1", "b:2"]
 
 
-def test_train_names_a_port_that_is_taken_in_one_line(tmp_path, capsys, monkeypatch):
+def test_train_prints_one_line_for_a_port_in_use(tmp_path, capsys, monkeypatch):
     def fail():
         raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
 
@@ -110,7 +108,7 @@ def test_with_workers_raises_connection_error_when_there_are_workers(lost, monke
         raise tf.errors.UnavailableError(None, None, "/job:worker/replica:0/task:1: gone")
 
 
-def test_main_answers_an_interrupted_import_in_one_line(monkeypatch, capsys):
+def test_main_prints_one_line_for_an_interrupted_import(monkeypatch, capsys):
     def load(name, *_):
         raise KeyboardInterrupt
 
@@ -145,7 +143,7 @@ def test_load_tensorflow_sets_variables_unless_they_are_set(
 
 
 @pytest.mark.parametrize(("error", "shown"), [(ImportError, "noise\n"), (KeyboardInterrupt, "")])
-def test_load_tensorflow_shows_messages_when_it_fails(monkeypatch, capfd, error, shown):
+def test_load_tensorflow_shows_messages_when_the_import_fails(monkeypatch, capfd, error, shown):
     def load(name, *_):
         os.write(2, b"noise\n")
         raise error

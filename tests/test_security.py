@@ -127,7 +127,7 @@ FILES = {name: JSON for name in ("config.json", "scores.json", "monitor.json", "
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.fixed_dictionaries(FILES), st.binary(max_size=20))
-def test_list_runs_takes_a_folder_of_any_content(tmp_path, files, noise):
+def test_list_runs_accepts_a_folder_with_any_content(tmp_path, files, noise):
     folder = tmp_path / "run"
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
@@ -141,7 +141,7 @@ def test_list_runs_takes_a_folder_of_any_content(tmp_path, files, noise):
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(JSON)
-def test_read_config_reads_any_content_or_names_its_file(tmp_path, content):
+def test_read_config_reads_any_content_or_raises_with_the_file_name(tmp_path, content):
     folder = tmp_path / "run"
     folder.mkdir(exist_ok=True)
     RunDirectory(folder).config_path.write_text(json.dumps(content))
@@ -151,13 +151,13 @@ def test_read_config_reads_any_content_or_names_its_file(tmp_path, content):
         assert str(folder) in str(error)
 
 
-def test_sample_raises_in_one_line_for_a_model_of_noise(tmp_path, capsys):
+def test_sample_prints_one_line_for_a_model_of_random_bytes(tmp_path, capsys):
     (tmp_path / "model.keras").write_bytes(b"noise")
     assert main(["sample", str(tmp_path / "model.keras")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_page_of_security_names_tests_that_exist():
+def test_security_page_lists_existing_tests():
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     promised = re.findall(r"`(test_\w+)`", PAGE.read_text())
     assert len(promised) >= 8
@@ -166,7 +166,7 @@ def test_page_of_security_names_tests_that_exist():
     assert fashion_gan.__version__ in PAGE.read_text()
 
 
-def test_fuzz_finds_documented_errors_alone(tmp_path):
+def test_fuzz_finds_only_documented_errors(tmp_path):
     count, refused = fuzz.fuzz(tmp_path, random.Random(0), lambda count: count >= 600)
     assert count == 600 and 200 < refused < 600
 

@@ -83,7 +83,7 @@ def test_step_flops_of_a_projector_match_the_graph_of_tensorflow():
     assert flops.step_flops(generator, discriminator, 4, projector) == counted
 
 
-def test_forward_flops_names_an_unknown_layer():
+def test_forward_flops_raises_for_an_unknown_layer():
     unknown = keras.layers.EinsumDense("ab,bc->ac", 8, name="einsum")
     network = keras.Sequential([keras.layers.Input((8,)), unknown])
     with pytest.raises(ValueError, match="Received: 'einsum' of type EinsumDense"):
@@ -138,7 +138,7 @@ def test_benchmark_reports_two_variants_with_a_table_and_a_chart(tmp_path, capsy
     assert benchmark.table(report).row_count == 2
 
 
-def test_bars_are_as_long_as_their_values_and_escape_names():
+def test_bar_chart_scales_bars_to_their_values_and_escapes_names():
     drawn = ElementTree.fromstring(
         charts.bars("a < b", "ms", [charts.Bar("x & y", 1, 1, 2), charts.Bar("z", 2, 1, 4)])
     )
@@ -151,7 +151,7 @@ def test_bars_are_as_long_as_their_values_and_escape_names():
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
-def test_benchmark_raises_in_one_line_when_there_is_no_gpu(capsys):
+def test_benchmark_prints_one_line_when_there_is_no_gpu(capsys):
     assert main(["benchmark", "--device", "GPU"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -203,7 +203,7 @@ def test_compare_reports_a_variant_that_fails_and_continues(monkeypatch):
     assert "dense, fit" in benchmark.chart(report)
 
 
-def test_machine_of_a_gpu_has_its_name_and_the_rates_of_both_precisions(monkeypatch):
+def test_machine_reports_the_gpu_name_and_the_rates_of_both_precisions(monkeypatch):
     monkeypatch.setattr(measure, "_use", lambda device, count: "GPU")
     monkeypatch.setattr(measure, "copied_bytes_per_second", lambda: 3.0)
     monkeypatch.setattr(
@@ -219,7 +219,7 @@ def test_machine_of_a_gpu_has_its_name_and_the_rates_of_both_precisions(monkeypa
     assert machine["tf32"] is True  # TensorFlow's default
 
 
-def test_benchmark_of_a_gpu_compares_each_precision_with_its_own_rate(monkeypatch, capsys):
+def test_benchmark_compares_each_precision_with_its_own_gpu_rate(monkeypatch, capsys):
     result = {"ms_per_step": 4.0, "first_seconds": 3.0, "compile_seconds": 1.0, "host_mib": 5.0}
     result |= {"device_mib": 7.0, "flops": 10, "bytes": 6, "xla": "XLA is on: there is a GPU."}
     rates = {"flops_per_second": 1e4, "half_flops_per_second": 2e4, "bytes_per_second": 3e3}
@@ -288,7 +288,7 @@ def test_step_bytes_of_dense_match_a_hand_count():
     assert flops.step_bytes(gan, 32) == 2 * state + 32 * (3 * g + 6 * d)
 
 
-def test_rates_are_those_of_the_shortest_call(monkeypatch):
+def test_rates_use_the_shortest_call(monkeypatch):
     monkeypatch.setattr(flops, "_shortest", lambda run, seconds: (run(), 2.0)[1])
     assert flops.matmul_flops_per_second() == 2 * 2048**3 / 2
     assert flops.copied_bytes_per_second() == 2 * 4 * 2**24 / 2

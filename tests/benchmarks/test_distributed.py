@@ -18,7 +18,7 @@ def tables(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["dense", "dcgan"])
-def test_workers_sent_the_gradients_and_at_most_two_percent_more(name):
+def test_workers_send_at_most_two_percent_more_than_the_gradients(name):
     report = json.loads((ROOT / "docs/results/distributed.json").read_text())
     pairs = {pair["pair"]: pair for pair in report["pairs"]}
     networks = models.build_networks(name)
@@ -37,6 +37,6 @@ def test_ring_seconds_approach_twice_the_bytes_as_hosts_grow(tables):
     np.testing.assert_allclose(seconds, 0.0175, rtol=1e-12)
 
 
-def test_ring_seconds_grow_with_the_turns_by_latency(tables):
+def test_ring_seconds_add_the_latency_of_each_turn(tables):
     seconds = [tables.ring_seconds(0.0, hosts, 1) for hosts in (2, 64)]
     np.testing.assert_allclose(seconds, [3 * 2 * 50e-6, 3 * 126 * 50e-6], rtol=1e-12)

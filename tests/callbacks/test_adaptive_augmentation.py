@@ -31,7 +31,7 @@ def adaptive_augmentation(**arguments):
     )
 
 
-def test_adaptive_augmentation_measures_the_logits_of_its_images(make_gan):
+def test_adaptive_augmentation_measures_logits_of_held_out_images(make_gan):
     gan = make_gan(**{**SETTINGS, "augmentations": ()})
     gan.fit(data.make_dataset(TRAIN, 8), callbacks=adaptive_augmentation(num_images=99), verbose=0)
     probability = gan.augment_probability
@@ -49,7 +49,7 @@ def test_adaptive_augmentation_measures_the_logits_of_its_images(make_gan):
 
 
 @pytest.mark.parametrize(("brightness", "end"), [(0.0, 1.0), (1.0, 0.0)])
-def test_adaptive_augmentation_raises_the_probability_when_held_out_images_look_generated(
+def test_adaptive_augmentation_increases_the_probability_when_held_out_images_look_generated(
     make_gan, brightness, end
 ):
     gan = make_gan("sgd", keras.optimizers.SGD(0.0), **SETTINGS)
@@ -74,7 +74,7 @@ def train(folder, *extra):
     return gan
 
 
-def test_training_with_adaptive_augmentation_resumes_bit_for_bit(tmp_path):
+def test_fit_with_adaptive_augmentation_resumes_bit_for_bit(tmp_path):
     whole = train(tmp_path / "whole")
     with pytest.raises(RuntimeError, match="stopped here"):
         train(tmp_path / "stopped", StopAt(14))  # within the second epoch
@@ -86,7 +86,7 @@ def test_training_with_adaptive_augmentation_resumes_bit_for_bit(tmp_path):
     assert lines[0] == lines[1] and '"d_overfit"' in lines[0] and '"augment_p"' in lines[0]
 
 
-def test_saved_gan_keeps_its_probability_and_averages(make_gan, tmp_path):
+def test_load_model_restores_the_probability_and_averages(make_gan, tmp_path):
     gan = make_gan("sgd", "sgd", **SETTINGS)
     gan.fit(data.make_dataset(TRAIN, 8), epochs=4, callbacks=adaptive_augmentation(), verbose=0)
     gan.augment_probability.probability.assign(0.3)

@@ -114,13 +114,13 @@ def content_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_fit_ends_bit_for_bit_alike_when_stopped_again_and_again(tmp_path, uninterrupted):
+def test_fit_resumes_bit_for_bit_when_stopped_repeatedly(tmp_path, uninterrupted):
     for stop_at, seed, seconds in ((1, 5, -1), (BATCHES + 2, 5, 1e9), (STOPPED, 7, -1)):
         train(tmp_path, stop_at, seconds, seed)
     assert_same(train(tmp_path, seed=99), uninterrupted)
 
 
-def test_fit_ends_bit_for_bit_alike_when_stopped_before_a_partial_execution(tmp_path):
+def test_fit_resumes_bit_for_bit_when_stopped_before_a_partial_execution(tmp_path):
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()
     expected = train(tmp_path / "whole", steps_per_execution=3)
@@ -129,7 +129,7 @@ def test_fit_ends_bit_for_bit_alike_when_stopped_before_a_partial_execution(tmp_
     assert expected[0][0][1] == EPOCHS * BATCHES
 
 
-def test_fit_resumes_and_saves_no_position_of_a_batch_that_it_skips(run, uninterrupted):
+def test_fit_saves_no_position_of_a_skipped_batch(run, uninterrupted):
     saved = []
 
     class Recording(BackupAndRestore):
@@ -143,12 +143,12 @@ def test_fit_resumes_and_saves_no_position_of_a_batch_that_it_skips(run, uninter
     assert_equal_states(read_state(gan), uninterrupted[0])
 
 
-def test_fit_raises_when_an_epoch_was_begun_with_other_executions(run):
+def test_fit_raises_when_steps_per_execution_changes_within_an_epoch(run):
     with pytest.raises(ValueError, match="3 batches .* not a multiple of steps_per_execution=2"):
         train(run, steps_per_execution=2)
 
 
-def test_fit_ends_otherwise_when_there_is_no_backup(tmp_path, uninterrupted):
+def test_fit_gives_other_weights_when_there_is_no_backup(tmp_path, uninterrupted):
     result = train(tmp_path, seed=99)
     assert not np.array_equal(result[0][1], uninterrupted[0][1])
 
@@ -173,12 +173,12 @@ def test_keras_backup_and_restore_resumes_bit_for_bit(tmp_path, uninterrupted):
     assert_equal_states(read_state(gan), uninterrupted[0])
 
 
-def test_restore_takes_the_newest_backup(run, gan, uninterrupted):
+def test_restore_loads_the_newest_backup(run, gan, uninterrupted):
     assert_restores(gan, run, STOPPED, uninterrupted)
 
 
 @pytest.mark.parametrize("size", [0, 1, 0.5, -1])
-def test_restore_takes_the_older_backup_when_a_state_was_truncated(run, gan, uninterrupted, size):
+def test_restore_loads_the_older_backup_when_a_state_is_truncated(run, gan, uninterrupted, size):
     newest = max((run / "backup").iterdir())
     file = newest / "state.weights.h5"
     content = file.read_bytes()
@@ -188,7 +188,9 @@ def test_restore_takes_the_older_backup_when_a_state_was_truncated(run, gan, uni
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"epoch": 1}'])
-def test_restore_takes_the_older_backup_when_a_position_is_torn(run, gan, uninterrupted, content):
+def test_restore_loads_the_older_backup_when_a_position_is_truncated(
+    run, gan, uninterrupted, content
+):
     (max((run / "backup").iterdir()) / "position.json").write_text(content)
     with pytest.warns(UserWarning, match="is broken"):
         assert_restores(gan, run, STOPPED - 1, uninterrupted)
@@ -211,7 +213,7 @@ def test_restore_takes_the_older_backup_when_a_position_is_torn(run, gan, uninte
     ],
     ids=str,
 )
-def test_restore_takes_the_older_backup_when_the_position_was_changed(
+def test_restore_loads_the_older_backup_when_the_position_was_changed(
     run, gan, uninterrupted, changes
 ):
     path = max((run / "backup").iterdir()) / "position.json"
@@ -223,7 +225,7 @@ def test_restore_takes_the_older_backup_when_the_position_was_changed(
         assert_restores(gan, run, STOPPED - 1, uninterrupted)
 
 
-def test_restore_takes_the_older_backup_when_a_folder_was_renamed(run, gan, uninterrupted):
+def test_restore_loads_the_older_backup_when_a_folder_was_renamed(run, gan, uninterrupted):
     newest = max((run / "backup").iterdir())
     newest.rename(newest.with_name("epoch_000003_batch_00000006"))
     with pytest.warns(UserWarning, match="its position is not that of its name"):
@@ -243,7 +245,7 @@ def fail(*args, **kwargs):
     raise OSError(28, "No space left on device")
 
 
-def test_fit_ends_with_the_older_backups_intact_when_the_disk_is_full(run, monkeypatch):
+def test_fit_keeps_the_older_backups_when_the_disk_is_full(run, monkeypatch):
     before = content_of(run / "backup")
     monkeypatch.setattr("pathlib.Path.write_text", fail)
     with pytest.raises(OSError, match="could not be saved .*No space left.* is intact"):
@@ -254,7 +256,7 @@ def test_fit_ends_with_the_older_backups_intact_when_the_disk_is_full(run, monke
 
 
 @pytest.mark.parametrize("call", ["write_text", "rename", "mkdir"])
-def test_save_leaves_the_older_backups_intact_when_the_disk_fails(run, gan, monkeypatch, call):
+def test_save_keeps_the_older_backups_when_the_disk_fails(run, gan, monkeypatch, call):
     callback, before = watch(gan, run / "backup"), content_of(run / "backup")
     with monkeypatch.context() as patch:
         patch.setattr(f"pathlib.Path.{call}", fail)
@@ -270,7 +272,9 @@ def test_save_leaves_the_older_backups_intact_when_the_disk_fails(run, gan, monk
     [(signal.SIGINT, 3), (signal.SIGTERM, BATCHES)],
     ids=["SIGINT within an epoch", "SIGTERM at its end"],
 )
-def test_fit_saves_a_backup_before_it_obeys_a_signal(tmp_path, gan, uninterrupted, number, at_step):
+def test_fit_saves_a_backup_before_a_signal_ends_the_process(
+    tmp_path, gan, uninterrupted, number, at_step
+):
     class Signal(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             if self.model.steps == at_step - 1:
@@ -288,7 +292,7 @@ def test_fit_saves_a_backup_before_it_obeys_a_signal(tmp_path, gan, uninterrupte
     assert_restores(gan, tmp_path, at_step, uninterrupted)
 
 
-def test_on_epoch_end_saves_a_backup_before_it_obeys_sighup(tmp_path, gan):
+def test_on_epoch_end_saves_a_backup_before_sighup_ends_the_process(tmp_path, gan):
     callback, before = BackupAndRestore(tmp_path / "backup"), signal.getsignal(signal.SIGHUP)
     callback.set_model(gan)
     callback.on_train_begin()
@@ -301,7 +305,7 @@ def test_on_epoch_end_saves_a_backup_before_it_obeys_sighup(tmp_path, gan):
     ]
 
 
-def test_on_train_begin_leaves_sighup_ignored_when_it_was(gan, tmp_path):
+def test_on_train_begin_keeps_sighup_ignored(gan, tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         callback = BackupAndRestore(tmp_path / "backup")
@@ -340,7 +344,7 @@ def test_save_succeeds_when_folders_cannot_be_flushed(tmp_path, gan, run, monkey
     assert_equal_states(read_state(gan), saved)
 
 
-def test_save_leaves_nothing_when_a_file_cannot_be_flushed(tmp_path, gan, monkeypatch):
+def test_save_removes_the_backup_when_a_file_cannot_be_flushed(tmp_path, gan, monkeypatch):
     def fail(descriptor):
         raise OSError(5, "Input/output error")
 
@@ -351,7 +355,7 @@ def test_save_leaves_nothing_when_a_file_cannot_be_flushed(tmp_path, gan, monkey
     assert not list(tmp_path.iterdir())
 
 
-def test_save_flushes_the_backup_and_then_its_folder(tmp_path, gan, monkeypatch):
+def test_save_flushes_the_backup_before_its_folder(tmp_path, gan, monkeypatch):
     flushed, fsync = [], os.fsync
 
     def note(descriptor):
@@ -364,7 +368,7 @@ def test_save_flushes_the_backup_and_then_its_folder(tmp_path, gan, monkeypatch)
     assert flushed[-2:] == [str(tmp_path / ".partial"), str(tmp_path)]
 
 
-def test_save_checks_the_space_before_it_writes(tmp_path, gan, monkeypatch):
+def test_save_checks_the_free_space_before_writing(tmp_path, gan, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     callback = watch(gan, tmp_path / "backup")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000))

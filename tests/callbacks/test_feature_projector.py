@@ -27,7 +27,7 @@ def read(folder):
     return points, labels, sprite, list(embedding.sprite.single_image_dim)
 
 
-def test_feature_projector_writes_points_labels_and_thumbnails_in_one_order(
+def test_feature_projector_writes_points_labels_and_thumbnails_in_the_same_order(
     make_gan, tiny_images, tmp_path
 ):
     real = (255 * tiny_images).astype("uint8")
@@ -47,7 +47,7 @@ def test_feature_projector_writes_points_labels_and_thumbnails_in_one_order(
     np.testing.assert_array_equal(thumbnails[7:14], generated)
 
 
-def test_feature_projector_writes_no_heading_for_one_column(make_gan, tiny_images, tmp_path):
+def test_feature_projector_writes_no_header_for_one_column(make_gan, tiny_images, tmp_path):
     real = (255 * tiny_images).astype("uint8")
     FeatureProjector(tmp_path, real, features, count=4).write(make_gan())
     assert read(tmp_path / "projector")[1] == ["real"] * 4 + ["generated"] * 4

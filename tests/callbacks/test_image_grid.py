@@ -94,9 +94,7 @@ def painted(model, step, seed, columns, invert=False):
 
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
 @pytest.mark.parametrize("image_shape", [(5, 4), (5, 4, 1), (5, 4, 3)])
-def test_image_grid_has_the_samples_of_each_epoch_pixel_by_pixel(
-    tmp_path, image_shape, value_range
-):
+def test_image_grid_writes_the_exact_samples_of_each_epoch(tmp_path, image_shape, value_range):
     model = Painter(image_shape, value_range)
     train(model, ImageGrid(tmp_path, num_images=6, columns=3, seed=7), epochs=2)
     fixed, fresh = (read_grids(tmp_path / "images", name) for name in (FIXED, FRESH))
@@ -113,7 +111,7 @@ def test_image_grid_inverts_pixels(tmp_path):
     np.testing.assert_array_equal(grids[1], painted(model, 1, 0, 2, invert=True))
 
 
-def test_image_grid_repeats_fixed_latents_and_renews_fresh_ones(tmp_path):
+def test_image_grid_reuses_fixed_latents_and_redraws_fresh_ones(tmp_path):
     class Idle(Painter):
         def train_step(self, data):
             return {"power": self.power}
@@ -142,7 +140,7 @@ def test_image_grid_is_written_before_training_and_after_every_nth_epoch(tmp_pat
     assert read_steps(tmp_path / "images", FRESH) == steps
 
 
-def test_image_grid_continues_in_a_resumed_run(tmp_path):
+def test_image_grid_continues_when_a_run_resumes(tmp_path):
     real = np.zeros((9, 5, 4), np.uint8)
     train(Painter(), ImageGrid(tmp_path / "unbroken", real_images=real), epochs=4)
     model = Painter()
@@ -173,7 +171,7 @@ def test_image_grid_shows_the_first_real_images_as_bytes_or_floats(tmp_path, val
             np.testing.assert_array_equal(grids[0][y : y + 5, x : x + 4], real[i])
 
 
-def test_image_grid_has_no_real_grid_without_real_images(tmp_path):
+def test_image_grid_omits_the_real_grid_without_real_images(tmp_path):
     train(Painter(), ImageGrid(tmp_path), epochs=1)
     assert {name for name, *_ in read(tmp_path / "images")} == {FIXED, FRESH}
 
@@ -201,7 +199,7 @@ def test_image_grid_writes_png_files_of_fixed_latents_and_real_images(tmp_path):
     np.testing.assert_array_equal(png, real[0, ..., np.newaxis])
 
 
-def test_image_grid_writes_events_alone_without_png_dir(tmp_path):
+def test_image_grid_writes_only_events_without_png_dir(tmp_path):
     train(Painter(), ImageGrid(tmp_path), epochs=1)
     names = [name for *_, names in os.walk(tmp_path) for name in names]
     assert len(names) == 1 and "tfevents" in names[0]
@@ -214,7 +212,7 @@ def open_files(folder):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
-def test_image_grid_opens_its_file_during_training_alone(tmp_path):
+def test_image_grid_opens_its_file_only_during_training(tmp_path):
     during = []
     grid = ImageGrid(tmp_path)
     spy = keras.callbacks.LambdaCallback(
@@ -227,7 +225,7 @@ def test_image_grid_opens_its_file_during_training_alone(tmp_path):
     assert [len(files) for files in during] == [1, 1]
 
 
-def test_image_grid_can_be_read_after_an_interruption(tmp_path):
+def test_image_grid_events_are_readable_after_an_interruption(tmp_path):
     grid = ImageGrid(tmp_path)
 
     def interrupt(epoch, logs):
@@ -242,7 +240,7 @@ def test_image_grid_can_be_read_after_an_interruption(tmp_path):
     assert not os.path.isdir("/proc/self/fd") or open_files(tmp_path) == []
 
 
-def test_image_grid_records_when_another_callback_pauses(tmp_path):
+def test_image_grid_writes_events_while_summary_recording_is_off(tmp_path):
     board = keras.callbacks.TensorBoard(tmp_path, update_freq=1000, write_graph=False)
     for name, callbacks in (("before", [board, None]), ("after", [None, board])):
         grid = ImageGrid(tmp_path / name)
@@ -251,7 +249,7 @@ def test_image_grid_records_when_another_callback_pauses(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_image_grid_warns_of_samples_that_are_not_finite(tmp_path, bad):
+def test_image_grid_warns_for_non_finite_samples(tmp_path, bad):
     class Diverging(Painter):
         def sample(self, count, *, seed=None, latents=None):
             samples = super().sample(count, seed=seed)
@@ -288,7 +286,7 @@ def cluster(task_type, task_id, **jobs):
         (cluster("evaluator", 0, chief=1, worker=2), False),
     ],
 )
-def test_image_grid_is_written_by_the_chief_alone(tmp_path, resolver, writes):
+def test_image_grid_is_written_only_by_the_chief(tmp_path, resolver, writes):
     model = SimpleNamespace(
         sample=Painter().sample,
         value_range=(0.0, 1.0),
@@ -322,12 +320,12 @@ def test_image_grid_raises_for_wrong_arguments(tmp_path, wrong):
         ImageGrid(tmp_path, **wrong)
 
 
-def test_image_grid_raises_for_real_images_that_are_none(tmp_path):
+def test_image_grid_raises_for_real_images_that_are_no_array(tmp_path):
     with pytest.raises(ValueError, match=r"images\.shape=\(\)"):
         ImageGrid(tmp_path, real_images=tf.data.Dataset.range(3))
 
 
-def test_image_grid_raises_for_a_model_that_cannot_sample(tmp_path):
+def test_image_grid_raises_for_a_model_without_sample(tmp_path):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(loss="mse")
     with pytest.raises(TypeError, match="model=Sequential"):
@@ -357,7 +355,7 @@ def gan():
     return gan
 
 
-def test_image_grid_takes_the_samples_of_a_gan(tmp_path, gan):
+def test_image_grid_uses_the_samples_of_a_gan(tmp_path, gan):
     images = np.random.default_rng(0).uniform(size=(8, 5, 4)).astype("float32")
     gan.fit(images, epochs=2, verbose=0, callbacks=[ImageGrid(tmp_path, num_images=2, seed=4)])
     first, second = np.floor(255 * gan.sample(2, seed=4).astype("float64") + 0.5)
@@ -366,7 +364,7 @@ def test_image_grid_takes_the_samples_of_a_gan(tmp_path, gan):
     np.testing.assert_array_equal(grid[:, 5:, 0], second)
 
 
-def test_image_grid_leaves_training_as_it_was(tmp_path, gan):
+def test_image_grid_does_not_change_training(tmp_path, gan):
     images = np.random.default_rng(0).uniform(size=(8, 5, 4)).astype("float32")
     start = gan.get_weights()
     gan.fit(images, epochs=2, shuffle=False, verbose=0)

@@ -41,7 +41,7 @@ def test_json_logger_writes_what_fit_logs(make_gan, tiny_images, tmp_path):
         assert [line[name] for line in lines(path)] == values
 
 
-def test_json_logger_drops_a_torn_line_and_those_of_epochs_to_be_done_again(gan, tmp_path):
+def test_json_logger_drops_truncated_lines_and_lines_of_repeated_epochs(gan, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epoch": 3}\n{"epo')
     log_epochs(gan, path, 2, 4)
@@ -50,13 +50,13 @@ def test_json_logger_drops_a_torn_line_and_those_of_epochs_to_be_done_again(gan,
     assert "d_loss" in lines(path)[2]
 
 
-def test_json_logger_begins_a_new_file_for_a_new_run(gan, tmp_path):
+def test_json_logger_starts_a_new_file_for_a_new_run(gan, tmp_path):
     for _ in range(2):
         log_epochs(gan, tmp_path / "metrics.jsonl", 0, 2)
     assert [line["epoch"] for line in lines(tmp_path / "metrics.jsonl")] == [1, 2]
 
 
-def test_json_logger_writes_null_for_numbers_that_are_not_finite(gan, tmp_path):
+def test_json_logger_writes_null_for_non_finite_numbers(gan, tmp_path):
     callback = JSONLogger(tmp_path / "metrics.jsonl")
     callback.set_model(gan)
     callback.on_epoch_end(0, {"d_loss": np.float32("nan"), "g_loss": np.inf, "x": 1})
@@ -75,7 +75,7 @@ def test_json_logger_writes_null_for_numbers_that_are_not_finite(gan, tmp_path):
         (b"[" * 200_000, "1, 2, 3"),
     ],
 )
-def test_json_logger_names_and_replaces_damaged_lines_when_resumed(content, damaged, gan, tmp_path):
+def test_json_logger_warns_and_replaces_damaged_lines_when_resumed(content, damaged, gan, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(content)
     with pytest.warns(UserWarning, match=f"damaged or missing one of epoch {damaged}. Its"):

@@ -44,7 +44,7 @@ def fit(gan, images, *callbacks, epochs=4, **arguments):
     return gan.fit(images, epochs=epochs, callbacks=list(callbacks), **arguments).history
 
 
-def test_table_names_every_callback_of_keras():
+def test_callbacks_page_lists_every_callback_of_keras():
     classes = {
         name
         for name in dir(keras.callbacks)
@@ -134,7 +134,7 @@ def test_learning_rate_scheduler_sets_both_rates(make_gan, tiny_images):
         ("d_optimizer", [0.001, 0.5], "learning_rate_d_optimizer"),
     ],
 )
-def test_for_optimizer_leaves_the_other_optimizer_alone(
+def test_for_optimizer_does_not_change_the_other_optimizer(
     make_gan, tiny_images, optimizer, wanted, name
 ):
     gan = make_gan("adam", "rmsprop")
@@ -145,7 +145,7 @@ def test_for_optimizer_leaves_the_other_optimizer_alone(
     assert [n for n in logs if n.startswith("learning_rate")] == [name]
 
 
-def test_for_optimizer_takes_a_callback_that_stops_training(make_gan, tiny_images):
+def test_for_optimizer_accepts_a_callback_that_stops_training(make_gan, tiny_images):
     stop = keras.callbacks.EarlyStopping(monitor="distance", mode="min", patience=1)
     logs = fit(make_gan(), tiny_images, Distance(), ForOptimizer("g_optimizer", stop))
     assert len(logs["distance"]) == 3
@@ -216,9 +216,7 @@ def test_terminate_on_nan_ignores_the_losses_of_a_gan(make_gan, tiny_images):
     assert len(logs["d_loss"]) == 2
 
 
-def test_swap_ema_weights_evaluates_the_average_and_trains_on_with_the_weights(
-    make_gan, tiny_images
-):
+def test_swap_ema_weights_evaluates_the_average_and_resumes_with_the_weights(make_gan, tiny_images):
     class Record(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
@@ -268,7 +266,7 @@ def test_swap_ema_weights_raises_for_optimizers_without_an_average(make_gan, tin
         )
 
 
-def test_progbar_logger_ends_each_epoch_with_all_batches_and_the_final_numbers(
+def test_progbar_logger_shows_all_batches_and_final_values_after_each_epoch(
     make_gan, tiny_images, capsys
 ):
     logs = fit(make_gan(steps_per_execution=3), tiny_images, epochs=1, verbose=1)
@@ -277,7 +275,7 @@ def test_progbar_logger_ends_each_epoch_with_all_batches_and_the_final_numbers(
     assert f"d_loss: {logs['d_loss'][0]:.4f}" in last
 
 
-def test_fit_takes_a_callback_list(make_gan, tiny_images):
+def test_fit_accepts_a_callback_list(make_gan, tiny_images):
     gan, distance = make_gan(), Distance()
     callbacks = keras.callbacks.CallbackList([distance], add_history=True, model=gan, epochs=2)
     dataset = data.make_dataset(tiny_images, batch_size=8)
@@ -297,7 +295,7 @@ class FromOutside(keras.callbacks.Callback):
         self.summary = "\n".join(lines)
 
 
-def test_gan_optimizer_has_settings_rate_and_summary_of_both(make_gan, tiny_images):
+def test_gan_optimizer_returns_config_rate_and_summary_of_both(make_gan, tiny_images):
     gan = make_gan(keras.optimizers.Adam(1e-3), keras.optimizers.SGD(1e-2))
     seen, other = FromOutside(), FromOutside()
     fit(gan, tiny_images, seen, ForOptimizer("d_optimizer", other), epochs=1)

@@ -24,7 +24,7 @@ def conditional():
     return gan
 
 
-def test_latent_interpolation_has_an_arc_in_each_row(make_gan, tiny_images, tmp_path):
+def test_latent_interpolation_draws_an_arc_in_each_row(make_gan, tiny_images, tmp_path):
     gan = make_gan()
     rows = LatentInterpolation(tmp_path, rows=2, steps=5, image_freq=2, seed=7, png_dir=tmp_path)
     gan.fit(tiny_images, batch_size=8, epochs=4, callbacks=[rows], verbose=0)
@@ -37,7 +37,7 @@ def test_latent_interpolation_has_an_arc_in_each_row(make_gan, tiny_images, tmp_
     assert any((tmp_path / "images").iterdir())
 
 
-def test_latent_interpolation_has_a_class_in_each_row(tiny_images, tmp_path):
+def test_latent_interpolation_draws_a_class_in_each_row(tiny_images, tmp_path):
     gan = conditional()
     rows = LatentInterpolation(tmp_path, rows=4, steps=3, png_dir=tmp_path)
     gan.fit(tiny_images, LABELS, batch_size=8, callbacks=[rows], verbose=0)
@@ -48,7 +48,7 @@ def test_latent_interpolation_has_a_class_in_each_row(tiny_images, tmp_path):
     np.testing.assert_array_equal(read_png(tmp_path / "epoch_0001.png"), expected)
 
 
-def test_image_grid_has_a_class_in_each_column(tiny_images, tmp_path):
+def test_image_grid_draws_a_class_in_each_column(tiny_images, tmp_path):
     gan = conditional()
     grid = ImageGrid(tmp_path, num_images=8, png_dir=tmp_path)
     gan.fit(tiny_images, LABELS, batch_size=8, callbacks=[grid], verbose=0)

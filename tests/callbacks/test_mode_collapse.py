@@ -93,7 +93,7 @@ def drive(monitor, gan, logs):
     return [(epoch, issue.kind) for epoch, issue in monitor.warned]
 
 
-def test_monitor_names_a_lost_class_once_and_again_with_another_one(make_gan):
+def test_monitor_repeats_the_warning_when_another_class_is_missing(make_gan):
     plan = [EVEN, LOST, LOST, LOST, LOST_TWO, LOST_TWO, LOST_TWO, EVEN, EVEN, LOST, LOST]
     gan, monitor = script(make_gan(), plan), labeled()
     history, texts = train(gan, monitor, len(plan))
@@ -107,7 +107,7 @@ def test_monitor_names_a_lost_class_once_and_again_with_another_one(make_gan):
     assert (3, ("sneaker",)) in [(e, f.classes) for e, f in monitor.warned]
 
 
-def test_monitor_logs_a_healthy_run_without_a_warning(make_gan, tmp_path):
+def test_monitor_does_not_warn_for_a_healthy_run(make_gan, tmp_path):
     gan, monitor = script(make_gan(), [EVEN]), labeled()
     history, texts = train(gan, monitor, 3, [JSONLogger(tmp_path / "metrics.jsonl")])
     assert texts == []
@@ -128,7 +128,7 @@ def test_monitor_logs_a_healthy_run_without_a_warning(make_gan, tmp_path):
         assert line["loss_oscillation"] == 0
 
 
-def test_monitor_keeps_numbers_of_the_logs(make_gan):
+def test_monitor_keeps_existing_log_values(make_gan):
     monitor, logs = labeled(), {"missing_classes": 7.0, "share_bag": 0.5}
     monitor.set_model(script(make_gan(), [EVEN]))
     monitor.on_train_begin()
@@ -138,14 +138,14 @@ def test_monitor_keeps_numbers_of_the_logs(make_gan):
     assert logs["share_trouser"] == 0.25
 
 
-def test_monitor_is_silent_until_training_has_begun_to_learn(make_gan):
+def test_monitor_does_not_warn_during_warmup(make_gan):
     history, texts = train(script(make_gan(), [LOST]), labeled(warmup_steps=4), 6)
     assert epochs_of(texts)[0] == 5  # patience begins with the fourth step
     assert history["num_issues"][:4] == [0, 0, 0, 0]
     assert history["largest_class_share"][0] > 0.25
 
 
-def test_monitor_names_clusters_without_labels(make_gan):
+def test_monitor_reports_clusters_without_labels(make_gan):
     monitor = ModeCollapseMonitor(draw(EVEN, 400, seed=9), num_samples=200, warmup_steps=0)
     history, texts = train(script(make_gan(), [EVEN, LOST]), monitor, 3)
     assert epochs_of(texts)[0] == 3
@@ -182,13 +182,13 @@ def test_monitor_clusters_features_without_labels(make_gan):
         ),
     ],
 )
-def test_monitor_watches_the_discriminator_by_the_logs(make_gan, ill, healthy, kind):
+def test_monitor_reads_the_accuracies_of_the_logs(make_gan, ill, healthy, kind):
     gan = script(make_gan(), [EVEN])
     assert drive(labeled(), gan, [healthy] * 4) == []
     assert drive(labeled(), gan, [healthy, ill, ill, ill]) == [(3, kind)]
 
 
-def test_monitor_uses_the_gradient_norm_when_it_is_logged(make_gan):
+def test_monitor_uses_the_gradient_norm_when_logged(make_gan):
     gan, won = script(make_gan(), [EVEN]), {"d_accuracy_real": 1.0, "d_accuracy_fake": 1.0}
     logs = [{**BALANCED, **won, "g_gradient_norm": norm} for norm in (5.0, 4.0, 0.01, 0.01)]
     assert drive(labeled(), gan, logs) == [(4, "discriminator saturated")]
@@ -203,7 +203,7 @@ def test_monitor_uses_the_gradient_norm_when_it_is_logged(make_gan):
         ([1.0] * 4 + [float("nan")] * 4, [1.0] * 8, "diverging"),
     ],
 )
-def test_monitor_watches_losses_over_a_window(make_gan, ill, healthy, kind):
+def test_monitor_averages_losses_over_a_window(make_gan, ill, healthy, kind):
     gan = script(make_gan(), [EVEN])
     for losses, expected in ((healthy, False), (ill, True)):
         found = drive(labeled(), gan, [{"d_loss": 1.0, "g_loss": value} for value in losses])
@@ -211,13 +211,13 @@ def test_monitor_watches_losses_over_a_window(make_gan, ill, healthy, kind):
         assert all(epoch > 5 for epoch, _ in found)
 
 
-def test_monitor_takes_samples_that_are_not_finite_for_divergence(make_gan):
+def test_monitor_reports_divergence_for_non_finite_samples(make_gan):
     gan = make_gan()
     gan.sample = lambda count, seed: np.full((count, 4, 4, 1), np.nan, "float32")
     assert drive(labeled(), gan, [{}] * 3) == [(2, "diverging")]
 
 
-def test_monitor_warns_of_rotating_classes(make_gan):
+def test_monitor_warns_for_rotating_classes(make_gan):
     turns = [(0.45, 0.25, 0.15, 0.15), (0.15, 0.15, 0.25, 0.45)]
     limits = monitor.Thresholds(dominant=1.0)
     _, texts = train(script(make_gan(), turns * 3), labeled(thresholds=limits), 6)
@@ -285,7 +285,7 @@ def crash(gan, monitor, after, backup):
 
 
 @pytest.mark.parametrize("crashed", [3, 5])
-def test_monitor_warns_alike_in_a_resumed_run(make_gan, tmp_path, crashed):
+def test_monitor_warns_in_the_same_epochs_when_a_run_resumes(make_gan, tmp_path, crashed):
     plan = [EVEN, EVEN, LOST, LOST, LOST, LOST_TWO, LOST_TWO, EVEN]
     state = tmp_path / "monitor.json"
     expected, _ = train(script(make_gan(), plan), whole := labeled(), 8)
@@ -300,7 +300,7 @@ def test_monitor_warns_alike_in_a_resumed_run(make_gan, tmp_path, crashed):
         np.testing.assert_array_equal(got[name], expected[name][crashed:])
 
 
-def test_monitor_keeps_the_healthy_state_for_a_resumed_run_alone(make_gan, tmp_path):
+def test_monitor_keeps_the_healthy_state_only_when_a_run_resumes(make_gan, tmp_path):
     plan, state = [EVEN, EVEN, LOST], tmp_path / "monitor.json"
 
     def monitor():
@@ -317,7 +317,7 @@ def test_monitor_keeps_the_healthy_state_for_a_resumed_run_alone(make_gan, tmp_p
     assert not (tmp_path / "monitor.npz").exists()
 
 
-def test_monitor_leaves_training_as_it_was(make_gan):
+def test_monitor_does_not_change_training(make_gan):
     states = []
     for callbacks in ([], [ModeCollapseMonitor(draw(EVEN, 400), num_samples=50)]):
         keras.utils.set_random_seed(3)
@@ -361,7 +361,7 @@ def test_monitor_raises_for_wrong_arguments(arguments, message):
         (draw(EVEN, 40), (), "at least 100 real images"),
     ],
 )
-def test_monitor_raises_for_what_does_not_fit_when_training_begins(
+def test_monitor_raises_for_an_incompatible_model_on_train_begin(
     make_gan, images, arguments, message
 ):
     monitor = ModeCollapseMonitor(images, *arguments)
@@ -370,7 +370,7 @@ def test_monitor_raises_for_what_does_not_fit_when_training_begins(
         monitor.on_train_begin()
 
 
-def test_monitor_raises_for_a_model_that_cannot_be_sampled():
+def test_monitor_raises_for_a_model_without_sample():
     monitor = ModeCollapseMonitor(draw(EVEN, 400))
     monitor.set_model(keras.Sequential([keras.layers.Dense(1)]))
     with pytest.raises(TypeError, match="Received: model=Sequential"):

@@ -5,7 +5,7 @@ import re
 from fashion_gan.callbacks import ProgbarLogger
 
 
-def test_progbar_logger_replaces_that_of_keras_and_shows_the_chosen_numbers(
+def test_progbar_logger_replaces_keras_progbar_and_shows_the_chosen_metrics(
     make_gan, tiny_images, capsys
 ):
     bar, gan = ProgbarLogger(["g_loss", "absent"]), make_gan()
@@ -19,7 +19,7 @@ def test_progbar_logger_replaces_that_of_keras_and_shows_the_chosen_numbers(
     assert capsys.readouterr().out == ""
 
 
-def test_progbar_logger_never_counts_more_steps_than_an_epoch_has(make_gan, tiny_images, capsys):
+def test_progbar_logger_counts_at_most_the_steps_of_an_epoch(make_gan, tiny_images, capsys):
     gan = make_gan(steps_per_execution=5)
     gan.fit(tiny_images, batch_size=8, verbose=1, callbacks=[ProgbarLogger()])
     steps = -(-len(tiny_images) // 8)

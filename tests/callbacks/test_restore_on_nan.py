@@ -30,7 +30,7 @@ def finite(gan):
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_restore_on_nan_names_what_became_nan_and_restores_the_last_good_state(
+def test_restore_on_nan_warns_with_the_nan_variables_and_restores_the_last_finite_state(
     make_gan, tiny_images, network
 ):
     gan, guard = make_gan(), RestoreOnNaN(check_freq=2)
@@ -48,7 +48,7 @@ def test_restore_on_nan_names_what_became_nan_and_restores_the_last_good_state(
     assert guard.restores == 1
 
 
-def test_restore_on_nan_restores_all_but_the_latents_bit_for_bit(make_gan, tiny_images):
+def test_restore_on_nan_restores_everything_except_latents_bit_for_bit(make_gan, tiny_images):
     gan, states = make_gan(), []
 
     class Record(keras.callbacks.Callback):
@@ -71,7 +71,7 @@ def test_restore_on_nan_restores_all_but_the_latents_bit_for_bit(make_gan, tiny_
     assert good[differ[0]][1] == restored[differ[0]][1] == 3
 
 
-def test_restore_on_nan_raises_in_the_last_good_state_after_max_restores(make_gan, tiny_images):
+def test_restore_on_nan_restores_and_raises_after_max_restores(make_gan, tiny_images):
     gan = make_gan()
 
     class Always(keras.callbacks.Callback):
@@ -94,7 +94,7 @@ def test_restore_on_nan_raises_in_the_last_good_state_after_max_restores(make_ga
     assert gan.steps == 0
 
 
-def test_restore_on_nan_raises_at_the_first_nan_without_restores(make_gan, tiny_images):
+def test_restore_on_nan_raises_at_the_first_nan_when_max_restores_is_0(make_gan, tiny_images):
     with pytest.raises(FloatingPointError, match="gave up after 0 restores"):
         make_gan().fit(
             tiny_images,
@@ -104,7 +104,7 @@ def test_restore_on_nan_raises_at_the_first_nan_without_restores(make_gan, tiny_
         )
 
 
-def test_restore_on_nan_leaves_a_healthy_run_as_it_was(make_gan, tiny_images):
+def test_restore_on_nan_does_not_change_a_healthy_run(make_gan, tiny_images):
     results = []
     for callbacks in ([], [RestoreOnNaN(check_freq=1)]):
         keras.utils.set_random_seed(3)
@@ -115,7 +115,7 @@ def test_restore_on_nan_leaves_a_healthy_run_as_it_was(make_gan, tiny_images):
         np.testing.assert_array_equal(a, b)
 
 
-def test_restore_on_nan_names_weights_that_are_nan_from_the_start(make_gan, tiny_images):
+def test_restore_on_nan_raises_for_weights_that_are_nan_from_the_start(make_gan, tiny_images):
     gan = make_gan()
     gan.generator.weights[0].assign(np.full(gan.generator.weights[0].shape, np.nan))
     with pytest.raises(FloatingPointError, match="Not finite: generator/.*kernel, before"):
@@ -139,7 +139,7 @@ def poisoned(gan, images, file, *steps, **arguments):
     return str(error.value)
 
 
-def test_restore_on_nan_raises_and_logs_nothing_when_an_epoch_has_no_step_left(
+def test_restore_on_nan_raises_and_logs_nothing_when_no_step_of_an_epoch_is_left(
     make_gan, tiny_images, tmp_path
 ):
     gan = make_gan(steps_per_execution=8)
@@ -152,7 +152,7 @@ def test_restore_on_nan_raises_and_logs_nothing_when_an_epoch_has_no_step_left(
     assert json.loads(line)["steps"] == 8
 
 
-def test_restore_on_nan_logs_the_means_of_the_steps_that_are_left(make_gan, tiny_images, tmp_path):
+def test_restore_on_nan_logs_the_means_of_the_remaining_steps(make_gan, tiny_images, tmp_path):
     gan, file = make_gan(steps_per_execution=4), tmp_path / "metrics.jsonl"
     with pytest.warns(UserWarning, match="between steps 4 and 8. Restored"):
         gan.fit(
@@ -165,7 +165,7 @@ def test_restore_on_nan_logs_the_means_of_the_steps_that_are_left(make_gan, tiny
     assert line["steps"] == 4 and 0.1 < line["d_loss"] < 10
 
 
-def test_restore_on_nan_counts_the_steps_before_a_resumption(make_gan, tiny_images):
+def test_restore_on_nan_counts_the_steps_before_a_resumed_run(make_gan, tiny_images):
     gan = make_gan()
     gan.fit(tiny_images[:16], batch_size=4, verbose=0)
     means = [variable.numpy() for variable in gan.metrics_variables]
@@ -182,5 +182,5 @@ def test_restore_on_nan_counts_the_steps_before_a_resumption(make_gan, tiny_imag
     np.testing.assert_allclose(logs.history["d_loss"], means[0][0] / 4, rtol=1e-5)
 
 
-def test_metrics_of_no_step_are_nan(make_gan):
+def test_get_metrics_result_returns_nan_before_the_first_step(make_gan):
     assert all(np.isnan(mean) for mean in make_gan().get_metrics_result().values())

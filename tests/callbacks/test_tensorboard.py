@@ -33,7 +33,7 @@ def train(gan, images, folder, **arguments):
     gan.fit(images, callbacks=callbacks, validation_data=(images,), verbose=0, **arguments)
 
 
-def test_tensorboard_and_image_grid_have_no_step_twice_when_epochs_are_done_again(
+def test_tensorboard_and_image_grid_write_each_step_once_when_epochs_are_repeated(
     gan, tiny_images, tmp_path
 ):
     train(gan, tiny_images, tmp_path, epochs=3)
@@ -48,9 +48,7 @@ def test_tensorboard_and_image_grid_have_no_step_twice_when_epochs_are_done_agai
     assert steps(tmp_path / "images")["samples/fixed_latents"] == [0, 1, 2]
 
 
-def test_tensorboard_keeps_numbers_of_train_steps_up_to_the_step_of_the_resumption(
-    gan, tiny_images, tmp_path
-):
+def test_tensorboard_keeps_values_up_to_the_step_of_the_resumed_run(gan, tiny_images, tmp_path):
     arguments = {"batch_size": 8}  # 4 steps an epoch
     gan._random_state.assign([0, 0])
     for epochs in (2, 4):
@@ -61,7 +59,7 @@ def test_tensorboard_keeps_numbers_of_train_steps_up_to_the_step_of_the_resumpti
     assert steps(tmp_path / "validation")["evaluation_d_loss_vs_iterations"] == [4, 8, 12, 16]
 
 
-def test_tensorboard_drops_a_torn_event_and_keeps_those_before_it(gan, tiny_images, tmp_path):
+def test_tensorboard_drops_a_truncated_event_and_keeps_earlier_ones(gan, tiny_images, tmp_path):
     train(gan, tiny_images, tmp_path, epochs=3)
     (file,) = (tmp_path / "train").iterdir()
     file.write_bytes(file.read_bytes()[:-5])
@@ -70,7 +68,7 @@ def test_tensorboard_drops_a_torn_event_and_keeps_those_before_it(gan, tiny_imag
 
 
 @pytest.mark.parametrize("pattern", [p for patterns in CHARTS.values() for p in patterns])
-def test_charts_show_numbers_that_are_logged(pattern):
+def test_custom_charts_match_logged_metrics(pattern):
     logged = re.findall(r"`(\w+)…?`", (ROOT / "docs/logs.md").read_text())
     tags = [f"epoch_{prefix}{name}" for name in logged for prefix in ("", "pixel_")]
     assert any(re.fullmatch(pattern, tag) for tag in tags)

@@ -45,7 +45,7 @@ def wait_for(page, *texts):
         page.get_by_text(text, exact=True).first.wait_for(state="visible")
 
 
-def test_custom_scalars_has_charts_of_both_runs(page):
+def test_custom_scalars_page_shows_charts_of_both_runs(page):
     open_tab(page, "custom_scalars")
     wait_for(page, "GAN at a glance", "losses", "accuracies of the discriminator")
     wait_for(page, "Fréchet distance", "precision, recall and coverage", "shares of the classes")
@@ -54,7 +54,7 @@ def test_custom_scalars_has_charts_of_both_runs(page):
     page.get_by_text("epoch_g_loss").first.wait_for(state="attached")
 
 
-def test_images_have_names_descriptions_and_steps_in_epochs(page):
+def test_images_page_shows_names_descriptions_and_steps_in_epochs(page):
     open_tab(page, "images")
     wait_for(page, "real", "samples/fixed_latents", "samples/fresh_latents")
     picture = page.locator("tf-image-loader img").first
@@ -64,12 +64,12 @@ def test_images_have_names_descriptions_and_steps_in_epochs(page):
     page.get_by_text("noise turns into clear images").first.wait_for(state="attached")
 
 
-def test_scalars_has_both_networks(page):
+def test_scalars_page_shows_both_networks(page):
     open_tab(page, "scalars")
     wait_for(page, "epoch_d_accuracy_fake", "epoch_d_loss")
 
 
-def test_hparams_has_a_row_for_each_run_and_begins_with_what_differs(page):
+def test_hparams_page_shows_a_row_for_each_run_and_differing_settings_first(page):
     open_tab(page, "hparams")
     wait_for(page, "Trial ID", "g_learning_rate", "0.00010000", "0.0020000")
     heads = " ".join(page.locator("vaadin-grid-cell-content").all_inner_texts()).split()
@@ -78,7 +78,7 @@ def test_hparams_has_a_row_for_each_run_and_begins_with_what_differs(page):
     assert alike and heads.index("g_learning_rate") < min(alike)
 
 
-def test_projector_shows_points(page):
+def test_projector_page_shows_points(page):
     open_tab(page, "projector")
     inner = page.frame_locator("iframe").frame_locator("iframe")
     inner.get_by_text("Points:").wait_for()

@@ -54,7 +54,7 @@ def samples_of(run_dir):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch", "bogus"])
-def test_commands_name_the_setting_when_keras_has_another_backend(backend, monkeypatch, capsys):
+def test_commands_raise_when_keras_has_another_backend(backend, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_BACKEND", backend)
     assert main(["sample", "dense"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -76,7 +76,7 @@ def test_check_backend_reads_keras_json_when_the_variable_is_not_set(tmp_path, m
 
 
 @pytest.mark.slow
-def test_import_of_the_model_names_the_setting_when_keras_has_another_backend():
+def test_import_raises_when_keras_has_another_backend():
     code = "import fashion_gan; fashion_gan.GAN"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -96,7 +96,7 @@ def test_import_of_the_model_names_the_setting_when_keras_has_another_backend():
     ],
     ids=str,
 )
-def test_train_ends_alike_with_other_defaults_in_keras_json(defaults, arguments, digest, tmp_path):
+def test_train_ignores_the_defaults_of_keras_json(defaults, arguments, digest, tmp_path):
     home = keras_home(tmp_path / "home", **defaults)
     done = run(*arguments, "--run-dir", tmp_path / "run", env={"KERAS_HOME": home})
     assert done.returncode == 0, done.stderr
@@ -111,7 +111,7 @@ def test_train_ends_alike_with_other_defaults_in_keras_json(defaults, arguments,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["<&- >&- 2>&-", "> /dev/full 2> /dev/full", "| head -1"])
-def test_train_ends_alike_when_its_streams_are_closed_or_full(
+def test_train_results_are_unchanged_when_streams_are_closed_or_full(
     redirection, arguments, digest, tmp_path
 ):
     words = [*COMMAND, *arguments, "--run-dir", str(tmp_path / "run")]
@@ -124,7 +124,7 @@ def test_train_ends_alike_when_its_streams_are_closed_or_full(
 
 
 @pytest.mark.slow
-def test_runs_ends_quietly_when_its_reader_goes_and_with_an_error_on_a_full_disk(tmp_path):
+def test_runs_command_exits_quietly_on_a_closed_pipe_and_with_an_error_on_a_full_disk(tmp_path):
     for number in range(300):
         folder = tmp_path / f"run-{number}"
         folder.mkdir()
@@ -177,13 +177,13 @@ def test_commands_print_on_any_terminal(encoding, tmp_path):
     )
 
 
-def test_printable_escapes_what_a_terminal_would_obey():
+def test_printable_escapes_control_characters():
     assert printable("plain é \N{PILE OF POO}") == "plain é \N{PILE OF POO}"
     assert printable("\x1b[31m\x07\n\t\x9b") == r"\x1b[31m\x07\n\t\x9b"
     assert printable("\u202e\ud800") == r"\u202e\ud800"
 
 
-def test_read_bytes_refuses_what_is_no_regular_file_or_too_large(tmp_path):
+def test_read_bytes_raises_for_irregular_or_too_large_files(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_bytes(b"12345")
     assert read_bytes(tmp_path / "file", 5) == b"12345"
@@ -196,7 +196,7 @@ def test_read_bytes_refuses_what_is_no_regular_file_or_too_large(tmp_path):
         read_bytes(tmp_path / "none")
 
 
-def test_read_json_names_the_file_when_it_is_none(tmp_path):
+def test_read_json_raises_for_a_file_that_is_not_json(tmp_path):
     path = tmp_path / "x.json"
     for content in (b"{", b"[" * 200_000, b"\xff"):
         path.write_bytes(content)
@@ -204,7 +204,7 @@ def test_read_json_names_the_file_when_it_is_none(tmp_path):
             read_json(path)
 
 
-def test_check_space_says_how_much_is_needed(tmp_path):
+def test_check_space_raises_with_the_number_of_bytes_needed(tmp_path):
     check_space(tmp_path, 1)
     with pytest.raises(OSError, match="No space left on device: 1,000,000,000,000,000,000 bytes"):
         check_space(tmp_path, 10**18)

@@ -41,7 +41,7 @@ def evaluate(*arguments):
 
 
 @pytest.mark.slow
-def test_evaluate_measures_a_run_beside_its_baselines(folder, capsys):
+def test_evaluate_compares_a_run_with_its_baselines(folder, capsys):
     assert evaluate(folder, "--baselines", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     names = list(result["scores"])
@@ -54,7 +54,7 @@ def test_evaluate_measures_a_run_beside_its_baselines(folder, capsys):
     assert {"tensorflow", "keras", "numpy"} < set(result["versions"])
 
 
-def test_evaluate_measures_images_alike_in_every_format(real, tmp_path, capsys):
+def test_evaluate_scores_equal_images_equally_in_every_format(real, tmp_path, capsys):
     pictures = np.load(real)
     for channels, name in ((1, "gray"), (3, "rgb")):
         (tmp_path / name).mkdir()
@@ -71,7 +71,7 @@ def test_evaluate_measures_images_alike_in_every_format(real, tmp_path, capsys):
     assert results[0]["class_shares"]["Sandal"] < 0.01
 
 
-def test_evaluate_prints_scores_and_shares_and_writes_pictures(real, tmp_path, capsys):
+def test_evaluate_prints_scores_and_class_fractions_and_writes_images(real, tmp_path, capsys):
     assert evaluate(real, "--out", tmp_path / "report") == 0
     out = capsys.readouterr().out
     for words in ("frechet_distance", "share of", "Sandal", "0.0 %", "300 images"):
@@ -130,9 +130,7 @@ def sizes(path):
     ],
     ids=["nothing", "few", "floats", "archive", "folders", "broken", "text", "sizes", "size"],
 )
-def test_evaluate_raises_in_one_line_for_images_that_it_cannot_measure(
-    make, message, tmp_path, capsys
-):
+def test_evaluate_prints_one_line_for_unusable_images(make, message, tmp_path, capsys):
     path = tmp_path / "images.npy"
     make(path)
     assert evaluate(path) == 2
@@ -141,7 +139,7 @@ def test_evaluate_raises_in_one_line_for_images_that_it_cannot_measure(
     assert "Traceback" not in error
 
 
-def test_score_tables_have_columns_of_different_names():
+def test_score_tables_have_distinct_column_names():
     scores = {"frechet_distance": 1.0, "precision": 1.0, "recall": 1.0, "coverage": 1.0}
     pixels = {f"pixel_{name}": score for name, score in scores.items()}
     for measured in (scores | pixels, pixels):

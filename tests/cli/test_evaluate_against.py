@@ -26,7 +26,7 @@ def evaluate(capsys, *arguments):
     return status, captured.out, captured.err
 
 
-def test_evaluate_measures_a_folder_against_another(tmp_path, capsys):
+def test_evaluate_compares_two_folders(tmp_path, capsys):
     for i, image in enumerate(OTHER):
         (tmp_path / "fakes").mkdir(exist_ok=True)
         write_png(tmp_path / f"fakes/{i:03d}.png", image)
@@ -51,7 +51,7 @@ def test_evaluate_measures_a_folder_against_another(tmp_path, capsys):
     assert same["pixel_frechet_distance"] < 1e-3 * wanted
 
 
-def test_evaluate_chooses_images_by_the_seed_where_one_side_has_more(tmp_path, capsys):
+def test_evaluate_subsamples_the_larger_set_by_the_seed(tmp_path, capsys):
     np.save(tmp_path / "real.npy", REAL)
     np.save(tmp_path / "fakes.npy", OTHER[:100])
     arguments = ("fakes.npy", "--against", "real.npy", "--json")
@@ -64,7 +64,7 @@ def test_evaluate_chooses_images_by_the_seed_where_one_side_has_more(tmp_path, c
     assert scores[0] == scores[1] != scores[2]
 
 
-def test_evaluate_measures_a_generator_against_images(tmp_path, capsys):
+def test_evaluate_compares_a_generator_with_images(tmp_path, capsys):
     gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(8, 8, 3)))
     gan.compile()
     gan.save(tmp_path / "gan.keras")
@@ -75,7 +75,7 @@ def test_evaluate_measures_a_generator_against_images(tmp_path, capsys):
     assert json.loads(out)["protocol"]["count"] == 70
 
 
-def test_evaluate_takes_gray_images_with_three_channels_as_gray(tmp_path, capsys):
+def test_evaluate_treats_gray_images_with_three_channels_as_gray(tmp_path, capsys):
     gray = np.repeat(REAL[..., :1], 3, axis=-1)
     np.save(tmp_path / "a.npy", gray)
     np.save(tmp_path / "b.npy", REAL[..., 0])
@@ -95,7 +95,9 @@ def test_evaluate_takes_gray_images_with_three_channels_as_gray(tmp_path, capsys
     ],
     ids=["size", "few", "no images", "no source", "baselines"],
 )
-def test_evaluate_names_what_does_not_fit(source, against, flags, message, tmp_path, capsys):
+def test_evaluate_raises_for_incompatible_arguments(
+    source, against, flags, message, tmp_path, capsys
+):
     np.save(tmp_path / "real.npy", REAL)
     np.save(tmp_path / "small.npy", REAL[:, :4])
     np.save(tmp_path / "few.npy", REAL[:1])

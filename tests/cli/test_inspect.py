@@ -15,7 +15,7 @@ def _own_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_inspect_says_what_is_read_and_draws_it(tmp_path, capsys):
+def test_inspect_describes_and_draws_images(tmp_path, capsys):
     (tmp_path / "icons").mkdir()
     with_file(files("icons/{i:02}.png", disc), "icons/notes.txt", b"x")(tmp_path)
     assert main(["inspect", "icons"]) == 0
@@ -35,7 +35,7 @@ def test_inspect_says_what_is_read_and_draws_it(tmp_path, capsys):
     assert {image.tobytes() for image in DISCS} < cells, "and one cell is empty"
 
 
-def test_inspect_takes_the_settings_of_images(tmp_path, capsys):
+def test_inspect_applies_the_image_settings(tmp_path, capsys):
     (tmp_path / "icons").mkdir()
     files("icons/{i:02}.png", disc)(tmp_path)
     command = ["inspect", "icons", "--image-size", "20x16", "--channels", "1", "--held-out", "4"]
@@ -46,7 +46,7 @@ def test_inspect_takes_the_settings_of_images(tmp_path, capsys):
         assert grid.mode == "L"
 
 
-def test_inspect_raises_in_one_line(capsys):
+def test_inspect_prints_errors_in_one_line(capsys):
     assert main(["inspect", "nowhere"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "fashion-gan: error: There are no images in nowhere: it does not exist."

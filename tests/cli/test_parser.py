@@ -99,7 +99,7 @@ from fashion_gan.runs.config import Config
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_command_answers_wrong_use_in_one_line_and_status_2(
+def test_command_exits_with_one_line_and_status_2_for_wrong_arguments(
     arguments, message, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ def test_train_dry_run_describes_the_training_and_writes_nothing(tmp_path, capsy
     assert not (tmp_path / "x").exists()
 
 
-def test_help_describes_each_argument_on_its_own():
+def test_help_describes_each_argument_with_its_own_noun():
     (commands,) = (action for action in build_parser()._actions if action.choices)
     for name, command in commands.choices.items():
         for action in command._actions:
@@ -134,7 +134,7 @@ def test_help_describes_each_argument_on_its_own():
             assert ": )" not in where
 
 
-def test_help_is_shown_without_tensorflow():
+def test_help_does_not_import_tensorflow():
     code = (
         "import sys, fashion_gan.cli.main\n"
         "try: fashion_gan.cli.main.main(['train', '--help'])\n"
@@ -147,7 +147,7 @@ def test_help_is_shown_without_tensorflow():
 
 
 @pytest.mark.slow
-def test_train_shows_messages_of_tensorflow_on_request_alone():
+def test_train_shows_messages_of_tensorflow_only_on_request():
     command = [sys.executable, "-m", "fashion_gan", "train", "--dry-run"]
     quiet, loud = (
         subprocess.run([*command, *flag], capture_output=True, text=True)
@@ -165,7 +165,7 @@ def sub_parsers():
 
 
 @pytest.mark.parametrize("command", sub_parsers())
-def test_examples_of_each_command_can_be_run(command):
+def test_help_examples_parse(command):
     head, *examples = sub_parsers()[command].epilog.splitlines()
     assert head == "examples:" and examples
     for example in examples:
@@ -174,7 +174,7 @@ def test_examples_of_each_command_can_be_run(command):
         build_parser().parse_args([name, *arguments])
 
 
-def test_help_of_train_puts_each_setting_into_a_group():
+def test_train_help_groups_every_setting():
     titles = {group.title: group._group_actions for group in sub_parsers()["train"]._action_groups}
     settings = {field.name for field in dataclasses.fields(Config)}
     grouped = [a.dest for title, _ in GROUPS.values() for a in titles[title]]
@@ -190,7 +190,7 @@ def test_help_of_train_puts_each_setting_into_a_group():
     assert not settings & {a.dest for a in titles["options"]}
 
 
-def test_warning_is_an_error_of_one_line_when_python_is_told_so(tmp_path, capsys):
+def test_command_prints_one_line_when_python_turns_warnings_into_errors(tmp_path, capsys):
     np.save(tmp_path / "few.npy", np.zeros((30, 8, 8), "uint8"))
     arguments = ["train", "--data", str(tmp_path / "few.npy"), "--preset", "dense", "--dry-run"]
     with warnings.catch_warnings():

@@ -34,7 +34,7 @@ def test_sample_writes_a_grid_an_array_and_a_folder(folder, tmp_path):
     np.testing.assert_array_equal(grid[:28, :28], 255 - array[0])
 
 
-def test_sample_takes_a_model_file_as_its_run(folder, tmp_path):
+def test_sample_loads_a_model_file(folder, tmp_path):
     for source, out in ((folder, "a.npy"), (folder / "model.keras", "b.npy")):
         assert main(["sample", str(source), "--seed", "3", "--out", str(tmp_path / out)]) == 0
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
@@ -62,7 +62,7 @@ def test_sample_replaces_the_images_of_an_earlier_sample_in_a_folder(tmp_path, c
     assert first == second
 
 
-def test_sample_leaves_numbered_images_alone_that_it_did_not_write(tmp_path, capsys):
+def test_sample_keeps_numbered_images_of_other_programs(tmp_path, capsys):
     (tmp_path / "00000.png").write_text("mine")
     assert sample_to_folder(tmp_path, "1", "1") == 2
     assert "which holds 00000.png. Name another folder." in capsys.readouterr().err
@@ -72,7 +72,7 @@ def test_sample_leaves_numbered_images_alone_that_it_did_not_write(tmp_path, cap
 @pytest.mark.parametrize(
     "name", ["photo.png", "0000.png", "000012.png", "00003.jpg", "00003.png/x", ".hidden"]
 )
-def test_sample_writes_nothing_when_the_folder_holds_anything_else(tmp_path, capsys, name):
+def test_sample_raises_and_writes_nothing_when_the_folder_holds_other_files(tmp_path, capsys, name):
     out = tmp_path / "out"
     assert sample_to_folder(out, "2", "1") == 0
     (out / name).parent.mkdir(exist_ok=True)
@@ -85,7 +85,7 @@ def test_sample_writes_nothing_when_the_folder_holds_anything_else(tmp_path, cap
     assert {path: path.is_file() and path.read_bytes() for path in out.rglob("*")} == before
 
 
-def test_sample_ignores_what_an_interrupted_write_left_in_the_folder(tmp_path):
+def test_sample_ignores_partial_files_of_an_interrupted_write(tmp_path):
     assert sample_to_folder(tmp_path, "2", "1") == 0
     (tmp_path / ".partial-x").mkdir()
     (tmp_path / ".partial-x/partial.png").touch()
@@ -95,14 +95,14 @@ def test_sample_ignores_what_an_interrupted_write_left_in_the_folder(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-def test_sample_writes_no_folder_over_a_file(tmp_path, capsys):
+def test_sample_raises_when_a_file_has_the_name_of_its_folder(tmp_path, capsys):
     (tmp_path / "out").write_text("mine")
     assert sample_to_folder(tmp_path / "out", "1", "1") == 2
     assert "Received: " in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
 
 
-def test_sample_replaces_an_older_file_and_takes_a_dot_before_a_digit_as_no_ending(tmp_path):
+def test_sample_replaces_an_existing_file_and_ignores_a_dot_before_a_digit(tmp_path):
     (tmp_path / "a.NPY").write_text("older")
     for out in ("a.NPY", "v0.5"):
         assert main(["sample", "dense", "--num-images", "2", "--out", str(tmp_path / out)]) == 0

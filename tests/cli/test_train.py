@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_train_writes_config_versions_pictures_metrics_and_scores(folder):
+def test_train_writes_config_versions_images_metrics_and_scores(folder):
     names = {path.name for path in folder.iterdir()}
     assert names >= {"train", "validation", "images", "samples", "backup", "model.keras"}
     assert RunDirectory(folder).read_config() == Config(epochs=2, **SMALL_RUN)
@@ -45,7 +45,7 @@ def test_train_writes_config_versions_pictures_metrics_and_scores(folder):
 
 
 @pytest.mark.slow
-def test_train_run_scores_the_average_and_the_raw_generator(tmp_path):
+def test_train_run_scores_the_averaged_and_the_raw_generator(tmp_path):
     config = Config(epochs=1, ema_decay=0.9, loss="relativistic", r1=0.1, **SMALL_RUN)
     gan = train_run(config, tmp_path / "run", verbose=0)
     scores = json.loads((tmp_path / "run/scores.json").read_text())["scores"]
@@ -65,7 +65,7 @@ def test_load_returns_the_trained_gan_ready_to_resume(folder):
 
 
 @pytest.mark.slow
-def test_train_resumes_with_more_epochs_as_a_longer_run_ends(folder, tmp_path):
+def test_train_resumed_with_more_epochs_equals_an_uninterrupted_run(folder, tmp_path):
     config = Config(epochs=3, **SMALL_RUN)
     longer = train_run(config, tmp_path / "at once", verbose=0)
     train_run(Config(epochs=1, **SMALL_RUN), tmp_path / "in parts", verbose=0)
@@ -90,14 +90,14 @@ def test_train_resumes_with_more_epochs_as_a_longer_run_ends(folder, tmp_path):
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry run"])
-def test_train_lists_the_changed_settings_when_it_resumes(folder, capsys, flags, message, dry):
+def test_train_lists_the_changed_settings_when_resumed(folder, capsys, flags, message, dry):
     before = (folder / "config.json").read_text()
     assert main(["train", "--resume", "--run-dir", str(folder), *flags, *dry]) == 2
     assert message in capsys.readouterr().err
     assert (folder / "config.json").read_text() == before
 
 
-def test_train_resumes_when_the_preset_is_named_again(folder, capsys):
+def test_train_resumes_when_the_preset_is_passed_again(folder, capsys):
     again = [
         "train",
         "--resume",
@@ -113,7 +113,7 @@ def test_train_resumes_when_the_preset_is_named_again(folder, capsys):
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry run"])
-def test_train_writes_nothing_to_a_folder_in_use(folder, capsys, dry):
+def test_train_raises_and_writes_nothing_when_the_folder_is_locked(folder, capsys, dry):
     before = {path: path.stat().st_mtime for path in folder.rglob("*")}
     assert main(["train", "--run-dir", str(folder), *dry]) == 2
     assert "is not empty. Resume the run in it with --resume" in capsys.readouterr().err
@@ -125,7 +125,7 @@ def test_train_writes_nothing_to_a_folder_in_use(folder, capsys, dry):
 
 
 @pytest.mark.parametrize("flags", [[], ["--resume"], ["--dry-run"], ["--resume", "--dry-run"]])
-def test_train_raises_for_a_folder_that_holds_no_run(tmp_path, capsys, flags):
+def test_train_raises_for_a_folder_without_a_run(tmp_path, capsys, flags):
     (tmp_path / "photo.png").touch()
     assert main(["train", "--run-dir", str(tmp_path), *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -133,21 +133,21 @@ def test_train_raises_for_a_folder_that_holds_no_run(tmp_path, capsys, flags):
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
-def test_train_leaves_no_folder_when_it_cannot_begin(tmp_path, monkeypatch, capsys):
+def test_train_creates_no_folder_when_an_argument_is_wrong(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--loss", "hing"]) == 2
     assert "Did you mean 'hinge'?" in capsys.readouterr().err
     assert list(tmp_path.rglob("dense*")) == []
 
 
-def test_load_names_the_command_that_finishes_a_run(tmp_path):
+def test_load_raises_with_the_resume_command_for_an_unfinished_run(tmp_path):
     (tmp_path / "backup").mkdir()
     with pytest.raises(FileNotFoundError, match="not finished: `fashion-gan train --resume`"):
         checkpoints.load(tmp_path)
 
 
 @pytest.mark.filterwarnings("default:Not finite")
-def test_train_fails_and_logs_nothing_when_the_only_epoch_diverges(tmp_path, capsys):
+def test_train_raises_and_logs_nothing_when_the_only_epoch_diverges(tmp_path, capsys):
     folder = tmp_path / "run"
     flags = [*SMALL_RUN_FLAGS, "--epochs", "1", "--g-learning-rate", "1e30", "--eval-freq", "0"]
     assert main(["train", "--run-dir", str(folder), *flags]) == 2
@@ -168,7 +168,7 @@ def test_train_message_uses_the_singular_for_one_step(steps, words, monkeypatch,
     assert f"Trained for {words} The run is in" in capsys.readouterr().out
 
 
-def test_train_names_the_batch_size_when_a_device_has_no_memory_for_it(
+def test_train_raises_with_the_batch_size_when_a_device_runs_out_of_memory(
     tmp_path, monkeypatch, capsys
 ):
     def fit(*arguments, **keywords):

@@ -49,7 +49,7 @@ def to_bytes(gan, points, labels=None):
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp"])
-def test_walk_writes_an_endless_film(gan, run, tmp_path, suffix):
+def test_walk_writes_a_looping_animation(gan, run, tmp_path, suffix):
     out = tmp_path / f"walk.{suffix}"
     flags = ["--seeds", "3,17", "--frames", "6", "--fps", "10", "--scale", "2", "--out", str(out)]
     assert main(["walk", run, *flags]) == 0
@@ -71,7 +71,7 @@ def test_walk_writes_a_row_from_each_seed_to_the_next(gan, run, tmp_path):
         np.testing.assert_array_equal(np.asarray(sheet)[..., None], images.tile(frames, 2))
 
 
-def test_walk_shows_one_class_or_all_side_by_side(conditional, tmp_path):
+def test_walk_shows_one_class_or_all_classes(conditional, tmp_path):
     run = str(tmp_path / "a.keras")
     conditional.save(run)
     way = way_of(conditional, 2, 0, 1)
@@ -128,7 +128,7 @@ def test_write_samples_keeps_the_same_fraction_of_each_class(conditional, tmp_pa
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), wanted)
 
 
-def test_write_samples_rates_images_in_whole_groups(tmp_path):
+def test_write_samples_scores_images_in_whole_groups(tmp_path):
     keras.utils.set_random_seed(0)
     gan = GAN(*models.build_networks("convnet", image_shape=(16, 16, 1), latent_dim=2, width=2))
     gan.compile(jit_compile=False)
@@ -138,7 +138,7 @@ def test_write_samples_rates_images_in_whole_groups(tmp_path):
     assert write_samples(gan, tmp_path / "a.npy", 5, keep=0.6) == 3
 
 
-def test_project_writes_latents_and_a_picture(gan, run, tmp_path, capsys):
+def test_project_writes_latents_and_an_image(gan, run, tmp_path, capsys):
     target = images.to_uint8(gan.sample(1, seed=1_000))[0]
     images.write_png(tmp_path / "a.png", target)
     images.write_png(tmp_path / "b.png", np.full((30, 20, 3), 128, np.uint8))

@@ -257,7 +257,7 @@ def answers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_reader_raises_by_the_header_when_a_size_is_absurd(answers, name):
+def test_reader_raises_from_the_header_when_a_size_is_too_large(answers, name):
     path, answer = answers[name]
     _, _, where, expected = BOMBS[name]
     assert answer.startswith("ValueError: ") and str(path) in answer
@@ -305,7 +305,7 @@ READERS = {
 
 @pytest.mark.parametrize("way", ["argument", "environment"])
 @pytest.mark.parametrize(("reader", "kind"), CASES)
-def test_reader_passes_files_at_the_limit_and_raises_above(
+def test_reader_accepts_files_at_the_limit_and_raises_above(
     reader, kind, way, tmp_path, monkeypatch
 ):
     path, size = save(tmp_path, kind)
@@ -325,7 +325,7 @@ def test_reader_passes_files_at_the_limit_and_raises_above(
         read(size - 1)
 
 
-def test_argument_replaces_the_limit_of_the_environment(tmp_path, monkeypatch):
+def test_load_images_prefers_max_bytes_to_the_environment(tmp_path, monkeypatch):
     path, size = save(tmp_path, "npy")
     monkeypatch.setenv("FASHION_GAN_MAX_BYTES", "1")
     assert len(data.load_images(path, max_bytes=size).images) == 3
@@ -334,14 +334,14 @@ def test_argument_replaces_the_limit_of_the_environment(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["8 GiB", "-1", "1e9", "²", "9" * 5000])
-def test_reader_raises_when_the_limit_of_the_environment_is_no_number(text, tmp_path, monkeypatch):
+def test_reader_raises_when_the_environment_limit_is_not_a_number(text, tmp_path, monkeypatch):
     path, _ = save(tmp_path, "npy")
     monkeypatch.setenv("FASHION_GAN_MAX_BYTES", text)
     with pytest.raises(ValueError, match="^Expected FASHION_GAN_MAX_BYTES as a whole number"):
         data.load_images(path)
 
 
-def test_command_line_raises_the_limit_by_the_environment(tmp_path, monkeypatch, capsys):
+def test_command_reads_the_limit_from_the_environment(tmp_path, monkeypatch, capsys):
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((300, 8, 8), np.uint8))
     train = ["train", "--data", str(path), "--preset", "images", "--batch-size", "20", "--dry-run"]
@@ -383,7 +383,7 @@ def test_load_images_raises_when_zipfile_cannot_limit_a_method(tmp_path, method)
         data.load_images(str(path))
 
 
-def test_load_images_leaves_entries_of_other_names_unread(tmp_path):
+def test_load_images_does_not_read_other_entries(tmp_path):
     path = tmp_path / "a.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", npy_header((1, 8, 8)) + bytes(64))
@@ -392,7 +392,7 @@ def test_load_images_leaves_entries_of_other_names_unread(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", png(8, 8)[:20]])
-def test_animate_raises_when_a_file_is_no_png(tmp_path, content):
+def test_animate_raises_when_a_file_is_not_a_png(tmp_path, content):
     for epoch in range(2):
         (tmp_path / f"epoch_{epoch:04d}.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"epoch_0000.png cannot be read as a PNG \(.*Remove it"):
@@ -406,7 +406,7 @@ def test_animate_raises_when_no_scale_is_small_enough(tmp_path):
         animate(tmp_path, tmp_path / "film.gif", scale=1)
 
 
-def test_load_images_names_a_large_photo_by_its_header_alone(tmp_path, monkeypatch):
+def test_load_images_raises_for_a_large_photo_from_its_header(tmp_path, monkeypatch):
     Image.new("L", (600, 520)).save(tmp_path / "a.png")
     decoded = []
     load = PngImageFile.load

@@ -34,7 +34,7 @@ def load(path, **options):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_load_images_reads_each_case_or_raises_one_line(name, tmp_path):
+def test_load_images_reads_each_case_or_raises_a_one_line_error(name, tmp_path):
     _, write, expected, options = CASES[name]
     path = write(tmp_path)
     if isinstance(expected, str):
@@ -50,7 +50,7 @@ def test_load_images_reads_each_case_or_raises_one_line(name, tmp_path):
         assert difference.max() <= (2 if "photos" in name else 0)
 
 
-def test_results_of_the_cases_are_those_of_today():
+def test_image_cases_match_the_committed_results():
     results = json.loads((ROOT / "docs/results/image-cases.json").read_text())
     assert results == {case.text: outcome(case) for case in CASES.values()}
 
@@ -78,7 +78,7 @@ def test_load_images_orders_numeric_classes_by_number(tmp_path):
     np.testing.assert_array_equal(np.array([2, 9, 10])[found.labels], labels)
 
 
-def test_describe_counts_and_names_whatever_is_passed_over_or_changed(tmp_path):
+def test_describe_counts_skipped_and_converted_files(tmp_path):
     write = with_file(CASES["transparent"].write, "notes.txt", b"x")
     path = with_file(write, ".hidden/a.png", b"x")(tmp_path)
     os.symlink("nowhere.png", path / "dangling.png")
@@ -99,7 +99,7 @@ def test_describe_counts_and_names_whatever_is_passed_over_or_changed(tmp_path):
 
 
 @pytest.mark.parametrize(("resize", "corner"), [("crop", 200), ("pad", 0), ("stretch", 200)])
-def test_load_images_resizes_as_asked(tmp_path, resize, corner):
+def test_load_images_resizes_to_image_size(tmp_path, resize, corner):
     for index in range(2):
         Image.fromarray(np.full((16, 32), 200, np.uint8)).save(tmp_path / f"{index}.png")
     images = load(tmp_path, image_size="16", resize=resize, background="#000000").images
@@ -107,7 +107,7 @@ def test_load_images_resizes_as_asked(tmp_path, resize, corner):
     assert images[0, 0, 0, 0] == corner and images[0, 8, 8, 0] == 200
 
 
-def test_crop_keeps_the_center_and_stretch_keeps_the_whole(tmp_path):
+def test_resize_crops_to_the_center_or_stretches_the_whole_image(tmp_path):
     pixels = np.zeros((8, 24), np.uint8)
     pixels[:, 8:16] = 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -116,7 +116,7 @@ def test_crop_keeps_the_center_and_stretch_keeps_the_whole(tmp_path):
     assert 0.2 < (stretched == 255).mean() < 0.5
 
 
-def test_nearest_adds_no_colors_and_lanczos_does(tmp_path):
+def test_resize_adds_no_colors_with_nearest(tmp_path):
     files("{i:02}.png", disc)(tmp_path)
     colors = {tuple(color) for color in DISCS.reshape(-1, 3)}
 
@@ -127,7 +127,7 @@ def test_nearest_adds_no_colors_and_lanczos_does(tmp_path):
     assert not new_colors("nearest") and new_colors("lanczos")
 
 
-def test_background_is_composited_below_transparent_pixels(tmp_path):
+def test_load_images_composites_transparent_pixels_onto_the_background(tmp_path):
     path = CASES["transparent"].write(tmp_path)
     images = load(path, background="#0000ff").images
     assert (images[:, :4] == (0, 0, 255)).all()
@@ -149,7 +149,7 @@ def test_image_options_raise_for_wrong_values(options, message):
         data.ImageOptions(**options)
 
 
-def test_image_options_know_the_choices_of_the_config():
+def test_image_options_match_the_choices_of_the_config():
     fields = {field.name: field for field in dataclasses.fields(Config)}
     for field in dataclasses.fields(data.ImageOptions):
         assert fields[field.name].default == field.default
@@ -164,12 +164,12 @@ def test_image_options_know_the_choices_of_the_config():
 @pytest.mark.parametrize(
     "settings", [{"image_size": "x"}, {"background": "wite"}, {"held_out": "-1"}]
 )
-def test_config_raises_for_wrong_options_of_images(settings):
+def test_config_raises_for_wrong_image_options(settings):
     with pytest.raises(ValueError, match="Expected "):
         Config(data="images", **settings)
 
 
-def test_load_images_leaves_out_corrupt_files_on_request(tmp_path):
+def test_load_images_skips_corrupt_files_on_request(tmp_path):
     path = with_file(files("{i:02}.png", disc), "05.png", b"\x89PNG\r\n\x1a\n")(tmp_path)
     for _ in range(2):  # decoded, and from the cache
         with pytest.warns(UserWarning, match="cannot be read: 05.png"):
@@ -206,14 +206,14 @@ def test_load_images_decodes_again_when_the_cache_is_damaged(tmp_path, cache):
         np.testing.assert_array_equal(load(path).images, DISCS)
 
 
-def test_load_images_works_without_a_cache_that_can_be_written(tmp_path, cache):
+def test_load_images_works_without_a_writable_cache(tmp_path, cache):
     path = files("{i:02}.png", disc)(tmp_path)
     cache.parent.write_text("a file, no folder")
     with pytest.warns(UserWarning, match="cannot be cached in .*KERAS_HOME"):
         np.testing.assert_array_equal(load(path).images, DISCS)
 
 
-def test_cache_drops_what_nothing_used_for_a_month(tmp_path, cache):
+def test_cache_removes_entries_unused_for_a_month(tmp_path, cache):
     files("{i:02}.png", disc)(tmp_path)
     old = cache / "old"
     old.mkdir(parents=True)
@@ -222,13 +222,13 @@ def test_cache_drops_what_nothing_used_for_a_month(tmp_path, cache):
     assert not old.exists()
 
 
-def test_load_images_leaves_nothing_behind_when_images_are_refused(tmp_path, cache):
+def test_load_images_leaves_no_cache_files_after_an_error(tmp_path, cache):
     with pytest.raises(ValueError, match="Expected images of one size"):
         load(CASES["sizes"].write(tmp_path))
     assert list(cache.iterdir()) == []
 
 
-def test_pixel_writer_leaves_out_images_and_channels_in_blocks(tmp_path, monkeypatch):
+def test_pixel_writer_drops_images_and_channels(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (50, 3, 2, 3), np.uint8)
     keep = np.flatnonzero(np.arange(50) % 3)
     monkeypatch.setattr(image_cache, "_BLOCK_BYTES", 18 * 4)
@@ -253,7 +253,7 @@ def test_load_images_raises_for_a_table_that_lacks_images(tmp_path, labels, mess
         load(path)
 
 
-def test_load_images_says_which_tables_have_no_labels(tmp_path):
+def test_load_images_reports_tables_without_labels(tmp_path):
     path = with_file(files("{i:02}.png", disc), "metadata.csv", b"file_name,text\n")(tmp_path)
     found = load(path)
     assert found.labels is None
@@ -276,7 +276,7 @@ def test_load_images_raises_for_a_damaged_dataset_json(tmp_path, content, messag
         load(path)
 
 
-def test_load_images_raises_for_a_damaged_or_odd_archive(tmp_path):
+def test_load_images_raises_for_a_damaged_or_unsupported_archive(tmp_path):
     path = archive("{i:02}.png")(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:300])
@@ -291,7 +291,7 @@ def test_load_images_raises_for_a_damaged_or_odd_archive(tmp_path):
         load(path)
 
 
-def test_load_images_names_what_a_folder_without_images_holds(tmp_path):
+def test_load_images_raises_with_the_contents_of_a_folder_without_images(tmp_path):
     (tmp_path / "a.heic").touch()
     with pytest.raises(ValueError, match=r"Received: 1 files that end in \.heic\. Name the folder"):
         load(tmp_path)
@@ -301,7 +301,7 @@ def test_load_images_names_what_a_folder_without_images_holds(tmp_path):
         load(tmp_path / "none")
 
 
-def test_load_images_neither_waits_for_pipes_nor_reads_devices(tmp_path):
+def test_load_images_skips_pipes_and_devices(tmp_path):
     path = files("{i:02}.png", disc)(tmp_path)
     os.mkfifo(path / "pipe.png")
     assert load(path).skipped == {"pipes, sockets and devices": ["pipe.png"]}
@@ -313,13 +313,13 @@ def test_load_images_restores_the_limit_of_pillow(tmp_path):
     assert before is not None and before == Image.MAX_IMAGE_PIXELS
 
 
-def test_load_images_reads_no_format_that_starts_programs(tmp_path):
+def test_load_images_raises_for_formats_that_start_programs(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
     with pytest.raises(ValueError, match="it is not an image of a known format"):
         load(tmp_path)
 
 
-def test_split_holds_out_a_tenth_and_nothing_is_lost_or_doubled():
+def test_split_holds_out_a_tenth_and_uses_each_image_once():
     images = np.arange(3_000, dtype=np.uint16).view(np.uint8).reshape(3_000, 2, 1, 1)
     split = data.split_images(data.Collection(images))
     assert (len(split.train_images), len(split.validation_images), split.held_out) == (
@@ -335,7 +335,7 @@ def test_split_holds_out_a_tenth_and_nothing_is_lost_or_doubled():
     [(200, "auto", 100), (199, "auto", 0), (100_000, "auto", 5_000), (50, "0", 0), (50, "7", 7)]
     + [(50, "0.1", 5), (50, "30", 30)],
 )
-def test_split_holds_out_as_many_as_asked(count, held_out, expected):
+def test_split_holds_out_the_given_number(count, held_out, expected):
     images = np.arange(count, dtype=np.uint32).view(np.uint8).reshape(count, 4, 1, 1)
     split = data.split_images(data.Collection(images), held_out)
     assert split.held_out == expected
@@ -359,7 +359,7 @@ def test_split_raises_for_too_few_images_or_wrong_numbers(count, held_out, messa
         data.split_images(data.Collection(np.zeros((count, 2, 2, 1), np.uint8)), held_out)
 
 
-def test_split_uses_the_parts_of_a_layout():
+def test_split_uses_existing_train_and_test_folders():
     images = np.arange(90, dtype=np.uint8).reshape(90, 1, 1, 1)
     parts = ("train",) * 60 + ("validation",) * 20 + ("test",) * 10
     split = data.split_images(data.Collection(images, parts=parts))
@@ -370,7 +370,7 @@ def test_split_uses_the_parts_of_a_layout():
         data.split_images(data.Collection(images, parts=parts), "0.5")
 
 
-def test_damaged_images_raise_documented_errors_alone(tmp_path):
+def test_load_images_raises_only_documented_errors_for_damaged_images(tmp_path):
     """Bytes of images of every format are changed, removed and repeated at random."""
     rng = np.random.default_rng(0)
     originals = []
@@ -401,7 +401,7 @@ def test_damaged_images_raise_documented_errors_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_load_images_takes_no_more_memory_than_the_array_for_photos(tmp_path):
+def test_load_images_uses_no_more_memory_than_the_array_for_photos(tmp_path):
     """Photos of 12 million pixels are decoded within the array and 500 MB."""
     photo = np.zeros((3_000, 4_000, 3), np.uint8)
     photo[500:2_000, 1_000:3_000] = (200, 30, 60)

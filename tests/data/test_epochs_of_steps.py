@@ -32,7 +32,7 @@ def passes(count, images=NUMBERED, seed=42):
     [(2, 3), (3, 1), (7, 1), (5, 4), (20, 3), (1, 7), (7, 2)],
     ids=str,
 )
-def test_epochs_are_consecutive_parts_of_the_passes(batch_size, steps):
+def test_make_dataset_splits_passes_into_epochs_of_steps(batch_size, steps):
     dataset = make_dataset(NUMBERED, batch_size, steps_per_epoch=steps)
     epochs = [list(dataset) for _ in range(6)]
     assert all(len(epoch) == steps == dataset.cardinality() for epoch in epochs)
@@ -41,13 +41,13 @@ def test_epochs_are_consecutive_parts_of_the_passes(batch_size, steps):
     np.testing.assert_array_equal(drawn, passes(len(drawn) // 7 + 1)[: len(drawn)])
 
 
-def test_all_images_are_drawn_equally_often():
+def test_make_dataset_draws_all_images_equally_often():
     dataset = make_dataset(NUMBERED, 3, steps_per_epoch=5)
     counts = Counter(np.concatenate([numbers(dataset) for _ in range(7)]).tolist())
     assert counts == dict.fromkeys(range(7), 3 * 5)
 
 
-def test_epoch_depends_on_seed_and_number_alone():
+def test_make_dataset_order_depends_only_on_seed_and_epoch():
     one, other = (make_dataset(NUMBERED, 3, steps_per_epoch=4) for _ in range(2))
     fourth = [numbers(one) for _ in range(4)][3]
     other.epoch.assign(3)
@@ -58,13 +58,13 @@ def test_epoch_depends_on_seed_and_number_alone():
     assert not np.array_equal(numbers(different), fourth)
 
 
-def test_order_is_the_stored_one_without_shuffling():
+def test_make_dataset_keeps_the_stored_order_without_shuffling():
     dataset = make_dataset(NUMBERED, 3, steps_per_epoch=3, shuffle=False)
     drawn = np.concatenate([numbers(dataset) for _ in range(2)])
     np.testing.assert_array_equal(drawn, np.arange(18) % 7)
 
 
-def test_skipped_batches_are_blank_and_the_rest_is_unchanged():
+def test_make_dataset_returns_blank_images_for_skipped_batches():
     dataset = make_dataset(NUMBERED + np.uint8(1), 3, steps_per_epoch=5)
     dataset.epoch.assign(2)
     whole = np.concatenate(list(dataset))
@@ -77,7 +77,7 @@ def test_skipped_batches_are_blank_and_the_rest_is_unchanged():
 
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("steps", [2, 4, 9])
-def test_indices_are_those_of_the_batches(steps, mirror):
+def test_executions_return_the_indices_of_the_batches(steps, mirror):
     dataset, expected = (
         make_dataset(PIXELS, 3, steps_per_epoch=9, mirror=mirror) for _ in range(2)
     )
@@ -100,7 +100,7 @@ def test_indices_are_those_of_the_batches(steps, mirror):
     assert dataset.epoch == 3
 
 
-def test_fewer_images_than_a_batch_fill_it():
+def test_make_dataset_fills_a_batch_from_fewer_images():
     labels = np.arange(7)
     dataset = make_dataset(NUMBERED, 16, steps_per_epoch=2, labels=labels)
     images, drawn_labels = next(iter(dataset))
@@ -116,12 +116,12 @@ def test_fewer_images_than_a_batch_fill_it():
         (2.0, TypeError, "float"),
     ],
 )
-def test_make_dataset_raises_when_steps_per_epoch_is_no_count(steps, error, message):
+def test_make_dataset_raises_for_invalid_steps_per_epoch(steps, error, message):
     with pytest.raises(error, match=message):
         make_dataset(NUMBERED, 2, steps_per_epoch=steps)
 
 
-def test_mirror_adds_each_image_flipped_from_left_to_right():
+def test_make_dataset_adds_horizontally_flipped_images_with_mirror():
     dataset = make_dataset(PIXELS, 22, shuffle=False, mirror=True, labels=np.arange(11))
     ((images, labels),) = list(dataset)
     both = np.concatenate([PIXELS, PIXELS[:, :, ::-1]]) / np.float32(255)
@@ -129,7 +129,7 @@ def test_mirror_adds_each_image_flipped_from_left_to_right():
     np.testing.assert_array_equal(labels, np.tile(np.arange(11), 2))
 
 
-def test_pass_over_mirror_images_holds_each_of_them_once():
+def test_make_dataset_draws_each_mirror_image_once_in_a_pass():
     dataset = make_dataset(PIXELS, 5, mirror=True, drop_remainder=False)
     both = np.concatenate([PIXELS, PIXELS[:, :, ::-1]]) / np.float32(255)
     drawn = np.concatenate(list(dataset))
@@ -137,7 +137,7 @@ def test_pass_over_mirror_images_holds_each_of_them_once():
     assert sorted(image.tobytes() for image in drawn) == sorted(i.tobytes() for i in both)
 
 
-def test_mirror_keeps_no_second_copy_of_the_images():
+def test_make_dataset_with_mirror_does_not_copy_the_images():
     assert make_dataset(PIXELS, 2, mirror=True).indexed_images.images.shape == PIXELS.shape
 
 
@@ -195,7 +195,7 @@ LOOP = {"jit_compile": True, "steps_per_execution": 3}
 
 
 @pytest.mark.parametrize("compile_arguments", [{}, LOOP], ids=["batches", "loop"])
-def test_run_stopped_within_and_between_epochs_ends_in_the_same_bits(train, compile_arguments):
+def test_fit_resumes_bit_for_bit_within_and_between_epochs(train, compile_arguments):
     wanted, gan = train("whole", **compile_arguments)
     assert gan.steps == EPOCHS * STEPS
     for stop_at, seed in ((3, 0), (6, 1), (15, 2)):
@@ -204,7 +204,7 @@ def test_run_stopped_within_and_between_epochs_ends_in_the_same_bits(train, comp
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_both_paths_end_in_the_same_bits_with_one_trace(train, mirror):
+def test_fit_is_bit_for_bit_equal_with_and_without_indexed_images(train, mirror):
     in_loop, gan = train("loop", mirror=mirror, **LOOP)
     assert gan._executor.loop.experimental_get_tracing_count() == 1
     by_batches, gan = train("batches", indexed=False, mirror=mirror, **LOOP)
@@ -212,12 +212,12 @@ def test_both_paths_end_in_the_same_bits_with_one_trace(train, mirror):
     assert_same(in_loop, by_batches)
 
 
-def test_mirror_images_change_the_training(train):
+def test_fit_gives_other_weights_with_mirror_images(train):
     plain, mirrored = (train(str(mirror), mirror=mirror)[0] for mirror in (False, True))
     assert any(not np.array_equal(a, b) for a, b in zip(plain, mirrored, strict=True))
 
 
-def test_second_fit_continues_with_the_next_epoch(make_gan):
+def test_fit_continues_with_the_next_epoch_when_called_again(make_gan):
     def dataset():
         return make_dataset(PIXELS, 4, steps_per_epoch=STEPS)
 
@@ -229,7 +229,7 @@ def test_second_fit_continues_with_the_next_epoch(make_gan):
     assert_same(state(in_parts), state(at_once))
 
 
-def test_dataset_of_steps_is_iterated_without_retracing():
+def test_make_dataset_is_iterated_without_retracing():
     dataset = make_dataset(NUMBERED, 2, steps_per_epoch=3)
     traced = []
 

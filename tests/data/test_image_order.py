@@ -33,7 +33,7 @@ def test_permutations_follow_a_chain_of_all_steps(monkeypatch):
 
 
 @pytest.mark.parametrize("num_draws", [None, 17])
-def test_order_is_a_program_that_takes_the_epoch_alone(num_draws):
+def test_image_order_compiles_to_a_program_of_the_epoch(num_draws):
     order = ImageOrder(7, 42, num_draws)
     compiled = tf.function(order.of, jit_compile=True)
     for epoch in (0, 6):

@@ -30,7 +30,7 @@ def on_disk(monkeypatch):
     + [[2, 0], np.arange(40) % 3 == 0, np.array([], int)],
     ids=str,
 )
-def test_index_gives_what_the_array_of_the_view_gives(mapped, key):
+def test_view_indexes_like_an_array(mapped, key):
     expected = IMAGES[INDICES][key]
     found = ImageView(mapped, INDICES)[key]
     np.testing.assert_array_equal(found, expected, strict=True)
@@ -53,7 +53,7 @@ def test_view_has_the_attributes_of_an_array(mapped):
         view.__array__(copy=False)
 
 
-def test_images_are_read_in_the_order_of_the_file():
+def test_view_reads_images_in_file_order():
     class Recording(np.ndarray):
         def __getitem__(self, rows):
             read.append(np.array(rows))
@@ -66,7 +66,7 @@ def test_images_are_read_in_the_order_of_the_file():
     np.testing.assert_array_equal(rows, np.sort(INDICES[[7, 3, 30, 3]]))
 
 
-def test_view_reads_in_parts(monkeypatch, mapped):
+def test_view_reads_in_chunks(monkeypatch, mapped):
     monkeypatch.setattr(image_view, "_CHUNK", 7)
     view = ImageView(mapped, INDICES)
     np.testing.assert_array_equal(view[:], IMAGES[INDICES])
@@ -75,7 +75,7 @@ def test_view_reads_in_parts(monkeypatch, mapped):
     np.testing.assert_array_equal(np.concatenate(parts), IMAGES[INDICES])
 
 
-def test_sample_is_as_many_of_the_first_images_as_fit(monkeypatch, mapped):
+def test_sample_in_memory_returns_the_first_images_that_fit(monkeypatch, mapped):
     view = ImageView(mapped, INDICES)
     np.testing.assert_array_equal(image_view.sample_in_memory(view), IMAGES[INDICES])
     monkeypatch.setattr(image_view, "MAX_IN_MEMORY", 12 * 9 + 11)
@@ -94,7 +94,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_batches_from_the_disk_are_those_from_memory(mapped, on_disk, case):
+def test_make_dataset_gives_equal_batches_from_disk_and_memory(mapped, on_disk, case):
     expected = make_dataset(IMAGES[INDICES], 6, **CASES[case])
     dataset = make_dataset(ImageView(mapped, INDICES), 6, **CASES[case])
     assert dataset.indexed_images is None
@@ -113,7 +113,7 @@ def test_batches_from_the_disk_are_those_from_memory(mapped, on_disk, case):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_floating_images_on_the_disk_are_checked_and_cast(tmp_path, on_disk, dtype):
+def test_make_dataset_checks_and_casts_floats_on_disk(tmp_path, on_disk, dtype):
     images = np.random.default_rng(0).uniform(-1, 1, (9, 3, 2)).astype(dtype)
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
@@ -123,17 +123,17 @@ def test_floating_images_on_the_disk_are_checked_and_cast(tmp_path, on_disk, dty
         make_dataset(mapped, 9, value_range=(0, 1))
 
 
-def test_a_memory_map_below_the_limit_is_read_as_a_whole(mapped):
+def test_make_dataset_loads_a_memory_map_below_the_limit(mapped):
     for images in (mapped, ImageView(mapped, INDICES), ImageView(IMAGES, INDICES)):
         assert make_dataset(images, 6).indexed_images is not None
 
 
-def test_a_view_of_an_array_in_memory_is_read_as_a_whole_above_the_limit(on_disk):
+def test_make_dataset_loads_a_view_of_an_array_above_the_limit(on_disk):
     assert make_dataset(ImageView(IMAGES, INDICES), 6).indexed_images is not None
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_training_from_the_disk_ends_in_the_same_bits(make_gan, mapped, on_disk, jit_compile):
+def test_fit_is_bit_for_bit_equal_from_disk_and_memory(make_gan, mapped, on_disk, jit_compile):
     def train(images):
         keras.utils.set_random_seed(0)
         gan = make_gan(image_shape=(4, 3, 1), jit_compile=jit_compile, steps_per_execution=5)

@@ -24,7 +24,7 @@ def load(name):
     return module
 
 
-def test_readme_lists_each_example():
+def test_examples_readme_lists_each_example():
     listed = re.findall(r"\| \[(\w+)\.py\]\(\1\.py\) \|", (EXAMPLES / "README.md").read_text())
     assert sorted(listed) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
     for path in EXAMPLES.glob("*.py"):
@@ -32,14 +32,14 @@ def test_readme_lists_each_example():
 
 
 @pytest.mark.slow
-def test_book_gan_draws_a_grid(tmp_path):
+def test_book_gan_example_writes_a_grid(tmp_path):
     load("book_gan").main(epochs=1, folder=str(tmp_path))
     with Image.open(tmp_path / "final.png") as picture:
         assert picture.size == (4 * 29 - 1, 4 * 29 - 1)
 
 
 @pytest.mark.slow
-def test_own_images_writes_grids_and_a_preset_with_its_score(tmp_path):
+def test_own_images_example_writes_grids_and_a_scored_preset(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
     for number in range(220):
@@ -60,7 +60,7 @@ def test_other_examples_train_on_fashion_mnist(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_keras_io_example_measures_both_trainings(tmp_path, monkeypatch, capsys):
+def test_keras_io_example_scores_both_settings(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluation, "QUICK", evaluation.EvalConfig(200, kernel_size=200, bins=0))
     name = "keras_io_gan_that_does_not_collapse"
@@ -75,12 +75,12 @@ def test_keras_io_example_measures_both_trainings(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.slow
-def test_conditional_draws_sandals(tmp_path):
+def test_conditional_example_writes_sandals(tmp_path):
     gan = load("conditional").main(epochs=1, path=str(tmp_path / "sandals.png"))
     assert gan.num_classes == 10 and (tmp_path / "sandals.png").exists()
 
 
 @pytest.mark.slow
-def test_own_networks_saves_a_model_and_a_table(tmp_path):
+def test_own_networks_example_saves_a_model_and_a_table(tmp_path):
     load("own_networks").main(epochs=1, path=str(tmp_path / "gan.keras"))
     assert {path.name for path in tmp_path.iterdir()} == {"gan.keras", "gan.keras.csv"}

@@ -78,7 +78,7 @@ FAST = ("first-steps", "latents", "monitor", "own-images")
         if blocks(page, "python") and page.stem not in NOTEBOOKS
     ],
 )
-def test_python_of_a_page_runs(name, tmp_path, monkeypatch):
+def test_page_code_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = BEFORE.get(name, "") + "\n".join(blocks(ROOT / f"docs/{name}.md", "python"))
     code = code.replace("steps_per_execution=100", "steps_per_execution=2")
@@ -107,7 +107,7 @@ def test_python_of_a_page_runs(name, tmp_path, monkeypatch):
         assert "optimizer_d_optimizer_learning_rate" in found.params
 
 
-def test_settings_file_of_a_page_is_valid(tmp_path):
+def test_page_settings_files_are_valid(tmp_path):
     for number, block in enumerate(block for page in PAGES for block in blocks(page, "toml")):
         path = tmp_path / f"{number}.toml"
         path.write_text(block)
@@ -119,7 +119,7 @@ def links(page):
     return {one or other for one, other in targets if "://" not in one + other}
 
 
-def test_links_of_pages_exist_and_every_picture_is_shown():
+def test_page_links_exist_and_every_image_is_used():
     pages = [ROOT / "README.md", *PAGES]
     lead = {(page.parent / target).resolve() for page in pages for target in links(page)}
     assert not [target for target in lead if not target.exists()]
@@ -139,7 +139,7 @@ data.load_fashion_mnist = lambda *_: dataclasses.replace(whole, **few)
 """
 
 
-def test_dockerfile_copies_files_that_exist_and_are_not_ignored():
+def test_dockerfile_copies_only_existing_files_in_the_build_context():
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
     admitted = {line.lstrip("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
@@ -148,7 +148,7 @@ def test_dockerfile_copies_files_that_exist_and_are_not_ignored():
 
 
 @pytest.mark.slow
-def test_notebook_of_the_story_runs(tmp_path):
+def test_story_notebook_runs(tmp_path):
     pytest.importorskip("ipykernel")
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     notebook = nbformat.read(ROOT / "docs/story.ipynb", as_version=4)
@@ -180,14 +180,14 @@ def commands():
 
 
 @pytest.mark.parametrize("arguments", list(commands()), ids=" ".join)
-def test_commands_of_pages_have_flags_that_exist(arguments):
+def test_page_commands_parse(arguments):
     arguments = arguments[: arguments.index(">")] if ">" in arguments else arguments
     options = build_parser().parse_args(arguments)
     assert callable(options.command)
 
 
 @pytest.mark.slow
-def test_page_of_logs_explains_every_number_of_a_run(tmp_path, monkeypatch):
+def test_logs_page_lists_every_metric_of_a_run(tmp_path, monkeypatch):
     small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
     monkeypatch.setattr(evaluation, "QUICK", small)
     from fashion_gan.runs.config import Config
@@ -205,7 +205,7 @@ def test_page_of_logs_explains_every_number_of_a_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_site_builds_without_a_warning(tmp_path):
+def test_zensical_builds_without_warnings(tmp_path):
     pytest.importorskip("zensical")
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     for name in ("docs", "fashion_gan", "callbacks"):
@@ -231,7 +231,7 @@ def test_site_builds_without_a_warning(tmp_path):
         assert f"<code>{argument}</code>" in page, argument
 
 
-def test_pages_and_help_name_extras_and_least_numbers(capsys):
+def test_pages_and_help_state_extras_and_minimum_counts(capsys):
     readme = (ROOT / "README.md").read_text()
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -7,7 +7,7 @@ from helpers import ROOT, use_small_fashion_mnist
 from fashion_gan import GAN
 
 
-def test_example_of_readme_runs(tmp_path, monkeypatch):
+def test_readme_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (example,) = (
         part.split("```")[0] for part in (ROOT / "README.md").read_text().split("```python\n")[1:]
@@ -24,13 +24,13 @@ def test_example_of_readme_runs(tmp_path, monkeypatch):
     assert list((tmp_path / "logs/python/images").iterdir())
 
 
-def test_tables_of_the_pages_match_the_committed_results(monkeypatch):
+def test_generated_tables_match_the_committed_results(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
     update_docs = importlib.import_module("update_docs")
     assert not list(update_docs.outdated()), "run tools/update_docs.py"
 
 
-def test_page_of_logs_explains_every_number_of_fit(make_gan, tiny_images):
+def test_logs_page_lists_every_metric_of_fit(make_gan, tiny_images):
     page = (ROOT / "docs/logs.md").read_text()
     for name in make_gan().fit(tiny_images, verbose=0).history:
         assert f"`{name}`" in page

@@ -77,20 +77,20 @@ def scores(fashion, evaluator):
     ],
     ids=["classes", "noise", "blur"],
 )
-def test_distances_grow_with_the_damage(scores, space, name, chain):
+def test_evaluator_distances_grow_with_the_damage(scores, space, name, chain):
     values = [scores[kind][space + name] for kind in chain]
     assert values == sorted(values)
     assert len(set(values)) == len(values)
 
 
-def test_coverage_and_recall_fall_with_missing_classes(scores):
+def test_evaluator_coverage_and_recall_fall_with_missing_classes(scores):
     for name in ("coverage", "recall", "pixel_recall"):
         values = [scores[kind][name] for kind in ("4 classes removed", "2 classes removed", "real")]
         assert values == sorted(values)
         assert values[0] < values[-1] - 0.1
 
 
-def test_evaluator_names_missing_classes(scores):
+def test_evaluator_lists_missing_classes(scores):
     assert scores["real"]["missing_classes"] == []
     assert scores["2 classes removed"]["missing_classes"] == ["Sneaker", "Ankle boot"]
     assert scores["real"]["class_total_variation"] < 0.05
@@ -110,7 +110,7 @@ def test_evaluator_ignores_the_order_of_images(fashion, evaluator, scores):
         assert again[name] == pytest.approx(scores["real"][name], rel=1e-6)
 
 
-def test_evaluator_leaves_out_classes_without_labels(fashion):
+def test_evaluator_omits_class_scores_without_labels(fashion):
     plain = evaluation.Evaluator(
         fashion.test_images,
         fashion.train_images[:5000],
@@ -123,7 +123,7 @@ def test_evaluator_leaves_out_classes_without_labels(fashion):
     assert not {"ndb", "memorization_ratio"} & set(scores)
 
 
-def test_evaluator_raises_for_other_counts(fashion, evaluator):
+def test_evaluator_raises_for_wrong_counts(fashion, evaluator):
     with pytest.raises(ValueError, match=r"Expected images of shape \(1000, 28, 28, 1\)"):
         evaluator(fashion.test_images[:999])
     with pytest.raises(ValueError, match="needs 10,000 real images. Received: 5,000"):
@@ -138,13 +138,13 @@ def test_evaluators_raise_for_fewer_images_than_features(fashion):
         evaluation.fashion_mnist_evaluator(few, images=fashion)
 
 
-def test_image_evaluator_compares_half_as_many_components_as_images(fashion):
+def test_image_evaluator_uses_half_as_many_components_as_images(fashion):
     for count, components in ((37, 18), (128, 64), (1_000, 64)):
         measure = evaluation.image_evaluator(fashion, evaluation.EvalConfig(count=count, bins=0))
         assert measure.reference_stats.pixels.samples.shape == (count, components)
 
 
-def test_kernel_distance_of_one_whole_subset_has_no_deviation(fashion):
+def test_evaluator_kernel_distance_has_no_deviation_for_one_subset(fashion):
     every = evaluation.EvalConfig(count=100, kernel_size=100, bins=0)
     judge = evaluation.Evaluator(
         fashion.test_images, fashion.train_images[:500], None, protocol=every
@@ -153,7 +153,7 @@ def test_kernel_distance_of_one_whole_subset_has_no_deviation(fashion):
     assert "pixel_kernel_distance" in scores and "pixel_kernel_distance_std" not in scores
 
 
-def test_classifier_has_the_measured_accuracy(fashion, tmp_path):
+def test_classifier_reaches_the_documented_accuracy(fashion, tmp_path):
     classifier = evaluation.load_classifier()
     assert WEIGHTS.stat().st_size < 1e6
     outputs, labels = classifier(fashion.test_images)
@@ -163,7 +163,7 @@ def test_classifier_has_the_measured_accuracy(fashion, tmp_path):
     np.testing.assert_allclose(np.concatenate(halves), outputs[:600], rtol=0, atol=1e-4)
 
 
-def test_classifier_keeps_its_last_answer_for_the_same_images_alone(fashion):
+def test_classifier_caches_outputs_only_for_the_same_images(fashion):
     classifier = evaluation.load_classifier()
     images = fashion.test_images[:20]
     first = classifier(images)
@@ -177,13 +177,13 @@ def test_classifier_keeps_its_last_answer_for_the_same_images_alone(fashion):
     np.testing.assert_allclose(np.delete(outputs - first[0], 7, axis=0), 0, atol=1e-4)
 
 
-def test_load_classifier_raises_for_another_file(tmp_path):
+def test_load_classifier_raises_for_a_wrong_file(tmp_path):
     (tmp_path / "classifier.npz").write_bytes(WEIGHTS.read_bytes() + b" ")
     with pytest.raises(ValueError, match="has SHA-256 .*expected .*Install the package again"):
         evaluation.load_classifier(tmp_path / "classifier.npz")
 
 
-def test_classifier_raises_for_other_images():
+def test_classifier_raises_for_wrong_images():
     with pytest.raises(TypeError, match="uint8"):
         evaluation.load_classifier()(np.zeros((2, 28, 28, 1)))
     with pytest.raises(ValueError, match=r"\(n, 28, 28, 1\)"):
@@ -192,7 +192,7 @@ def test_classifier_raises_for_other_images():
 
 @pytest.mark.parametrize("space", ["", "pixel_"])
 @pytest.mark.parametrize("name", ["frechet_distance", "kernel_distance"])
-def test_dense_scores_lie_between_a_missing_class_and_the_untrained_generator(space, name):
+def test_evaluator_ranks_dense_between_a_missing_class_and_an_untrained_generator(space, name):
     record = json.loads((ROOT / "docs/results/dense-scores.json").read_text())
     scores = [scores[space + name] for scores in record["scores"].values()]
     book, real, one_missing, *_ = scores
@@ -225,7 +225,7 @@ class Ruler:
         return {"mean": mean, "missing_classes": ["a"], "class_shares": {"Ankle boot": 1}}
 
 
-def test_evaluate_gan_logs_its_numbers_in_its_epochs(make_gan, tiny_images, tmp_path):
+def test_evaluate_gan_logs_scores_in_its_epochs(make_gan, tiny_images, tmp_path):
     gan, file = make_gan(), JSONLogger(tmp_path / "metrics.jsonl")
     callbacks = [EvaluateGAN(Ruler(), eval_freq=2, prefix="quick_"), file]
     logs = gan.fit(tiny_images, batch_size=8, epochs=4, callbacks=callbacks, verbose=0).history
@@ -243,7 +243,7 @@ def test_evaluate_gan_logs_its_numbers_in_its_epochs(make_gan, tiny_images, tmp_
         EvaluateGAN(Ruler(), eval_freq=0)
 
 
-def test_keras_callbacks_monitor_the_numbers_of_evaluate_gan(make_gan, tiny_images, tmp_path):
+def test_keras_callbacks_monitor_the_scores_of_evaluate_gan(make_gan, tiny_images, tmp_path):
     class Falling(Ruler):
         values = iter([3.0, 1.0, 2.0, 4.0, 5.0])
 
@@ -317,7 +317,7 @@ def test_place_among_baselines_names_the_neighbors(score, place):
     assert report.place_among_baselines(record) == f"d of mine: {score}, {place}."
 
 
-def test_evaluator_takes_the_scores_that_an_extractor_names(fashion):
+def test_evaluator_computes_the_scores_listed_by_an_extractor(fashion):
     class Extractor:
         scores = ("kernel_distance", "recall")
 

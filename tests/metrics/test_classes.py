@@ -19,7 +19,7 @@ def test_class_balance_matches_scipy_entropy(counts):
     np.testing.assert_allclose(result.total_variation, distance, rtol=1e-12, atol=1e-15)
 
 
-def test_class_balance_is_extreme_for_even_classes_and_for_one():
+def test_class_balance_entropy_is_1_for_even_classes_and_0_for_one_class():
     even = class_balance(np.arange(1000) % 10, 10)
     np.testing.assert_allclose(even.entropy, np.log(10), rtol=1e-14)
     np.testing.assert_allclose(even.normalized_entropy, 1, rtol=1e-14)
@@ -53,12 +53,12 @@ def test_class_balance_ignores_label_order():
         (np.zeros((4, 1), int), r"Received: shape=\(4, 1\)"),
     ],
 )
-def test_class_balance_raises_for_labels_of_another_shape(labels, message):
+def test_class_balance_raises_for_labels_of_a_wrong_shape(labels, message):
     with pytest.raises(ValueError, match=message):
         class_balance(labels, 3)
 
 
-def test_class_balance_raises_for_labels_that_are_no_integers():
+def test_class_balance_raises_for_non_integer_labels():
     with pytest.raises(TypeError, match="argmax makes them. Received: dtype=float64"):
         class_balance([0.0, 1.0], 3)
 

@@ -69,7 +69,7 @@ def test_nearest_takes_the_first_of_duplicates():
     np.testing.assert_array_equal(result.distances, 0)
 
 
-def test_nearest_changes_indices_alone_with_the_order_of_samples():
+def test_nearest_distances_ignore_the_order_of_samples():
     queries, references = normal(40, seed=6), normal(50, seed=7)
     rng = np.random.default_rng(8)
     p, q = rng.permutation(40), rng.permutation(50)
@@ -78,13 +78,13 @@ def test_nearest_changes_indices_alone_with_the_order_of_samples():
     np.testing.assert_array_equal(q[shuffled.indices], plain.indices[p])
 
 
-def test_nearest_takes_one_feature_and_one_reference():
+def test_nearest_accepts_one_feature_and_one_reference():
     result = nearest([[1.0], [5.0]], [[2.0]])
     np.testing.assert_array_equal(result.distances, [[1], [3]])
     np.testing.assert_array_equal(result.indices, [[0], [0]])
 
 
-def test_nearest_takes_images_as_their_pixels():
+def test_nearest_flattens_images():
     images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
     result = nearest(images, images[::-1], 2)
     flat = images.reshape(6, 16).astype(float)
@@ -130,7 +130,7 @@ def test_nearest_memory_is_constant_in_ties(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [0, 4])
-def test_nearest_raises_for_no_neighbors_and_for_more_than_references(count):
+def test_nearest_raises_for_k_out_of_range(count):
     nearest(normal(2), normal(3), 3)
     with pytest.raises(ValueError, match=f"1 <= count <= 3.* Received: count={count}"):
         nearest(normal(2), normal(3), count)

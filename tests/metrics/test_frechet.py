@@ -29,7 +29,7 @@ def test_frechet_distance_of_a_shifted_copy_is_the_squared_shift():
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.5, 3.0])
-def test_frechet_distance_of_a_scaled_copy_is_that_of_its_second_moments(scale):
+def test_frechet_distance_of_a_scaled_copy_matches_its_second_moments(scale):
     x = features()
     moments = np.sum(x.mean(0) ** 2) + np.sum(x.var(0, ddof=1))
     np.testing.assert_allclose(
@@ -37,14 +37,14 @@ def test_frechet_distance_of_a_scaled_copy_is_that_of_its_second_moments(scale):
     )
 
 
-def test_frechet_distance_of_independent_features_is_that_of_deviations():
+def test_frechet_distance_of_independent_features_compares_deviations():
     a, b = np.array([1.0, 4.0, 0.0]), np.array([9.0, 4.0, 1.0])
     real = Gaussian(np.zeros(3), np.diag(a), 10)
     fake = Gaussian(np.array([0.0, 1.0, 0.0]), np.diag(b), 10)
     np.testing.assert_allclose(frechet_distance(real, fake), 1 + (4 + 0 + 1), rtol=1e-12)
 
 
-def test_frechet_distance_takes_single_features():
+def test_frechet_distance_accepts_single_features():
     x, y = features(50, 1, seed=3), features(60, 1, seed=4)
     expected = (x.mean() - y.mean()) ** 2 + (x.std(ddof=1) - y.std(ddof=1)) ** 2
     np.testing.assert_allclose(frechet_distance(x, y), expected, rtol=1e-10)
@@ -57,7 +57,7 @@ def test_frechet_distance_adds_the_squared_difference_of_constant_features():
     np.testing.assert_allclose(frechet_distance(x, y), plain + 2 * 4.0, rtol=1e-10)
 
 
-def test_frechet_distance_of_a_low_rank_is_that_of_its_coordinates():
+def test_frechet_distance_at_a_low_rank_matches_its_coordinates():
     rng = np.random.default_rng(7)
     x, y = features(400, 3, seed=8), features(400, 3, seed=9)
     isometry = np.linalg.qr(rng.normal(size=(20, 3)))[0].T
@@ -84,7 +84,7 @@ def test_frechet_distance_ignores_the_order_of_samples():
     np.testing.assert_allclose(frechet_distance(x, shuffled), frechet_distance(x, y), rtol=1e-12)
 
 
-def test_gaussian_stands_in_for_its_features_and_is_restored_from_a_file(tmp_path):
+def test_gaussian_replaces_its_features_and_is_restored_from_a_file(tmp_path):
     x, y = features(seed=1), features(seed=2)
     np.savez(tmp_path / "real.npz", **vars(gaussian(x)))
     cached = Gaussian(**np.load(tmp_path / "real.npz"))
@@ -93,7 +93,7 @@ def test_gaussian_stands_in_for_its_features_and_is_restored_from_a_file(tmp_pat
     assert gaussian(cached) is cached
 
 
-def test_gaussian_is_the_mean_and_the_unbiased_covariance():
+def test_gaussian_computes_the_mean_and_the_unbiased_covariance():
     x = np.array([[0, 0], [2, 0], [0, 4], [2, 4]], np.uint8)
     fitted = gaussian(x)
     np.testing.assert_array_equal(fitted.mean, [1, 2])

@@ -53,7 +53,7 @@ def test_kernel_distance_of_all_samples_has_the_deviation_over_halves(block, mon
 
 
 @pytest.mark.parametrize("shift, low, high", [(0.0, 1.0, 2.2), (0.5, 0.75, 1.35)])
-def test_kernel_distance_of_all_samples_knows_its_standard_error(shift, low, high):
+def test_kernel_distance_of_all_samples_estimates_its_standard_error(shift, low, high):
     results = [
         kernel_distance(features(100, seed=s), features(150, seed=s + 1, shift=shift), size=None)
         for s in range(0, 200, 2)
@@ -116,7 +116,7 @@ def test_kernel_distance_of_all_samples_raises_for_three():
 
 
 @pytest.mark.parametrize("arguments", [dict(size=1), dict(subsets=0)])
-def test_kernel_distance_raises_for_no_subsets_and_no_pairs(arguments):
+def test_kernel_distance_raises_for_zero_subsets_or_pairs(arguments):
     kernel_distance(features(9), features(9), size=2, subsets=1)
     with pytest.raises(ValueError, match="subsets >= 1 and size >= 2"):
         kernel_distance(features(9), features(9), **arguments)

@@ -22,7 +22,7 @@ def cost(samples, centroids):
     return sum(min(np.sum((x - c) ** 2) for c in centroids) for x in samples)
 
 
-def test_kmeans_ends_with_the_means_of_the_nearest_samples():
+def test_kmeans_centroids_are_the_means_of_their_nearest_samples():
     x = np.random.default_rng(1).normal(size=(300, 3)) + 100
     centroids = kmeans(x, 7, tolerance=0)
     nearest = labels(x, centroids)
@@ -38,13 +38,13 @@ def test_kmeans_finds_separate_clusters():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_kmeans_costs_little_more_than_the_best_of_ten(seed):
+def test_kmeans_inertia_is_close_to_the_best_of_ten_runs(seed):
     x = np.random.default_rng(2).normal(size=(500, 5))
     theirs = sklearn.cluster.KMeans(10, n_init=10, random_state=0).fit(x)
     assert 0.99 < cost(x, kmeans(x, 10, seed=seed)) / theirs.inertia_ < 1.15
 
 
-def test_kmeans_depends_on_the_seed_alone(monkeypatch):
+def test_kmeans_depends_only_on_the_seed(monkeypatch):
     x = np.random.default_rng(3).normal(size=(400, 3))
     np.testing.assert_array_equal(kmeans(x, 9, seed=1), kmeans(x, 9, seed=1))
     assert np.any(kmeans(x, 9, seed=1) != kmeans(x, 9, seed=2))
@@ -53,7 +53,7 @@ def test_kmeans_depends_on_the_seed_alone(monkeypatch):
     np.testing.assert_allclose(kmeans(x, 9, seed=1), expected, rtol=1e-10)
 
 
-def test_kmeans_tolerance_saves_iterations_and_costs_little():
+def test_kmeans_tolerance_saves_iterations_at_a_similar_inertia():
     x = np.random.default_rng(4).normal(size=(500, 3))
     hasty, patient = cost(x, kmeans(x, 20)), cost(x, kmeans(x, 20, tolerance=0))
     assert patient < hasty <= 1.05 * patient
@@ -82,6 +82,6 @@ def test_kmeans_moves_an_empty_centroid_to_the_farthest_sample():
     np.testing.assert_allclose(spent, 0 + 0.25 + 8.5**2, rtol=1e-12)
 
 
-def test_kmeans_raises_for_no_clusters():
+def test_kmeans_raises_for_zero_clusters():
     with pytest.raises(ValueError, match="num_clusters >= 1. Received: num_clusters=0"):
         kmeans(blobs(), 0)

@@ -56,7 +56,7 @@ def test_ndb_is_0_for_equal_shares_and_1_for_disjoint_ones():
     np.testing.assert_allclose(disjoint.divergence, np.log(2), rtol=1e-14)
 
 
-def test_bins_count_every_train_image_once():
+def test_ndb_bins_count_every_train_image_once():
     x = np.random.default_rng(0).normal(size=(500, 3, 3))
     fitted = fit_ndb_bins(x, 12, seed=4)
     flat = x.reshape(500, 9)
@@ -67,7 +67,7 @@ def test_bins_count_every_train_image_once():
     assert asdict(result) == dict(ratio=0, divergence=0)
 
 
-def test_ndb_grows_with_a_missing_part():
+def test_ndb_grows_when_a_mode_is_missing():
     rng = np.random.default_rng(1)
     fitted = fit_ndb_bins(rng.normal(size=(4000, 6)), 40)
     same, other = rng.normal(size=(2, 2000, 6))
@@ -83,7 +83,7 @@ def test_ndb_ignores_the_order_of_the_fakes():
     assert ndb(fitted, fake) == ndb(fitted, rng.permutation(fake))
 
 
-def test_bins_depend_on_the_seed_and_are_restored_from_a_file(tmp_path):
+def test_ndb_bins_depend_on_the_seed_and_are_restored_from_a_file(tmp_path):
     x = np.random.default_rng(3).normal(size=(300, 4))
     fitted = fit_ndb_bins(x, 9, seed=1)
     np.testing.assert_array_equal(fit_ndb_bins(x, 9, seed=1).centroids, fitted.centroids)
@@ -99,11 +99,11 @@ def test_ndb_is_0_for_a_single_bin():
 
 
 @pytest.mark.parametrize("significance", [0.0, 1.0, 5])
-def test_ndb_raises_when_the_significance_is_no_probability(significance):
+def test_ndb_raises_for_a_significance_out_of_range(significance):
     with pytest.raises(ValueError, match=f"Received: significance={significance}"):
         ndb(bins([1] * 6), fakes([1] * 6), significance=significance)
 
 
-def test_bins_raise_for_too_few_different_images():
+def test_ndb_bins_raise_for_too_few_distinct_images():
     with pytest.raises(ValueError, match="at least 3 different samples"):
         fit_ndb_bins([[0.0], [1.0], [0.0], [1.0]], 3)

@@ -70,7 +70,7 @@ def test_recall_is_0_for_one_image_repeated():
     assert result.coverage < 1
 
 
-def test_prdc_has_open_balls():
+def test_prdc_excludes_the_boundary_of_balls():
     rim = prdc([[0.0], [1.0], [2.0]], [[3.0], [4.0], [5.0]], k=1)
     assert asdict(rim) == dict(precision=0, recall=0, density=0, coverage=0)
     inside = prdc([[0.0], [1.0], [2.0]], [[2.9], [3.9], [4.9]], k=1)
@@ -96,7 +96,7 @@ def test_prdc_is_bit_for_bit_equal_for_any_order_and_block_size(monkeypatch, mak
         assert prdc(real, fake) == expected
 
 
-def test_manifold_stands_in_for_its_features_and_is_restored_from_a_file(tmp_path):
+def test_manifold_replaces_its_features_and_is_restored_from_a_file(tmp_path):
     real, fake = normal(60, seed=1), normal(50, seed=2)
     np.savez(tmp_path / "real.npz", **vars(manifold(real, 3)))
     cached = Manifold(**np.load(tmp_path / "real.npz"))
@@ -152,7 +152,7 @@ def test_realism_matches_a_loop_over_all_pairs(make, k):
     assert np.isinf(realism(real, fake, k)[0])
 
 
-def test_realism_of_reals_exceeds_that_of_samples_far_away():
+def test_realism_is_higher_for_real_images_than_for_distant_samples():
     real = normal(300, seed=1)
     near, far = realism(real, normal(100, seed=2)), realism(real, normal(100, seed=3, shift=4.0))
     assert near.min() > 0 and np.median(near) > 2 * np.median(far)
@@ -170,7 +170,7 @@ def test_memorization_ratio_is_1_for_new_samples_and_less_for_copies():
     assert memorization_ratio(test, to_nearest(train[:9], train)) == 0
 
 
-def test_memorization_ratio_is_one_of_medians():
+def test_memorization_ratio_compares_medians():
     assert memorization_ratio([1.0, 2, 6], [3.0, 5]) == 4 / 2
     with pytest.raises(ValueError, match="differ from the train samples"):
         memorization_ratio(np.zeros(3), [3.0])
@@ -187,7 +187,7 @@ def test_closest_pairs_are_sorted_by_distance_and_then_by_order():
         closest_pairs(neighbors, 0)
 
 
-def test_copied_share_counts_fakes_nearer_than_test_images_ever_are():
+def test_copied_share_measures_the_excess_of_near_copies():
     test = np.arange(1.0, 101)  # the nearest 5 % reach to 5.95
     fresh = np.random.default_rng(0).permutation(test)
     assert copied_share(test, fresh) == 0
@@ -208,6 +208,6 @@ def test_copied_share_is_0_where_test_images_have_duplicates():
 
 
 @pytest.mark.parametrize("quantile", [0, 1])
-def test_copied_share_raises_for_all_or_nothing(quantile):
+def test_copied_share_raises_for_a_quantile_of_0_or_1(quantile):
     with pytest.raises(ValueError, match="0 < quantile < 1"):
         copied_share([1.0, 2.0], [1.0], quantile=quantile)

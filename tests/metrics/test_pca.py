@@ -25,7 +25,7 @@ def test_pca_matches_scikit_learn_up_to_signs():
     )
 
 
-def test_pca_features_are_centered_uncorrelated_and_have_the_variances():
+def test_pca_features_are_centered_and_uncorrelated_with_the_given_variances():
     pca = fit_pca(images(), 8)
     features = pca.transform(images())
     np.testing.assert_allclose(features.mean(0), 0, atol=1e-12)
@@ -44,7 +44,7 @@ def test_pca_keeps_all_distances_with_all_components():
     )
 
 
-def test_pca_has_fixed_signs_whatever_the_order_of_the_images():
+def test_pca_signs_do_not_depend_on_the_order_of_images():
     pca = fit_pca(images(), 5)
     largest = np.abs(pca.components).argmax(axis=1)
     assert np.all(pca.components[np.arange(5), largest] > 0)
@@ -59,7 +59,7 @@ def test_pca_has_no_negative_variances_at_a_low_rank():
     assert np.all((variances[3:] >= 0) & (variances[3:] < 1e-12))
 
 
-def test_pca_gives_constant_pixels_no_weight():
+def test_pca_gives_constant_pixels_zero_weight():
     x = np.zeros((30, 20))
     x[:, 3:6] = np.random.default_rng(0).normal(size=(30, 3))
     x[:, 9] = 5.0
@@ -74,7 +74,7 @@ def test_pca_is_restored_from_a_file(tmp_path):
     np.testing.assert_array_equal(again.transform(images()), pca.transform(images()))
 
 
-def test_pca_raises_for_another_number_of_pixels():
+def test_pca_raises_for_a_wrong_number_of_pixels():
     with pytest.raises(ValueError, match="pca with 20, images with 12"):
         fit_pca(images(), 3).transform(np.zeros((2, 4, 3)))
 
@@ -96,7 +96,7 @@ def test_fit_pca_finds_the_same_components_when_pixels_outnumber_images(monkeypa
     np.testing.assert_allclose(found.components @ found.components.T, np.eye(10), atol=1e-12)
 
 
-def test_pca_images_are_spread_over_many_large_images_and_all_others(monkeypatch):
+def test_pca_images_subsamples_many_large_images(monkeypatch):
     monkeypatch.setattr(pca, "_MANY_PIXELS", 9)
     monkeypatch.setattr(pca, "_ENOUGH_IMAGES", 5)
     few, small, many = np.zeros((5, 4, 4)), np.zeros((50, 3, 3)), np.arange(81 * 16).reshape(81, 16)

@@ -46,7 +46,7 @@ def every(functions):
 
 @every(EVERY)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_as_samples_counts_rows_that_are_not_finite(function, value):
+def test_as_samples_raises_with_the_number_of_non_finite_rows(function, value):
     function(GOOD)
     bad = GOOD.copy()
     bad[[3, 3, 8], [0, 1, 5]] = value
@@ -55,7 +55,7 @@ def test_as_samples_counts_rows_that_are_not_finite(function, value):
 
 
 @every({**TWO, **{name: lambda x, y, f=f: f(y) for name, f in FITTED.items()}})
-def test_as_samples_raises_for_another_number_of_features(function):
+def test_as_samples_raises_for_a_wrong_number_of_features(function):
     with pytest.raises(ValueError, match="number of features.* with 6, .* with 5"):
         function(GOOD, GOOD[:, :5])
 
@@ -69,13 +69,13 @@ def test_as_samples_raises_without_a_second_axis(function, shape):
 
 @every(EVERY)
 @pytest.mark.parametrize("dtype", [complex, bool, str, object])
-def test_as_samples_raises_for_other_than_real_numbers(function, dtype):
+def test_as_samples_raises_for_non_real_dtypes(function, dtype):
     with pytest.raises(TypeError, match="as floats or integers. Received: dtype="):
         function(GOOD.astype(dtype))
 
 
 @every(EVERY)
-def test_as_samples_takes_lists_and_other_dtypes_and_writes_to_none(function):
+def test_as_samples_accepts_lists_and_other_dtypes_without_changing_them(function):
     bytes_ = RNG.integers(0, 256, (40, 6)).astype(np.uint8)
     read_only = bytes_.astype(np.float32)
     read_only.flags.writeable = False
@@ -93,7 +93,7 @@ def test_as_samples_makes_rows_contiguous():
         assert as_samples(x, "some").flags.c_contiguous
 
 
-def test_metrics_has_every_public_name():
+def test_metrics_exports_every_public_name():
     for name in metrics.__all__:
         assert getattr(metrics, name) is not None
 

@@ -65,7 +65,7 @@ def test_sliced_transport_distance_within_a_distribution_is_0_on_average():
 
 
 @pytest.mark.parametrize("shift, low, high", [(0.0, 1.0, 2.0), (0.5, 0.75, 1.35)])
-def test_sliced_transport_distance_knows_its_standard_error(shift, low, high):
+def test_sliced_transport_distance_estimates_its_standard_error(shift, low, high):
     results = [
         sliced_transport_distance(
             features(100, seed=s), features(150, seed=s + 1, shift=shift), directions=32
@@ -86,7 +86,7 @@ def test_sliced_transport_distance_grows_as_samples_repeat():
 
 
 @pytest.mark.parametrize("arguments", [dict(directions=0), dict(halvings=0)])
-def test_sliced_transport_distance_raises_for_nothing_to_average(arguments):
+def test_sliced_transport_distance_raises_for_zero_directions_or_halvings(arguments):
     sliced_transport_distance(features(4), features(5), directions=1, halvings=1)
     with pytest.raises(ValueError, match="directions >= 1 and halvings >= 1"):
         sliced_transport_distance(features(4), features(5), **arguments)

@@ -14,7 +14,7 @@ def test_vendi_score_matches_the_entropy_of_the_similarity_matrix(n, d):
 
 
 @pytest.mark.parametrize("repeats", [1, 40])
-def test_vendi_score_counts_samples_that_have_nothing_in_common(repeats):
+def test_vendi_score_counts_orthogonal_samples(repeats):
     x = np.repeat(np.diag([1.0, 2.0, 3.0, 0.5, 7.0]), repeats, axis=0)
     np.testing.assert_allclose(vendi_score(x), 5, rtol=1e-12)
 
@@ -30,6 +30,6 @@ def test_vendi_score_falls_as_samples_repeat():
     assert scores[2] <= 5
 
 
-def test_vendi_score_raises_for_a_sample_without_direction():
+def test_vendi_score_raises_for_a_zero_vector():
     with pytest.raises(ValueError, match="Received: 1 such samples of 3"):
         vendi_score([[1.0, 2.0], [0.0, 0.0], [1.0, 0.0]])

@@ -7,7 +7,7 @@ from keras import layers
 from fashion_gan import GAN, models
 
 
-def test_dcgan_has_the_layers_of_the_chapter():
+def test_dcgan_has_the_layers_of_the_book():
     generator, discriminator = models.build_networks("dcgan")
     frozen = sum(int(np.prod(w.shape)) for w in generator.non_trainable_weights)
     assert (generator.count_params(), frozen) == (840_705, 384)
@@ -27,7 +27,7 @@ def test_dcgan_has_the_layers_of_the_chapter():
 
 
 @pytest.mark.parametrize("name", models.MODELS)
-def test_build_networks_takes_images_of_other_shapes(name):
+def test_build_networks_accepts_images_of_other_shapes(name):
     shape = (32, 24, 3)
     generator, discriminator = models.build_networks(name, latent_dim=5, image_shape=shape)
     images = generator(np.zeros((2, 5), "float32"))
@@ -37,19 +37,19 @@ def test_build_networks_takes_images_of_other_shapes(name):
 
 
 @pytest.mark.parametrize("name", ["dcgan", "infogan", "convnet", "resnet"])
-def test_build_networks_raises_for_sizes_that_do_not_divide(name):
+def test_build_networks_raises_for_indivisible_sizes(name):
     with pytest.raises(ValueError, match=r"multiples of 4. Received: image_shape=\(30, 28, 1\)"):
         models.build_networks(name, image_shape=(30, 28, 1))
 
 
-def test_build_networks_raises_for_unknown_arguments_and_names():
+def test_build_networks_raises_for_unknown_names_and_arguments():
     with pytest.raises(ValueError, match="'dense' takes .*'latent_dim'.*Received: width"):
         models.build_networks("dense", width=64)
     with pytest.raises(ValueError, match="Did you mean 'resnet'"):
         models.build_networks("resnets")
 
 
-def test_infogan_has_the_sizes_of_the_comparison():
+def test_infogan_has_the_documented_sizes():
     generator, discriminator = models.build_networks("infogan")
     assert generator.layers[0].units == 1024
     assert generator.layers[3].units == 7 * 7 * 128
@@ -61,7 +61,7 @@ def test_infogan_has_the_sizes_of_the_comparison():
     ("shape", "small"),
     [((28, 28, 1), (7, 7)), ((32, 32, 3), (4, 4)), ((64, 48, 3), (8, 6))],
 )
-def test_resnet_goes_down_to_a_small_image(shape, small):
+def test_resnet_downsamples_to_a_small_image(shape, small):
     generator, discriminator = models.build_networks(
         "resnet", image_shape=shape, width=8, g_blocks=2, d_blocks=2
     )
@@ -87,7 +87,7 @@ def test_residual_branches_start_at_zero(name):
     assert np.abs(discriminator(images) - before).max() > 1e-3
 
 
-def test_minibatch_stddev_is_that_of_its_groups():
+def test_minibatch_stddev_matches_the_deviation_of_its_groups():
     x = np.random.default_rng(0).random((8, 3, 2, 5)).astype("float32")
     y = models.MinibatchStdDev(4)(x).numpy()
     np.testing.assert_array_equal(y[..., :5], x)
@@ -102,7 +102,7 @@ def test_minibatch_stddev_is_that_of_its_groups():
         models.MinibatchStdDev(1)
 
 
-def test_convnet_has_kernels_without_checkerboards_and_no_norm():
+def test_convnet_uses_kernels_divisible_by_strides_and_no_normalization():
     pair = models.build_networks("convnet", width=4)
     for network in pair:
         for layer in network.layers:
@@ -116,7 +116,7 @@ def test_convnet_has_kernels_without_checkerboards_and_no_norm():
     assert reshaped.target_shape == (7, 7, 8)
 
 
-def test_convnet_maps_latents_and_reaches_the_ends_of_its_range():
+def test_convnet_maps_latents_and_reaches_both_ends_of_its_range():
     generator, discriminator = models.build_networks("convnet", width=4, mapping=3)
     dense = [layer for layer in generator.layers if isinstance(layer, layers.Dense)]
     assert [layer.units for layer in dense] == [256, 256, 256, 7 * 7 * 8]

@@ -123,7 +123,7 @@ LOGITS = {
 
 
 @pytest.mark.parametrize("end", SIGMOIDS)
-def test_ends_in_sigmoid_finds_the_operation_however_it_is_written(end):
+def test_ends_in_sigmoid_finds_every_form_of_a_sigmoid(end):
     network = SIGMOIDS[end]()
     network(IMAGES)
     assert introspection.ends_in_sigmoid(network, IMAGES)
@@ -141,7 +141,7 @@ def test_ends_in_sigmoid_finds_the_operation_however_it_is_written(end):
 
 
 @pytest.mark.parametrize("end", CONFINED)
-def test_ends_in_sigmoid_raises_when_another_operation_confines_the_outputs(end):
+def test_ends_in_sigmoid_raises_when_another_operation_bounds_the_outputs(end):
     network = CONFINED[end]()
     network(IMAGES)
     with pytest.raises(ValueError, match="End the network in logits"):
@@ -149,28 +149,28 @@ def test_ends_in_sigmoid_raises_when_another_operation_confines_the_outputs(end)
 
 
 @pytest.mark.parametrize("end", LOGITS)
-def test_ends_in_sigmoid_takes_unbounded_outputs_for_logits(end):
+def test_ends_in_sigmoid_returns_false_for_unbounded_outputs(end):
     network = LOGITS[end]()
     network(IMAGES)
     assert not introspection.ends_in_sigmoid(network, IMAGES)
     assert introspection.logits_function(network, IMAGES) is network
 
 
-def test_ends_in_sigmoid_warns_when_an_opaque_network_outputs_numbers_from_0_to_1():
+def test_ends_in_sigmoid_warns_when_a_subclassed_network_outputs_numbers_from_0_to_1():
     network = Opaque(ops.sigmoid)
     network(IMAGES)
     with pytest.warns(UserWarning, match="taken as logits.*End the network in logits"):
         assert not introspection.ends_in_sigmoid(network, IMAGES)
 
 
-def test_ends_in_sigmoid_warns_when_logits_are_confined_to_a_small_range():
+def test_ends_in_sigmoid_warns_when_logits_have_a_small_range():
     with pytest.warns(UserWarning, match=r"confined to \[-1, 1\]"):
         introspection.ends_in_sigmoid(after_dense(ops.tanh), IMAGES)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["string", "Lambda", "wrapper", "subclass", "half precision"])
-def test_gan_trains_a_perfect_discriminator_below_the_loss_of_probabilities(end, tiny_images):
+def test_fit_reaches_a_low_loss_when_the_discriminator_ends_in_sigmoid(end, tiny_images):
     """Checks the loss, which is 0.503 for probabilities that are used as logits."""
     generator = keras.Sequential(
         [layers.Input((3,)), layers.Dense(16, activation="sigmoid"), layers.Reshape((4, 4, 1))]
@@ -233,14 +233,14 @@ def test_infer_value_range_evaluates_the_last_operations(end):
 
 
 @pytest.mark.parametrize("end", UNKNOWN)
-def test_infer_value_range_raises_when_weights_decide_the_range(end):
+def test_infer_value_range_raises_when_the_range_depends_on_weights(end):
     network = UNKNOWN[end]()
     with pytest.raises(ValueError, match=r"Pass value_range=\(-1, 1\)"):
         introspection.infer_value_range(network, LATENTS)
     assert introspection.infer_value_range(network, LATENTS, (0, 2)) == (0, 2)
 
 
-def test_inspection_moves_no_state():
+def test_introspection_does_not_change_state():
     network = sequential(
         layers.SpectralNormalization(layers.Dense(8)),
         layers.BatchNormalization(),

@@ -59,7 +59,7 @@ def convolved(x, kernel):
     )
 
 
-def test_projector_computes_maps_of_efficientnet_and_pixels_as_plain_numpy_does(projector, weights):
+def test_projector_maps_match_numpy(projector, weights):
     pictures = random_images()
     inputs = keras.Input((64, 64, 3))
     network = keras.Model(inputs, list(layer_outputs(weights, inputs, LAYERS).values()))
@@ -85,7 +85,7 @@ def test_projector_computes_maps_of_efficientnet_and_pixels_as_plain_numpy_does(
     assert 0.2 < result.std() < 3
 
 
-def test_projector_is_frozen_and_depends_on_its_seed_alone(projector, weights):
+def test_projector_is_frozen_and_depends_only_on_its_seed(projector, weights):
     images = random_images()
     assert not projector.trainable_variables
     for seed, equal in ((0, True), (1, False)):
@@ -94,7 +94,7 @@ def test_projector_is_frozen_and_depends_on_its_seed_alone(projector, weights):
         assert np.array_equal(other(images), projector(images)) == equal
 
 
-def test_projector_takes_gray_images_and_other_ranges(projector, weights):
+def test_projector_accepts_gray_images_and_other_ranges(projector, weights):
     gray = random_images((3, 20, 36, 1))
     arguments = {"widths": NARROW, "weights": weights}
     maps = np.asarray(projector(np.repeat(gray, 3, axis=-1)))[:, : -20 * 36 * 3]
@@ -108,7 +108,7 @@ def test_projector_takes_gray_images_and_other_ranges(projector, weights):
 
 
 @pytest.mark.parametrize("image_shape", [(16, 16, 1), (20, 36, 3), (96, 128, 3)])
-def test_each_head_sees_its_own_map_alone(image_shape):
+def test_heads_depend_only_on_their_own_feature_map(image_shape):
     discriminator = models.projected_discriminator(image_shape, NARROW, width=4)
     height, width = (max(64, -(-side // 32) * 32) for side in image_shape[:2])
     sizes = [height * width * n // 4**i for i, n in enumerate(NARROW, start=2)]
@@ -144,7 +144,7 @@ def still():
     return keras.optimizers.SGD(0.0)
 
 
-def test_step_with_a_projector_matches_numpy():
+def test_train_step_with_a_projector_matches_numpy():
     gan = make_gan(
         g_optimizer=still(),
         d_optimizer=keras.optimizers.SGD(0.1),
@@ -174,7 +174,7 @@ def test_step_with_a_projector_matches_numpy():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_fit_trains_both_networks_but_not_the_projector(jit_compile):
+def test_fit_does_not_train_the_projector(jit_compile):
     gan = make_gan(
         penalties=[penalties.WGANGP(1.0), penalties.DRAGAN(1.0, interval=2)],
         loss="hinge",
@@ -194,7 +194,7 @@ def test_fit_trains_both_networks_but_not_the_projector(jit_compile):
     assert "val_d_loss" in logs
 
 
-def test_saved_gan_with_a_projector_resumes_bit_for_bit(tmp_path):
+def test_load_model_with_a_projector_resumes_bit_for_bit(tmp_path):
     data = random_images((32, 4, 4, 1))
     arguments = {"ema_decay": 0.9, "penalties": [penalties.R1(0.1)]}
     whole, half = make_gan(**arguments), make_gan(**arguments)
@@ -219,7 +219,7 @@ def test_sample_keeps_the_images_with_the_largest_mean_logits_of_the_heads(tmp_p
     assert kept == {image.tobytes() for image in samples[best]}
 
 
-def test_gan_raises_for_a_projector_that_does_not_fit():
+def test_gan_raises_for_an_incompatible_projector():
     generator, _ = models.build_networks("dense")
     with pytest.raises(ValueError, match="Expected a Keras model as projector. Received: 'x'"):
         GAN(generator, keras.Sequential([layers.Dense(1)]), projector="x")
@@ -234,7 +234,7 @@ def test_gan_raises_for_a_projector_that_does_not_fit():
         GAN(gan.generator, several)
 
 
-def test_build_gan_builds_a_projected_discriminator_that_is_saved_with_its_features(tmp_path):
+def test_build_gan_builds_a_projected_discriminator_that_saves_its_features(tmp_path):
     config = Config(model="convnet", projected=True, width=4, latent_dim=8, jit_compile=False)
     info = DatasetInfo((16, 16, 3), 100, None)
     gan = build_gan(config, info)
@@ -260,7 +260,7 @@ def test_heads_add_the_inner_product_of_features_and_class_embedding():
     np.testing.assert_allclose(result, np.stack(expected, axis=1), rtol=1e-4, atol=1e-5)
 
 
-def test_conditional_gan_with_a_projected_discriminator_trains_and_loads(tmp_path):
+def test_fit_and_load_model_support_a_conditional_projected_discriminator(tmp_path):
     config = Config(model="convnet", projected=True, conditional=True, width=4, latent_dim=8)
     config = dataclasses.replace(config, jit_compile=False, r1=0.1, r2=0.1)
     gan = build_gan(config, DatasetInfo((16, 16, 1), 100, ("cats", "dogs")))

@@ -35,7 +35,7 @@ def named(shape):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=named)
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_build_networks_makes_a_pair_without_large_dense_layers_for_each_size(name, shape):
+def test_build_networks_avoids_large_dense_layers_at_each_size(name, shape):
     generator, discriminator = models.build_networks(name, image_shape=shape)
     assert generator.output_shape == (None, *shape)
     assert discriminator.input_shape == (None, *shape)
@@ -109,9 +109,7 @@ def test_convnet_keeps_its_weights_for_images_of_28_pixels():
     ],
 )
 @pytest.mark.parametrize("name", [*CONVOLUTIONAL, "infogan"])
-def test_build_networks_names_the_nearest_sizes_when_a_side_is_no_multiple_of_4(
-    name, shape, message
-):
+def test_build_networks_raises_with_the_nearest_sizes_for_an_indivisible_side(name, shape, message):
     with pytest.raises(ValueError, match=f"multiples of 4. Received: .*{message}"):
         models.build_networks(name, image_shape=shape)
 
@@ -119,7 +117,7 @@ def test_build_networks_names_the_nearest_sizes_when_a_side_is_no_multiple_of_4(
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(32, 20, 3), (36, 52, 4), (48, 64, 1), (128, 128, 4)], ids=named)
 @pytest.mark.parametrize("name", ["convnet", "resnet"])
-def test_fit_resumes_and_export_draws_the_same_images_for_each_size(name, shape, tmp_path):
+def test_fit_resumes_and_export_matches_at_each_size(name, shape, tmp_path):
     pair = models.build_networks(
         name, latent_dim=4, image_shape=shape, width=4, g_blocks=1, d_blocks=1, mapping=1
     )

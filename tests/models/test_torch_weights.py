@@ -85,7 +85,7 @@ class Payload:
     [(os.system, ("touch {}",)), (eval, ("open('{}', 'w').close()",)), (os.mkdir, ("{}",))],
     ids=["system", "eval", "mkdir"],
 )
-def test_read_tensors_runs_nothing_of_a_hostile_file(place, function, arguments, tmp_path):
+def test_read_tensors_runs_no_code_of_a_malicious_file(place, function, arguments, tmp_path):
     trace = tmp_path / "trace"
     payload = Payload(function, *(text.format(trace) for text in arguments))
     content = {
@@ -143,7 +143,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_read_tensors_raises_one_line_for_anything_but_tensors(body):
+def test_read_tensors_raises_a_one_line_error_for_other_objects(body):
     with pytest.raises(
         ValueError, match="Expected a torch file that holds only tensors. Received: "
     ) as e:
@@ -159,7 +159,7 @@ def test_read_tensors_raises_for_wrong_sizes(changes):
         read_tensors(torch_file(op_dict(weight=op_tensor(**changes))))
 
 
-def test_read_tensors_takes_no_more_memory_than_the_file():
+def test_read_tensors_uses_no_more_memory_than_the_file():
     def views(number):  # each of all 1,000 numbers of one storage
         tensor = op_tensor(op_storage(count=1000), shape=(1000,), strides=(1,))
         body = op_dict(**{f"weight{i}": tensor for i in range(number)})
@@ -180,13 +180,13 @@ def test_read_tensors_raises_at_every_length_of_a_truncated_file():
     assert read_tensors(content)
 
 
-def test_read_tensors_raises_for_bytes_behind_the_last_tensor():
+def test_read_tensors_raises_for_bytes_after_the_last_tensor():
     with pytest.raises(ValueError, match="1 bytes behind"):
         read_tensors(torch_file() + b"\x00")
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_read_tensors_reads_damaged_bytes_or_raises_its_error(seed):
+def test_read_tensors_raises_only_value_errors_for_damaged_bytes(seed):
     content, rng = torch_file(), np.random.default_rng(seed)
     for _ in range(300):
         damaged = bytearray(content)

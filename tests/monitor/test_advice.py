@@ -33,7 +33,7 @@ FULL = Recipe(True, 0.5, True, True, True, 1e-3, 4e-4, 20_000)
         ),
     ],
 )
-def test_advice_gives_numbers_and_leaves_out_what_is_on(kind, recipe, text):
+def test_advice_gives_values_and_omits_enabled_settings(kind, recipe, text):
     assert advise(kind, recipe) == text
 
 
@@ -42,7 +42,7 @@ def test_advice_suggests_more_steps_to_a_short_training():
     assert "more steps" not in advise("missing", FULL)
 
 
-def test_recipe_holds_what_a_gan_was_compiled_with():
+def test_recipe_contains_the_compile_arguments_of_a_gan():
     generator, discriminator = models.build_networks("convnet", image_shape=(16, 16, 1), width=2)
     gan = GAN(generator, discriminator, latent_dim=64)
     gan.compile("adam", "rmsprop", losses.Relativistic(), penalties=[penalties.R2(0.25)], replay=8)
@@ -54,5 +54,5 @@ def test_recipe_holds_what_a_gan_was_compiled_with():
     assert Recipe(**{**vars(found), **rates}) == expected
 
 
-def test_recipe_of_another_model_holds_nothing():
+def test_recipe_is_empty_for_other_models():
     assert _recipe(object()) == Recipe()

@@ -57,14 +57,14 @@ def balance(*shares, neighbor_shares=None, **more):
     }
 
 
-def test_spread_is_the_median_distance_to_the_next_sample():
+def test_spread_is_the_median_distance_to_the_nearest_sample():
     np.testing.assert_allclose(
         median_nn_distance([[0.0], [1.0], [3.0], [7.0], [12.0]]), 2.0, rtol=1e-15
     )
     assert median_nn_distance(np.repeat(np.arange(5.0), 2)[:, np.newaxis]) == 0
 
 
-def test_diversity_is_one_for_alike_sets_the_factor_for_shrunk_ones_and_zero_for_copies():
+def test_diversity_is_1_for_equal_sets_the_factor_for_scaled_sets_and_0_for_copies():
     x = np.random.default_rng(0).normal(size=(200, 8))
     np.testing.assert_allclose(diversity(x, x + 3), 1, rtol=1e-12)
     np.testing.assert_allclose(diversity(x, 0.25 * x), 0.25, rtol=1e-12)
@@ -75,7 +75,7 @@ def test_diversity_is_one_for_alike_sets_the_factor_for_shrunk_ones_and_zero_for
         diversity(x[np.arange(200) % 100], x)
 
 
-def test_sampling_noise_is_the_mean_total_variation_of_two_draws():
+def test_sampling_noise_matches_the_mean_total_variation_of_two_draws():
     shares, count = np.array([0.4, 0.3, 0.2, 0.1]), 500
     rng = np.random.default_rng(0)
     a, b = rng.multinomial(count, shares, (2, 4000)) / count
@@ -85,7 +85,7 @@ def test_sampling_noise_is_the_mean_total_variation_of_two_draws():
     np.testing.assert_allclose(sampling_noise([0.5, 0.5], 100), 0.1 / np.sqrt(np.pi), rtol=1e-14)
 
 
-def test_rotation_is_total_variation_less_what_chance_explains():
+def test_rotation_is_the_total_variation_minus_sampling_noise():
     before, now = [0.5, 0.5, 0.0], [0.0, 0.5, 0.5]
     noise = sampling_noise([0.25, 0.5, 0.25], 1000)
     np.testing.assert_allclose(mode_rotation(before, now, 1000), 0.5 - noise, rtol=1e-14)
@@ -96,7 +96,7 @@ def test_rotation_is_total_variation_less_what_chance_explains():
         mode_rotation([0.5, 0.5], now, 10)
 
 
-def test_oscillation_ignores_a_straight_line_and_measures_what_alternates():
+def test_loss_oscillation_is_zero_for_a_linear_trend_and_positive_for_alternation():
     np.testing.assert_allclose(loss_oscillation(np.linspace(1, 5, 10)), 0, atol=1e-12)
     alternating = 2 + 0.8 * (-1.0) ** np.arange(100)
     np.testing.assert_allclose(loss_oscillation(alternating), 0.4, rtol=1e-3)
@@ -109,7 +109,7 @@ def test_oscillation_ignores_a_straight_line_and_measures_what_alternates():
     assert loss_oscillation([1.0, np.nan, 1.0]) == np.inf
 
 
-def test_rise_is_the_growth_in_units_of_the_start():
+def test_loss_growth_is_relative_to_the_start():
     np.testing.assert_allclose(loss_growth([2, 2, 2, 5, 5, 5, 6, 6, 6]), 2, rtol=1e-15)
     np.testing.assert_allclose(loss_growth([2, 2, 1, 1, 1, 1]), -0.5, rtol=1e-15)
     np.testing.assert_allclose(loss_growth([0.0, 0.0, 1.0]), 1 / np.log(2), rtol=1e-15)
@@ -118,7 +118,7 @@ def test_rise_is_the_growth_in_units_of_the_start():
     assert loss_growth([1.0, np.inf]) == np.inf
 
 
-def test_class_is_missing_when_both_estimates_miss_it():
+def test_class_is_missing_when_both_estimates_are_low():
     lost = balance(0.33, 0.01, 0.33, 0.33)
     (issue,) = diagnose(HealthSignals(**lost), LIMITS)
     assert (issue.kind, issue.classes) == ("missing", ("sneaker",))
@@ -131,13 +131,13 @@ def test_class_is_missing_when_both_estimates_miss_it():
     assert kinds(**{**lost, "neighbor_shares": (), "real_neighbor_shares": ()}) == ["missing"]
 
 
-def test_class_that_is_rare_in_the_reals_is_never_missing():
+def test_class_is_never_missing_when_rare_in_the_real_images():
     signals = {"names": NAMES, "shares": (0.0, 0.2, 0.4, 0.4)}
     assert kinds(**signals, real_shares=(0.01, 0.19, 0.4, 0.4)) == []
     assert kinds(**signals, real_shares=(0.02, 0.18, 0.4, 0.4)) == ["missing"]
 
 
-def test_class_dominates_when_both_estimates_exceed_the_reals():
+def test_class_dominates_when_both_estimates_are_high():
     (issue,) = diagnose(HealthSignals(**balance(0.2, 0.2, 0.2, 0.4)), LIMITS)
     assert (issue.kind, issue.classes) == ("dominant", ("ankle boot",))
     assert kinds(**balance(0.21, 0.21, 0.21, 0.37)) == []
@@ -158,7 +158,7 @@ def test_issue_lists_the_largest_clusters_and_counts_the_rest():
     assert issue.text.endswith("of the real images), and 6 more.")
 
 
-def test_issue_names_the_crowded_clusters():
+def test_issue_lists_the_crowded_clusters():
     limits = dataclasses.replace(UNLABELED, class_imbalance=0.2)
     shares = {"names": NAMES, "shares": (0.55, 0.15, 0.15, 0.15), "real_shares": EVEN}
     (issue,) = diagnose(HealthSignals(**shares, class_imbalance=0.3), limits)
@@ -213,14 +213,14 @@ def test_issue_names_the_crowded_clusters():
         ),
     ],
 )
-def test_diagnosis_reports_each_issue_above_its_threshold_alone(ill, healthy, kind):
+def test_diagnose_reports_each_issue_only_above_its_threshold(ill, healthy, kind):
     (issue,) = diagnose(HealthSignals(**ill), LIMITS)
     assert issue.kind == kind
     assert "What helps: " in str(issue)
     assert kinds(**healthy) == []
 
 
-def test_diagnosis_ignores_what_was_not_measured():
+def test_diagnose_ignores_missing_signals():
     assert diagnose(HealthSignals()) == ()
     assert kinds(d_accuracies=(1.0, 1.0)) == []
 
@@ -233,7 +233,7 @@ def blobs():
     return (60 * labels[:, np.newaxis, np.newaxis, np.newaxis] + noise).astype(np.uint8), labels
 
 
-def test_reference_has_both_estimates_of_labeled_images(blobs):
+def test_reference_set_computes_both_estimates_for_labeled_images(blobs):
     images, labels = blobs
     reference = ReferenceSet(images, images.reshape(400, -1), labels, NAMES)
     assert reference.labeled
@@ -254,7 +254,7 @@ def test_reference_has_both_estimates_of_labeled_images(blobs):
     assert "mode_rotation" not in signals.numbers()
 
 
-def test_reference_uses_clusters_without_labels(blobs):
+def test_reference_set_uses_clusters_without_labels(blobs):
     images, labels = blobs
     reference = ReferenceSet(images, clusters=4)
     assert not reference.labeled
@@ -276,12 +276,12 @@ def test_reference_uses_clusters_without_labels(blobs):
         ({"labels": np.arange(400) % 5, "names": NAMES}, "labels in 0..3, a name for each"),
     ],
 )
-def test_reference_raises_for_wrong_images(blobs, change, message):
+def test_reference_set_raises_for_wrong_images(blobs, change, message):
     with pytest.raises(ValueError, match=message):
         ReferenceSet(**{"images": blobs[0], **change})
 
 
-def test_reference_raises_for_fakes_without_labels(blobs):
+def test_reference_set_raises_for_fakes_without_labels(blobs):
     images, labels = blobs
     with pytest.raises(ValueError, match="Expected labels of the fakes"):
         ReferenceSet(images, None, labels, NAMES).signals(images)
@@ -301,7 +301,7 @@ def test_state_reports_an_issue_once_after_two_checks():
     assert state.active([LOST]) == (LOST,)
 
 
-def test_state_reports_an_issue_again_after_a_pause_or_with_a_class_more():
+def test_state_repeats_an_issue_after_a_pause_or_with_another_class():
     state = MonitorState()
     seen = [[LOST], [LOST], [], [], [LOST], [LOST], [LOST_TWO], [LOST_TWO], [LOST_TWO], [LOST]]
     told = [state.new_issues(found, patience=2) for found in seen]
@@ -310,7 +310,7 @@ def test_state_reports_an_issue_again_after_a_pause_or_with_a_class_more():
     assert state.active([]) == ()
 
 
-def test_state_judges_losses_by_a_window_and_the_gradient_by_its_maximum():
+def test_state_averages_losses_over_a_window_and_takes_the_maximum_gradient():
     state = MonitorState()
     for epoch in range(6):
         state.record({"d_loss": 1.0, "g_loss": 1.0 + epoch, "g_gradient_norm": 4.0 - epoch / 2}, 6)
@@ -324,7 +324,7 @@ def test_state_judges_losses_by_a_window_and_the_gradient_by_its_maximum():
     np.testing.assert_allclose((signals.loss_growth, signals.g_gradient_ratio), (2, 1), rtol=1e-12)
 
 
-def test_state_compares_with_the_last_shares_and_reads_the_logs():
+def test_state_computes_mode_rotation_and_reads_the_logs():
     state = MonitorState()
     logs = {"d_accuracy_real": 0.9, "d_accuracy_fake": 0.8, "d_logit_real": 3, "d_logit_fake": -1}
     first = state.add_history(HealthSignals(shares=(1.0, 0.0)), logs, 1000, 10)
@@ -348,7 +348,7 @@ def test_state_is_restored_from_json():
 
 
 @pytest.mark.parametrize("mode, limits", [("labeled", LABELED), ("unlabeled", UNLABELED)])
-def test_thresholds_match_the_fitted_and_measured_ones(mode, limits):
+def test_thresholds_match_the_committed_results(mode, limits):
     results = json.loads((ROOT / "docs/results/mode-collapse.json").read_text())[mode]
     for name, value in results["thresholds"].items():
         assert getattr(limits, name) == value
@@ -398,7 +398,7 @@ def test_read_thresholds_fills_in_the_defaults(tmp_path):
         ),
     ],
 )
-def test_read_thresholds_raises_when_the_file_holds_anything_else(tmp_path, content, message):
+def test_read_thresholds_raises_for_other_content(tmp_path, content, message):
     path = tmp_path / "thresholds.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=r"Expected .*json to hold .* Install") as caught:
@@ -417,7 +417,7 @@ def test_benchmark_writes_the_thresholds_that_the_library_reads(tmp_path, monkey
     assert read_thresholds(quality.THRESHOLDS) == {"labeled": LABELED, "unlabeled": UNLABELED}
 
 
-def test_page_of_the_monitor_explains_every_number():
+def test_monitor_page_lists_every_metric():
     page = (ROOT / "docs/monitor.md").read_text()
     for name in HealthSignals(shares=EVEN, **dict.fromkeys(MEASURED, 0.0)).numbers():
         assert f"`{name}`" in page

@@ -111,7 +111,7 @@ OPTIMIZERS = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_200_steps_in_float64_agree_to_1e_8(optimizer):
+def test_fit_matches_the_book_loop_to_1e_8_in_float64(optimizer):
     ours, theirs = train_both(OPTIMIZERS[optimizer], 200, "float64", jit_compile=False)
     assert all(v.dtype == "float64" for k, v in ours.items() if "kernel" in k)
     assert_close(ours, theirs, 1e-8)
@@ -126,11 +126,11 @@ def test_200_steps_in_float64_agree_to_1e_8(optimizer):
     ],
     ids=["eager", "graph", "xla"],
 )
-def test_20_steps_in_float32_agree_to_1e_4(optimizer, mode):
+def test_fit_matches_the_book_loop_to_1e_4_in_float32(optimizer, mode):
     ours, theirs = train_both(OPTIMIZERS[optimizer], 20, "float32", **mode)
     assert_close(ours, theirs, 1e-4)
 
 
-def test_the_networks_of_the_dense_preset_have_the_books_sizes():
+def test_build_networks_gives_dense_the_sizes_of_the_book():
     generator, discriminator = models.build_networks("dense")
     assert (generator.count_params(), discriminator.count_params()) == (136_634, 132_951)

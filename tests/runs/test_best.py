@@ -78,19 +78,19 @@ def test_best_checkpoint_keeps_the_highest_score_with_mode_max(fit):
 
 
 @pytest.mark.parametrize("mode", ["auto", None, 1])
-def test_best_checkpoint_names_the_modes(mode):
+def test_best_checkpoint_raises_for_an_unknown_mode(mode):
     with pytest.raises(ValueError, match="'min' or 'max'. Received: mode="):
         BestCheckpoint("best.keras", mode=mode)
 
 
-def test_best_checkpoint_compares_with_the_file_after_a_resumption(fit):
+def test_best_checkpoint_compares_with_the_file_when_resumed(fit):
     assert fit(3.0, 1.0)[1] == [2, 1.0]
     assert fit(3.0, 1.0, 2.0)[1] == [2, 1.0]
     assert fit(3.0, 1.0, 2.0, 0.5)[1] == [4, 0.5]
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4])
-def test_best_checkpoint_is_never_rewritten_worse_when_epochs_are_done_again(
+def test_best_checkpoint_keeps_the_better_state_when_epochs_are_repeated(
     fit, stop, tmp_path, monkeypatch
 ):
     written = []
@@ -127,7 +127,7 @@ def test_best_checkpoint_does_not_compare_scores_of_other_images(fit):
     assert fit(3.0, 1.0, 2.0, reference="now")[1] == [3, 2.0]
 
 
-def test_best_checkpoint_is_whole_when_the_disk_is_full(fit, tmp_path, monkeypatch):
+def test_best_checkpoint_is_complete_when_the_disk_is_full(fit, tmp_path, monkeypatch):
     fit(3.0)
     before = (tmp_path / "best.keras").read_bytes()
     usage = shutil.disk_usage(tmp_path)
@@ -139,13 +139,13 @@ def test_best_checkpoint_is_whole_when_the_disk_is_full(fit, tmp_path, monkeypat
     assert fit(3.0, 1.0)[1] == [2, 1.0]
 
 
-def test_best_checkpoint_is_written_by_the_chief_alone(fit, tmp_path, monkeypatch):
+def test_best_checkpoint_is_written_only_by_the_chief(fit, tmp_path, monkeypatch):
     monkeypatch.setattr("fashion_gan.callbacks.best_checkpoint.is_chief", lambda strategy: False)
     fit(3.0)
     assert not (tmp_path / "best.keras").exists()
 
 
-def test_default_saves_the_best_before_the_monitor_may_restore(tmp_path):
+def test_default_orders_best_checkpoint_before_the_monitor(tmp_path):
     best = BestCheckpoint(tmp_path / "best.keras")
     images = np.zeros((300, 4, 4, 1), np.uint8)
     chosen = callbacks.default(tmp_path, images, evaluator=object(), best_checkpoint=best)
@@ -184,7 +184,7 @@ def test_load_returns_the_best_state_of_a_run(run_dir):
     assert best.steps == lines[info["epoch"] - 1]["steps"]
 
 
-def test_commands_take_the_best_state(run_dir, tmp_path, capsys):
+def test_commands_load_the_best_state(run_dir, tmp_path, capsys):
     best = RunDirectory(run_dir).best_path
     for source, flags, name in (
         (run_dir, ["--which", "best"], "a.npy"),
@@ -202,7 +202,7 @@ def test_commands_take_the_best_state(run_dir, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["scores"][str(run_dir)]
 
 
-def test_evaluate_places_a_run_on_own_images_among_baselines(run_dir, capsys):
+def test_evaluate_ranks_a_run_on_own_images_among_baselines(run_dir, capsys):
     assert main(["evaluate", str(run_dir), "--baselines"]) == 0
     out = capsys.readouterr().out
     for label in ("training images", "blends of two", "blurred", "noise alone", "untrained"):
@@ -211,12 +211,12 @@ def test_evaluate_places_a_run_on_own_images_among_baselines(run_dir, capsys):
     assert re.search(r"kernel_distance of .*: .*, (between|worse than|better than) ", out)
 
 
-def test_evaluate_rejects_a_split_of_own_images(run_dir, capsys):
+def test_evaluate_raises_for_a_split_of_own_images(run_dir, capsys):
     assert main(["evaluate", str(run_dir), "--split", "validation"]) == 2
     assert "split='validation'. Omit --split" in capsys.readouterr().err
 
 
-def test_runs_shows_the_score_of_any_data(run_dir, capsys):
+def test_runs_command_shows_the_score_of_own_images(run_dir, capsys):
     assert main(["runs", str(run_dir.parent), "--json"]) == 0
     (run,) = json.loads(capsys.readouterr().out)
     expected = f"kernel {run['scores']['kernel_distance']:.3g}"
@@ -224,7 +224,7 @@ def test_runs_shows_the_score_of_any_data(run_dir, capsys):
     assert expected in re.sub(r"\s+", " ", capsys.readouterr().out)
 
 
-def test_training_watches_the_pixels_without_features_of_imagenet(tmp_path, monkeypatch):
+def test_train_run_monitors_pixels_without_imagenet_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation.evaluator, "has_imagenet_weights", lambda: False)
     np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1), "u1"))
     config = Config(data=str(tmp_path / "images.npy"), epochs=1, latent_dim=4, jit_compile=False)
@@ -233,7 +233,7 @@ def test_training_watches_the_pixels_without_features_of_imagenet(tmp_path, monk
     assert info["monitor"] == "pixel_frechet_distance"
 
 
-def test_which_best_needs_a_run_that_was_evaluated(run_dir, tmp_path, capsys):
+def test_which_best_raises_for_a_run_without_evaluations(run_dir, tmp_path, capsys):
     model = RunDirectory(run_dir).model_path
     np.save(tmp_path / "images.npy", np.zeros((3, 28, 28, 1), np.uint8))
     for command, message in (

@@ -10,7 +10,7 @@ from fashion_gan.runs.builder import build_gan, prepare
 from fashion_gan.runs.config import Config
 
 
-def test_build_gan_lets_learning_rates_fall_along_a_cosine():
+def test_build_gan_decays_learning_rates_along_a_cosine():
     config = Config(
         lr_decay_epochs=2, lr_final_scale=0.5, d_steps=2, g_optimizer="adam", beta_1=0.1
     )
@@ -31,7 +31,7 @@ def test_build_gan_lets_learning_rates_fall_along_a_cosine():
     assert (gan.g_optimizer.beta_1, gan.d_optimizer.name) == (0.1, "d_optimizer")
 
 
-def test_build_gan_takes_augmentations_replay_and_label_flips_from_the_config():
+def test_build_gan_reads_augmentations_replay_and_label_flips_from_the_config():
     config = Config(
         replay_size=512,
         label_flip_rate=0.1,
@@ -51,7 +51,7 @@ def test_build_gan_takes_augmentations_replay_and_label_flips_from_the_config():
     assert (noise.stddev, noise.steps) == (0.2, 3 * 20)
 
 
-def test_build_gan_takes_every_augmentation_and_their_probability_from_the_config():
+def test_build_gan_reads_every_augmentation_and_the_probability_from_the_config():
     names = ("scale", "rotation", "translation", "cutout", "brightness", "contrast")
     strengths = dict.fromkeys((*names, "saturation", "hue"), 0.2)
     config = Config(augment_mirror=True, augment_p=0.7, lecam=0.1, **strengths)
@@ -75,7 +75,7 @@ def test_prepare_raises_when_adaptive_augmentation_has_no_held_out_images():
         prepare(config, split=split)
 
 
-def test_build_gan_takes_a_weight_decay_that_shrinks_weights_without_a_gradient():
+def test_build_gan_applies_weight_decay_without_a_gradient():
     config = Config(g_optimizer="adam", d_optimizer="adam", weight_decay=0.5)
     gan = build_gan(config)
     weight = gan.generator.trainable_variables[0]

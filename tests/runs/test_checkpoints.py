@@ -18,7 +18,7 @@ from fashion_gan.runs.config import Config
 
 
 @pytest.mark.parametrize("name", hub.pretrained_cards())
-def test_from_preset_returns_a_pretrained_generator_whose_card_has_hash_config_and_scores(name):
+def test_from_preset_returns_a_pretrained_generator_with_a_complete_card(name):
     gan = GAN.from_preset(name)
     assert gan.sample(4, seed=0).shape == (4, 28, 28, 1)
     card = hub.pretrained_cards()[name]
@@ -70,7 +70,7 @@ def test_pretrained_weights_take_less_than_12_megabytes():
     assert sum((hub.WEIGHTS / f"{name}.npz").stat().st_size for name in names) < 12_000_000
 
 
-def test_pretrained_weights_raise_for_another_file(tmp_path, monkeypatch):
+def test_pretrained_weights_raise_for_a_wrong_file(tmp_path, monkeypatch):
     monkeypatch.setattr(hub, "WEIGHTS", tmp_path)
     (tmp_path / "mine.npz").write_bytes(b"other")
     card = {"sha256": hashlib.sha256(b"mine").hexdigest(), "config": {}, "record": {}}

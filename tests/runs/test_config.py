@@ -44,7 +44,7 @@ from fashion_gan.runs.presets import PRESETS
         ({"replay_size": 16}, "replay_size=0, or at least batch_size=32. Received: replay_size=16"),
     ],
 )
-def test_config_names_a_setting_out_of_bounds(setting, message):
+def test_config_raises_for_a_setting_out_of_bounds(setting, message):
     with pytest.raises(ValueError, match=message):
         Config(**setting)
 
@@ -56,7 +56,7 @@ def test_config_is_restored_from_a_dict():
         Config.from_dict({"epoch": 3})
 
 
-def test_config_takes_the_bounds():
+def test_config_accepts_the_bounds():
     Config(
         seed=2**32 - 1, cutout=1, lr_final_scale=1.0, dropout=0, ema_decay=0.9999, replay_size=32
     )
@@ -80,12 +80,12 @@ def test_config_takes_the_bounds():
         ({"beta_2": 0.5, "d_optimizer": "AdamW"}, ""),
     ],
 )
-def test_idle_names_what_a_setting_needs(settings, needs):
+def test_idle_returns_the_settings_that_a_setting_needs(settings, needs):
     (found,) = Config(**settings).idle(list(settings)[:1]).values() or [""]
     assert re.fullmatch(needs, found)
 
 
-def test_idle_knows_the_optimizers_that_have_betas():
+def test_idle_lists_every_optimizer_with_betas():
     names = set()
     for name in dir(keras.optimizers):
         with contextlib.suppress(KeyError, TypeError, ValueError):  # of what is no optimizer

@@ -110,7 +110,7 @@ def reference(tmp_path_factory, faults):
     return folder, weights(gan), (folder / "whole/metrics.jsonl").read_text(), faults.count
 
 
-def test_train_resumes_bit_for_bit_after_each_write_has_failed_once(reference, faults, request):
+def test_train_resumes_bit_for_bit_after_any_failed_write(reference, faults, request):
     folder, expected, lines, count = reference
     raised, numbers = 0, range(1, count + 1, 1 if request.config.getoption("--all-writes") else 12)
     for number in numbers:
@@ -141,7 +141,7 @@ def mount(folder, size):
 
 
 @pytest.mark.parametrize("size", ["100k", "700k"])
-def test_training_on_a_disk_that_fills_ends_in_one_error_and_resumes(size, reference, tmp_path):
+def test_train_raises_one_error_on_a_full_disk_and_resumes(size, reference, tmp_path):
     folder, expected, lines, _ = reference
     disk = tmp_path / "disk"
     mount(disk, size)

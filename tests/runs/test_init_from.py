@@ -59,7 +59,7 @@ def test_init_from_copies_both_networks_and_the_average(trained):
     assert_equal([variable.numpy() for variable in gan.optimizer.variables], optimizers)
 
 
-def test_init_from_begins_the_average_with_the_generator_when_there_was_none(tmp_path):
+def test_init_from_starts_the_average_at_the_generator_without_a_source_average(tmp_path):
     source = build_gan(dataclasses.replace(CONFIG, seed=1, ema_decay=0.0), INFO)
     source.save(tmp_path / "plain.keras")
     gan = build_gan(CONFIG, INFO)
@@ -67,7 +67,7 @@ def test_init_from_begins_the_average_with_the_generator_when_there_was_none(tmp
     assert_equal(weights(gan.ema_generator), weights(source.generator))
 
 
-def test_init_from_says_that_a_pretrained_generator_has_no_discriminator():
+def test_init_from_raises_for_a_generator_without_a_discriminator():
     gan, lines = build_gan(Config()), []
     before = weights(gan.discriminator)
     init_from(gan, "dense", lines.append)
@@ -88,7 +88,7 @@ def test_init_from_says_that_a_pretrained_generator_has_no_discriminator():
     ],
     ids=["latents", "model"],
 )
-def test_init_from_names_the_first_layer_that_differs(trained, changes, message):
+def test_init_from_raises_with_the_first_differing_layer(trained, changes, message):
     gan = build_gan(dataclasses.replace(CONFIG, **changes), INFO)
     before = weights(gan.generator)
     with pytest.raises(ValueError, match=message):
@@ -96,7 +96,7 @@ def test_init_from_names_the_first_layer_that_differs(trained, changes, message)
     assert_equal(weights(gan.generator), before)
 
 
-def test_init_from_needs_a_trained_gan(tmp_path):
+def test_init_from_raises_for_an_untrained_gan(tmp_path):
     np.save(tmp_path / "images.npy", np.zeros((3, 8, 8, 1), np.uint8))
     gan = build_gan(CONFIG, INFO)
     with pytest.raises(ValueError, match="which holds images. Name a trained GAN"):
@@ -105,7 +105,9 @@ def test_init_from_needs_a_trained_gan(tmp_path):
         init_from(gan, str(tmp_path / "nothing"))
 
 
-def test_a_run_records_its_source_and_resumes_without_it(trained, tmp_path, monkeypatch, capsys):
+def test_train_records_init_from_and_resumes_without_the_source(
+    trained, tmp_path, monkeypatch, capsys
+):
     images = np.random.default_rng(0).integers(0, 256, (240, 8, 8), dtype=np.uint8)
     np.save(tmp_path / "images.npy", images)
     source = tmp_path / "source.keras"

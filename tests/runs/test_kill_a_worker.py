@@ -18,7 +18,7 @@ def outcome():
     return json.loads(result.stdout)
 
 
-def test_train_stops_with_one_line_when_another_worker_is_lost(outcome):
+def test_train_prints_one_line_when_another_worker_is_lost(outcome):
     for victim, stop in zip((1, 0), outcome["stops"], strict=True):
         (line,) = stop["errors"]
         assert f"Another worker (worker {victim}, TensorFlow says) has stopped" in line
@@ -27,23 +27,23 @@ def test_train_stops_with_one_line_when_another_worker_is_lost(outcome):
         assert not stop["finished"]
 
 
-def test_train_resumes_bit_for_bit_after_each_worker_was_lost(outcome):
+def test_train_resumes_bit_for_bit_after_losing_any_worker(outcome):
     assert outcome["same bits"]
 
 
-def test_train_on_two_workers_ends_as_in_one_process(outcome):
+def test_train_on_two_workers_equals_one_process(outcome):
     assert 0 <= outcome["difference"] <= 1e-8
     assert 0 <= outcome["difference of metrics"] <= 1e-6  # they are logged in float32
 
 
-def test_train_writes_on_the_chief_alone(outcome):
+def test_train_writes_only_on_the_chief(outcome):
     assert outcome["files of the other"] == []
     assert outcome["files of the chief"] == outcome["files of one process"]
     assert "model.keras" in outcome["files of the chief"]
     assert outcome["files of the chief"].count("images/events.out") == 1
 
 
-def test_train_shows_progress_on_the_chief_alone(outcome):
+def test_train_shows_progress_only_on_the_chief(outcome):
     chief, other = outcome["outputs"]
     assert "11/11" in chief
     assert other.startswith("Trained for 11 steps.")

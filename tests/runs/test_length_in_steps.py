@@ -76,7 +76,7 @@ def test_images_preset_has_10000_steps_and_decays_in_the_last_3000():
     assert length % config.steps_per_execution == 0
 
 
-def test_default_preset_fits_the_settings(data, monkeypatch):
+def test_default_preset_depends_on_data_and_settings(data, monkeypatch):
     assert parse() == PRESETS["dense"]
     assert parse("--data", data, "--preset", "dense").model == "dense"
     assert parse("--data", data) == dataclasses.replace(PRESETS["projected"], data=data)
@@ -87,7 +87,7 @@ def test_default_preset_fits_the_settings(data, monkeypatch):
     assert parse("--data", data) == dataclasses.replace(PRESETS["images"], data=data)
 
 
-def test_train_prints_the_preset_that_it_chose(data, monkeypatch, capsys):
+def test_train_prints_the_default_preset(data, monkeypatch, capsys):
     train = ["train", "--data", data, "--dry-run"]
     monkeypatch.setattr(presets, "has_imagenet_weights", lambda: False)
     monkeypatch.setattr(cli.train, "has_imagenet_weights", lambda: False)
@@ -111,7 +111,7 @@ def test_train_prints_the_preset_that_it_chose(data, monkeypatch, capsys):
         ("--steps-per-epoch 7", (50, 7)),
     ],
 )
-def test_flags_give_the_length(flags, expected):
+def test_parser_converts_flags_to_epochs_and_steps(flags, expected):
     config = parse(*flags.split())
     assert (config.epochs, config.steps_per_epoch) == expected
 
@@ -123,7 +123,7 @@ def test_flags_give_the_length(flags, expected):
         ("--steps 5 --epochs 2 --steps-per-epoch 3", "--steps and --epochs and --steps-per-epoch"),
     ],
 )
-def test_flags_that_contradict_each_other_raise(flags, named):
+def test_parser_raises_for_contradictory_length_flags(flags, named):
     with pytest.raises(ValueError, match=f"Received: {named}. Omit one."):
         parse(*flags.split())
 
@@ -140,7 +140,7 @@ def test_flags_that_contradict_each_other_raise(flags, named):
     ],
     ids=str,
 )
-def test_schedules_count_the_steps_that_an_epoch_has(data, settings, steps):
+def test_prepare_converts_schedules_to_steps(data, settings, steps):
     decay = {"lr_decay_start": 1, "lr_decay_epochs": 2, "instance_noise": 0.1, "noise_epochs": 2}
     config = Config(**{**TINY, "data": data, **decay, **settings})
     experiment = prepare(config)
@@ -155,7 +155,7 @@ def test_schedules_count_the_steps_that_an_epoch_has(data, settings, steps):
         assert schedule["decay_steps"] == 2 * updates
 
 
-def test_training_makes_the_steps_and_resumes_to_more(data, tmp_path):
+def test_train_run_trains_the_given_steps_and_resumes_to_more(data, tmp_path):
     def config(epochs):
         return Config(**TINY, data=data, epochs=epochs, steps_per_epoch=5, mirror=True)
 
@@ -172,7 +172,7 @@ def test_training_makes_the_steps_and_resumes_to_more(data, tmp_path):
             )
 
 
-def test_steps_of_a_resumed_run_keep_its_epochs(tmp_path):
+def test_parser_keeps_steps_per_epoch_of_a_resumed_run(tmp_path):
     run = RunDirectory(tmp_path)
     run.config_path.write_text('{"epochs": 20, "steps_per_epoch": 500}')
     resume = ("--resume", "--run-dir", str(tmp_path))
@@ -184,7 +184,7 @@ def test_steps_of_a_resumed_run_keep_its_epochs(tmp_path):
     assert again == parse("--preset", "images", "--steps", "30000")
 
 
-def test_dry_run_tells_steps_and_passes(data, capsys):
+def test_dry_run_prints_steps_and_passes(data, capsys):
     train = ["train", "--data", data, "--preset", "images", "--mirror", "--steps", "600"]
     assert main([*train, "--dry-run"]) == 0
     out = capsys.readouterr().out
@@ -192,7 +192,7 @@ def test_dry_run_tells_steps_and_passes(data, capsys):
     assert f"training       {plan}\n" in out
 
 
-def test_short_training_on_few_images_warns_with_the_steps_of_its_preset(data, tmp_path):
+def test_train_run_warns_with_the_steps_of_its_preset_when_training_is_short(data, tmp_path):
     config = dataclasses.replace(PRESETS["dcgan_modern"], data=data, width=4, **TINY, epochs=2)
     message = (
         "A training of 2 passes over 120 images makes 30 steps. Preset dcgan_modern makes 23,193 "
@@ -204,12 +204,14 @@ def test_short_training_on_few_images_warns_with_the_steps_of_its_preset(data, t
     assert [str(w.message) for w in found if "passes over" in str(w.message)] == [message]
 
 
-def test_training_measured_in_steps_does_not_warn(data, tmp_path):
+def test_train_run_does_not_warn_when_steps_per_epoch_is_set(data, tmp_path):
     config = Config(**TINY, data=data, epochs=1, steps_per_epoch=2)
     train_run(config, tmp_path / "run", verbose=2, final=False)  # warnings are errors
 
 
-def test_time_is_estimated_once_after_compilation(make_gan, tiny_images, monkeypatch, capsys):
+def test_progbar_logger_estimates_time_once_after_compilation(
+    make_gan, tiny_images, monkeypatch, capsys
+):
     now = iter(range(0, 10_000, 30))  # a call every 30 seconds
 
     class Clock:
@@ -230,11 +232,11 @@ def test_time_is_estimated_once_after_compilation(make_gan, tiny_images, monkeyp
 @pytest.mark.parametrize(
     ("seconds", "text"), [(89, "89 s"), (90, "2 min"), (5_000, "83 min"), (9_000, "2.5 h")]
 )
-def test_time_has_a_unit_that_fits(seconds, text):
+def test_progbar_logger_chooses_the_unit_of_time(seconds, text):
     assert progbar_logger._describe(seconds) == text
 
 
-def test_large_images_on_the_disk_are_never_read_as_a_whole(data, tmp_path, monkeypatch):
+def test_prepare_never_loads_large_images_on_disk_at_once(data, tmp_path, monkeypatch):
     config = Config(**TINY, data=data, epochs=1, steps_per_epoch=4)
     split = prepare(config).split
     limit = split.train_images[:110].nbytes

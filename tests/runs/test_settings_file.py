@@ -23,7 +23,7 @@ def config_of(*flags) -> Config:
     return config_from_options(options)
 
 
-def test_read_settings_takes_toml_with_the_names_of_flags(tmp_path):
+def test_read_settings_accepts_toml_with_the_names_of_flags(tmp_path):
     text = 'model = "dcgan"\ng-learning-rate = 1\nimage_size = 64\nconditional = true\n'
     settings = read_settings(write(tmp_path, text))
     assert settings == {
@@ -47,7 +47,7 @@ def test_read_settings_takes_toml_with_the_names_of_flags(tmp_path):
         ("epochs = ", "run.toml holds no settings of a run: Invalid value"),
     ],
 )
-def test_read_settings_names_the_file_and_what_is_wrong(tmp_path, text, message):
+def test_read_settings_raises_with_the_file_and_the_fault(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_settings(write(tmp_path, text))
 
@@ -59,34 +59,34 @@ def test_read_settings_raises_for_json_without_settings(tmp_path, text):
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
-def test_train_takes_the_config_of_any_run(tmp_path, preset):
+def test_train_accepts_the_config_of_any_run(tmp_path, preset):
     text = json.dumps(dataclasses.asdict(PRESETS[preset]))
     assert config_of("--config", write(tmp_path, text, "config.json")) == PRESETS[preset]
 
 
-def test_train_puts_flags_above_the_file_and_the_file_above_the_preset(tmp_path):
+def test_train_prefers_flags_to_the_file_and_the_file_to_the_preset(tmp_path):
     path = write(tmp_path, "epochs = 3\nbatch_size = 16\n")
     config = config_of("--preset", "dense_modern", "--config", path, "--epochs", "5")
     assert config == dataclasses.replace(PRESETS["dense_modern"], epochs=5, batch_size=16)
 
 
-def test_train_begins_with_the_preset_for_images_where_the_file_names_some(tmp_path):
+def test_train_uses_the_images_preset_when_the_file_sets_data(tmp_path):
     path = write(tmp_path, 'data = "emoji"\nimage_size = "32"\n')
     assert config_of("--config", path).model == PRESETS["images"].model
 
 
-def test_train_refuses_a_setting_of_the_file_that_does_nothing(tmp_path):
+def test_train_raises_for_an_idle_setting_of_the_file(tmp_path):
     with pytest.raises(ValueError, match="noise_epochs does nothing without instance_noise"):
         config_of("--config", write(tmp_path, "noise_epochs = 3\n"))
 
 
-def test_train_takes_one_length_from_flags_and_file(tmp_path):
+def test_train_combines_the_lengths_of_flags_and_file(tmp_path):
     path = write(tmp_path, "epochs = 10\n")
     config = config_of("--config", path, "--steps", "100")
     assert (config.epochs, config.steps_per_epoch) == (10, 10)
 
 
-def test_train_takes_the_config_of_a_run_with_a_setting_that_does_nothing(tmp_path):
+def test_train_accepts_a_run_config_with_an_idle_setting(tmp_path):
     config = dataclasses.replace(PRESETS["dcgan_modern"], lr_decay_epochs=0)
     text = json.dumps(dataclasses.asdict(config))
     path = write(tmp_path, text, "config.json")

@@ -84,7 +84,7 @@ def test_load_uses_the_newest_backup_when_the_run_is_not_finished(stopped):
     assert not np.array_equal(samples(gan), samples(build_gan(config, load_split(config))))
 
 
-def test_load_says_that_the_run_is_being_trained_when_it_is_locked(stopped):
+def test_load_raises_when_the_run_is_locked(stopped):
     lines = []
     with RunDirectory(stopped / "run").lock():
         checkpoints.load(stopped / "run", announce=lines.append)
@@ -104,7 +104,7 @@ def test_load_reads_no_images_of_an_unfinished_run(run_dir, monkeypatch):
     assert checkpoints.load(run_dir).image_shape == (8, 8, 1)
 
 
-def test_load_reads_the_images_when_an_older_run_noted_no_shape(run_dir):
+def test_load_reads_the_images_when_an_older_run_recorded_no_shape(run_dir):
     content = json.loads((run_dir / "data.json").read_text())
     assert content["image_shape"] == [8, 8, 1] and content["train_images"] == 140
     older = {name: content[name] for name in ("images", "sha256")}
@@ -130,7 +130,7 @@ def test_load_reads_the_images_when_an_older_run_noted_no_shape(run_dir):
     ],
     ids=str,
 )
-def test_load_names_the_folder_when_data_json_holds_something_else(run_dir, changes):
+def test_load_raises_when_data_json_has_other_content(run_dir, changes):
     path = run_dir / "data.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     settings = json.loads((run_dir / "config.json").read_text())
@@ -139,7 +139,7 @@ def test_load_names_the_folder_when_data_json_holds_something_else(run_dir, chan
         checkpoints.load(run_dir)
 
 
-def test_load_says_that_there_is_no_backup_yet(run_dir, capsys):
+def test_load_raises_when_there_is_no_backup(run_dir, capsys):
     shutil.rmtree(run_dir / "backup")
     with pytest.raises(FileNotFoundError, match="no backup yet.*train --resume"):
         checkpoints.load(run_dir)
@@ -147,7 +147,7 @@ def test_load_says_that_there_is_no_backup_yet(run_dir, capsys):
     assert "no backup yet" in capsys.readouterr().err
 
 
-def test_load_follows_no_link_out_of_the_run(run_dir, tmp_path):
+def test_load_raises_for_a_link_out_of_the_run(run_dir, tmp_path):
     newest = max((run_dir / "backup").iterdir())
     newest.rename(tmp_path / "elsewhere")
     newest.symlink_to(tmp_path / "elsewhere")
@@ -155,7 +155,7 @@ def test_load_follows_no_link_out_of_the_run(run_dir, tmp_path):
         checkpoints.load(run_dir)
 
 
-def test_load_uses_the_backup_until_a_longer_training_has_written_its_model(stopped, tmp_path):
+def test_load_uses_the_backup_when_a_longer_training_is_unfinished(stopped, tmp_path):
     run_dir, images, lines = tmp_path / "run", stopped / "images.npy", []
     train(run_dir, images, 1)
     assert checkpoints.load(run_dir, announce=lines.append).steps == STEPS
@@ -185,7 +185,7 @@ def resume(run_dir, *flags):
     return main(["train", "--resume", "--run-dir", str(run_dir), *flags])
 
 
-def test_train_finishes_without_a_step_when_epochs_are_those_done(run_dir):
+def test_train_finishes_without_a_step_when_epochs_equal_those_trained(run_dir):
     assert resume(run_dir, "--epochs", "2") == 0
     lines = []
     assert checkpoints.load(run_dir, announce=lines.append).steps == 20
@@ -196,13 +196,13 @@ def test_train_finishes_without_a_step_when_epochs_are_those_done(run_dir):
     assert checkpoints.load(run_dir).steps == 3 * STEPS
 
 
-def test_train_names_what_is_done_when_epochs_are_fewer(run_dir, capsys):
+def test_train_raises_when_epochs_are_fewer_than_those_trained(run_dir, capsys):
     assert resume(run_dir, "--epochs", "1") == 2
     assert "epochs was 5, now 1, but 2 are done" in capsys.readouterr().err
     assert not (run_dir / "model.keras").exists()
 
 
-def test_train_resumes_where_the_same_images_have_moved(run_dir, stopped, tmp_path, capsys):
+def test_train_resumes_when_the_images_were_moved(run_dir, stopped, tmp_path, capsys):
     settings = json.loads((run_dir / "config.json").read_text())
     (run_dir / "config.json").write_text(json.dumps({**settings, "data": "/gone/images.npy"}))
     assert resume(run_dir, "--epochs", "2") == 2
@@ -214,7 +214,7 @@ def test_train_resumes_where_the_same_images_have_moved(run_dir, stopped, tmp_pa
     assert "earlier" not in json.loads((run_dir / "data.json").read_text())
 
 
-def test_train_resumes_with_changed_images_only_when_they_are_allowed(run_dir, tmp_path, capsys):
+def test_train_resumes_with_changed_images_only_when_allowed(run_dir, tmp_path, capsys):
     before = json.loads((run_dir / "data.json").read_text())
     grown = tmp_path / "grown.npy"
     np.save(grown, np.concatenate([IMAGES, 255 - IMAGES[:60]]))
@@ -232,7 +232,7 @@ def test_train_resumes_with_changed_images_only_when_they_are_allowed(run_dir, t
     assert resume(run_dir, "--epochs", "4") == 0
 
 
-def test_train_keeps_a_run_when_changed_images_end_its_epoch_early(run_dir, tmp_path, capsys):
+def test_train_keeps_a_run_when_changed_images_shorten_its_epoch(run_dir, tmp_path, capsys):
     np.save(tmp_path / "fewer.npy", IMAGES[:210])
     flags = ["--data", str(tmp_path / "fewer.npy"), "--allow-changed-data"]
     before = (run_dir / "data.json").read_text()
@@ -243,12 +243,12 @@ def test_train_keeps_a_run_when_changed_images_end_its_epoch_early(run_dir, tmp_
     assert (run_dir / "data.json").read_text() == before
 
 
-def test_allow_changed_data_needs_resume(capsys):
+def test_allow_changed_data_raises_without_resume(capsys):
     assert main(["train", "--allow-changed-data"]) == 2
     assert "Expected --resume with --allow-changed-data" in capsys.readouterr().err
 
 
-def test_train_names_both_shapes_when_changed_images_do_not_fit(run_dir, tmp_path, capsys):
+def test_train_raises_with_both_shapes_when_image_shapes_differ(run_dir, tmp_path, capsys):
     np.save(tmp_path / "other.npy", IMAGES[:, :4])
     flags = ["--data", str(tmp_path / "other.npy"), "--allow-changed-data"]
     assert resume(run_dir, *flags) == 2
@@ -262,7 +262,7 @@ def write_classes(folder, classes):
         write_png(place / f"{i:03d}.png", image)
 
 
-def test_a_conditional_run_keeps_its_classes(tmp_path):
+def test_check_images_raises_for_other_classes_of_a_conditional_run(tmp_path):
     write_classes(tmp_path / "images", "abc")
     run = RunDirectory(tmp_path / "run")
     config = Config(data=str(tmp_path / "images"), conditional=True, **SETTINGS)
@@ -295,7 +295,7 @@ def start(run_dir, images):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "SIGKILL"])
-def test_sample_draws_from_a_training_before_and_after_it_is_stopped(
+def test_sample_uses_the_backup_of_a_running_and_a_stopped_training(
     number, stopped, tmp_path, capsys
 ):
     run_dir = tmp_path / "run"
@@ -315,7 +315,7 @@ def test_sample_draws_from_a_training_before_and_after_it_is_stopped(
 
 
 @pytest.mark.parametrize("backup_interval", [-1.0, 60.0])
-def test_training_ends_when_its_folder_is_removed_and_leaves_none_in_its_place(
+def test_train_raises_and_creates_no_folder_when_its_folder_is_removed(
     tmp_path, backup_interval, monkeypatch
 ):
     np.save(tmp_path / "images.npy", IMAGES)

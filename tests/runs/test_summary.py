@@ -46,7 +46,7 @@ def make_run(folder, config=PRESETS["dense"], epochs=50, monitor=CALM, model=Tru
     return folder
 
 
-def test_list_runs_has_the_state_of_each_folder(tmp_path):
+def test_list_runs_returns_the_state_of_each_folder(tmp_path):
     made = {
         "done": make_run(tmp_path / "a"),
         "collapsed": make_run(tmp_path / "deep/er/b", monitor=LOST),
@@ -69,7 +69,7 @@ def test_list_runs_has_the_state_of_each_folder(tmp_path):
     assert summary.summarize_run(made["running"]).state == "interrupted", "once its process is done"
 
 
-def test_summarize_run_takes_full_scores_when_they_exist(tmp_path):
+def test_summarize_run_prefers_full_scores(tmp_path):
     quick = summary.summarize_run(make_run(tmp_path / "a", epochs=3, model=False))
     assert (quick.epochs, quick.measured) == (3, "quick")
     assert quick.scores == {"frechet_distance": 97.0, "missing_classes": 3.0}
@@ -79,7 +79,7 @@ def test_summarize_run_takes_full_scores_when_they_exist(tmp_path):
     assert (none.epochs, none.measured, none.scores) == (0, "", {})
 
 
-def test_read_history_ends_at_a_torn_line(tmp_path):
+def test_read_history_stops_at_a_truncated_line(tmp_path):
     folder = make_run(tmp_path / "a", epochs=4)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 5, "d_lo')
@@ -87,13 +87,13 @@ def test_read_history_ends_at_a_torn_line(tmp_path):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_closest_preset_has_the_settings_that_differ(name):
+def test_closest_preset_returns_the_differing_settings(name):
     changed = dataclasses.replace(PRESETS[name], seed=7)
     assert presets.closest_preset(PRESETS[name]) == (name, {})
     assert presets.closest_preset(changed) == (name, {"seed": 7})
 
 
-def test_differing_settings_are_in_the_order_of_the_runs(tmp_path):
+def test_differing_settings_keep_the_order_of_the_runs(tmp_path):
     configs = [Config(), Config(r1=2.0), Config(r1=2.0, seed=3)]
     made = [
         summary.summarize_run(make_run(tmp_path / str(i), config))
@@ -103,7 +103,7 @@ def test_differing_settings_are_in_the_order_of_the_runs(tmp_path):
     assert summary.differing_settings(made[:1]) == {}
 
 
-def test_sparks_have_one_scale_and_end_with_the_last_value():
+def test_sparklines_share_one_scale_and_end_with_the_last_value():
     first, second, third = summary._sparks([[0.0, 7.0], [3.0, None], [None] * 2])
     assert first == "▁█ 7"
     assert second == "▄  3"
@@ -130,7 +130,7 @@ def test_comparison_page_escapes_names_and_draws_a_curve_for_each_run(tmp_path):
     assert "No epoch is finished" in alone and "none yet" in alone
 
 
-def test_curves_have_gaps_and_stay_within_the_frame():
+def test_curves_leave_gaps_and_stay_within_the_frame():
     text = charts.curves("a < b", "x", {"y": [(1, 5.0), (2, None), (3, float("nan")), (4, 9.0)]})
     root = ElementTree.fromstring(text)
     (path,) = (p.get("d") for p in root.iter() if p.get("stroke-width") == "2")
@@ -144,7 +144,7 @@ def test_curves_have_gaps_and_stay_within_the_frame():
         charts.curves("empty", "x", {"y": [(1, None)]})
 
 
-def test_runs_and_compare_print_tables_json_and_a_page(tmp_path, capsys):
+def test_runs_and_compare_print_tables_and_json_and_write_a_page(tmp_path, capsys):
     made = [str(make_run(tmp_path / "a")), str(make_run(tmp_path / "b", Config(r1=2.0), count=500))]
     assert main(["runs", str(tmp_path)]) == 0
     text = capsys.readouterr().out
@@ -175,7 +175,7 @@ def test_runs_and_compare_print_tables_json_and_a_page(tmp_path, capsys):
         (["train", "--xyzzy"], "unrecognized arguments: --xyzzy (--help"),
     ],
 )
-def test_command_suggests_the_closest_argument_in_one_line(arguments, said, capsys):
+def test_command_suggests_the_closest_argument(arguments, said, capsys):
     try:
         status = main(arguments)
     except SystemExit as error:
@@ -192,7 +192,7 @@ def test_compare_raises_for_a_broken_run(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_lock_is_held_by_one_process_until_it_ends(tmp_path, capsys):
+def test_lock_excludes_other_processes_until_exit(tmp_path, capsys):
     folder = make_run(tmp_path / "a", epochs=2, model=False)
     code = (
         "import sys, time\n"
@@ -217,7 +217,7 @@ def test_lock_is_held_by_one_process_until_it_ends(tmp_path, capsys):
         assert str(os.getpid()) in (folder / ".lock").read_text()
 
 
-def test_runs_needs_no_tensorflow(tmp_path):
+def test_runs_command_does_not_import_tensorflow(tmp_path):
     make_run(tmp_path / "a")
     code = f"import sys; from fashion_gan.cli.main import main; main(['runs', {str(tmp_path)!r}]); "
     code += "print(*[name for name in ('tensorflow', 'keras') if name in sys.modules])"

@@ -65,7 +65,7 @@ def train(folder, *flags):
 
 @pytest.mark.parametrize("target", ["file", "folder", "nothing"])
 @pytest.mark.parametrize("name", WRITTEN)
-def test_train_writes_nothing_when_a_link_leads_out_of_the_run(
+def test_train_raises_and_writes_nothing_when_a_link_leads_out_of_the_run(
     name, target, run_dir, tmp_path, capsys
 ):
     victim = tmp_path / "mine"
@@ -92,7 +92,7 @@ def test_check_available_accepts_links_that_stay_within_the_run(run_dir, tmp_pat
         RunDirectory(folder).check_available(Config(epochs=2), resume=True)
 
 
-def test_train_names_a_loop_of_links(run_dir, capsys):
+def test_train_raises_for_a_loop_of_links(run_dir, capsys):
     (run_dir / "train").symlink_to("validation")
     (run_dir / "validation").symlink_to("train")
     assert train(run_dir) == 2
@@ -130,7 +130,7 @@ ODD_FILES = [as_pipe, as_folder, as_socket, as_device_link, as_dangling_link]
 @pytest.mark.parametrize(
     "name", ["config.json", "metrics.jsonl", "monitor.json", "scores.json", ".lock", "model.keras"]
 )
-def test_list_runs_shows_the_others_when_a_file_is_odd(name, make, tmp_path, capsys):
+def test_list_runs_lists_other_runs_when_a_file_is_irregular(name, make, tmp_path, capsys):
     make_run(tmp_path / "good")
     odd = make_run(tmp_path / "odd")
     (odd / name).unlink(missing_ok=True)
@@ -161,7 +161,7 @@ ODD_CONTENT = {
 
 
 @pytest.mark.parametrize("files", ODD_CONTENT.values(), ids=ODD_CONTENT)
-def test_list_runs_calls_a_run_broken_when_a_file_holds_odd_content(files, tmp_path, capsys):
+def test_list_runs_marks_a_run_broken_when_a_file_has_unexpected_content(files, tmp_path, capsys):
     make_run(tmp_path / "good")
     odd = make_run(tmp_path / "odd")
     for name, content in files.items():
@@ -188,7 +188,7 @@ def test_list_runs_calls_a_run_broken_when_a_file_holds_odd_content(files, tmp_p
     ],
     ids=range(7),
 )
-def test_read_history_ends_at_a_line_that_is_none(line, tmp_path):
+def test_read_history_stops_at_an_invalid_line(line, tmp_path):
     content = '{"epoch": 1, "d_loss": 0.5}\n' + line + '\n{"epoch": 3}\n'
     summary = summarize_run(make_run(tmp_path / "run", metrics__jsonl=content))
     assert (summary.state, summary.epochs) == ("interrupted", 1)
@@ -205,7 +205,7 @@ def test_compare_draws_curves_of_extreme_numbers(tmp_path):
     assert "nan" not in out.read_text().split("<svg", 1)[1].split("</svg>")[0]
 
 
-def test_compare_embeds_no_file_but_images_of_the_run(tmp_path):
+def test_compare_embeds_only_images_of_the_run(tmp_path):
     run = make_run(tmp_path / "run")
     assert 'src="data:image/png' in comparison_page([summarize_run(run)])
     secret = tmp_path / "secret"
@@ -226,7 +226,7 @@ ESCAPES = "\x1b[31mred\x1b]0;title\x07"
 @pytest.mark.parametrize(
     "name", ["run[v2]", "[bold]x[/bold]", ":smile:", ESCAPES, "a\nb", "\udcff"]
 )
-def test_runs_and_compare_print_names_as_text(name, tmp_path, capsys):
+def test_runs_and_compare_print_names_as_plain_text(name, tmp_path, capsys):
     run = make_run(
         tmp_path / os.fsdecode(os.fsencode(name)),
         config__json=json.dumps({"epochs": 2, "loss": ESCAPES}),
@@ -243,7 +243,7 @@ def test_runs_and_compare_print_names_as_text(name, tmp_path, capsys):
         assert "\x1b" not in text and "\x07" not in text
 
 
-def test_list_runs_survives_a_file_that_is_renamed_meanwhile(run_dir, monkeypatch):
+def test_list_runs_lists_a_run_when_a_file_is_renamed_meanwhile(run_dir, monkeypatch):
     real = os.lstat
     (run_dir / "monitor.json").write_text("{}")
 

@@ -91,25 +91,25 @@ def overwrite(path, start, content):
     ],
     ids=["garbage", "middle", "half", "emptied", "deleted"],
 )
-def test_open_study_names_a_damaged_database(folder, tmp_path, capsys, damage, said):
+def test_open_study_raises_for_a_damaged_database(folder, tmp_path, capsys, damage, said):
     damage(folder / "study.db")
     assert_one_line_and_no_change(capsys, folder, tmp_path, f"/sweep/study.db .*{said}")
 
 
-def test_open_study_names_unreadable_content_of_a_trial(folder, tmp_path, capsys):
+def test_open_study_raises_for_unreadable_content_of_a_trial(folder, tmp_path, capsys):
     with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
         connection.execute("UPDATE trial_user_attributes SET value_json = '{' WHERE key = 'folder'")
     assert_one_line_and_no_change(capsys, folder, tmp_path, "study.db cannot be opened: ")
 
 
-def test_open_study_names_a_locked_database(folder, tmp_path, capsys):
+def test_open_study_raises_for_a_locked_database(folder, tmp_path, capsys):
     with closing(sqlite3.connect(folder / "study.db", isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         said = "study.db cannot be opened: database is locked. Wait, or end the process"
         assert_one_line_and_no_change(capsys, folder, tmp_path, said)
 
 
-def test_run_worker_names_a_database_that_is_locked_later(tmp_path):
+def test_run_worker_raises_when_the_database_becomes_locked(tmp_path):
     study = sweep.open_study(tmp_path, SPACE, CONFIG, SEEDS)
     with closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as connection:
 
@@ -142,13 +142,13 @@ def test_run_worker_names_a_database_that_is_locked_later(tmp_path):
     ],
     ids=["text", "mixed", "object", "list", "fields", "bytes", "torn", "middle", "emptied"],
 )
-def test_open_study_names_a_damaged_journal(journal, tmp_path, capsys, damage, said):
+def test_open_study_raises_for_a_damaged_journal(journal, tmp_path, capsys, damage, said):
     damage(journal)
     assert_one_line_and_no_change(capsys, journal.parent, tmp_path, said, str(journal))
 
 
 @pytest.mark.parametrize("record", [{"study_id": 0}, {"study_id": 0, "user_attr": {"settings": 5}}])
-def test_open_study_names_a_journal_with_records_of_the_wrong_kind(
+def test_open_study_raises_for_a_journal_with_records_of_a_wrong_type(
     journal, tmp_path, capsys, record
 ):
     with journal.open("a") as file:
@@ -167,7 +167,7 @@ def test_open_study_names_a_journal_with_records_of_the_wrong_kind(
         ("sqlite:///FOLDER/folder.log/", "unable to open database file. Restore it, or name"),
     ],
 )
-def test_open_study_names_an_odd_storage(tmp_path, capsys, storage, said):
+def test_open_study_raises_for_an_invalid_storage(tmp_path, capsys, storage, said):
     (tmp_path / "folder.log").mkdir()
     storage = storage.replace("FOLDER", str(tmp_path))
     assert_one_line_and_no_change(capsys, tmp_path / "new/sweep", tmp_path, said, storage)
@@ -191,7 +191,7 @@ def lock(path, age):
 @pytest.mark.parametrize(
     ("age", "said"), [(40, "40 seconds|4[1-9] seconds"), (7200, "2 hours"), (200_000, "2 days")]
 )
-def test_open_study_names_a_stale_lock_of_a_journal(tmp_path, age, said):
+def test_open_study_raises_for_a_stale_lock_of_a_journal(tmp_path, age, said):
     storage = tmp_path / "my sweep.log"
     path = lock(storage, age)
     with pytest.raises(ValueError, match=f"({said}) old.* remove it: rm '{path}'"):
@@ -199,7 +199,7 @@ def test_open_study_names_a_stale_lock_of_a_journal(tmp_path, age, said):
     assert sorted(tmp_path.iterdir()) == [path]
 
 
-def test_run_worker_names_a_stale_lock_of_a_journal(tmp_path):
+def test_run_worker_raises_for_a_stale_lock_of_a_journal(tmp_path):
     storage = tmp_path / "sweep.log"
     study = sweep.open_study(tmp_path / "sweep", SPACE, CONFIG, SEEDS, str(storage))
 

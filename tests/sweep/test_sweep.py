@@ -43,7 +43,7 @@ COMPLETE, PRUNED = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRU
         ("batch_size=16..64", ("batch_size", Range(16, 64))),
     ],
 )
-def test_settings_are_read_as_lists_and_ranges(text, expected):
+def test_parse_reads_lists_and_ranges(text, expected):
     assert sweep.parse(text) == expected
 
 
@@ -68,7 +68,7 @@ def test_settings_are_read_as_lists_and_ranges(text, expected):
         ("on_collapse=stp", "Did you mean 'stop'?"),
     ],
 )
-def test_what_cannot_be_read_is_named(text, said):
+def test_parse_raises_for_wrong_settings(text, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         sweep.parse(text)
 
@@ -92,7 +92,7 @@ def assert_each_point_was_tried_once(made):
     assert sorted(points) == sorted(itertools.product(*SPACE.values()))
 
 
-def test_a_grid_is_tried_whole_and_scored_by_the_mean_over_the_seeds(tmp_path):
+def test_run_worker_tries_the_whole_grid_and_scores_by_the_mean_over_seeds(tmp_path):
     made = work(tmp_path / "sweep")
     assert_each_point_was_tried_once(made)
     for trial in made.get_trials(states=[COMPLETE]):
@@ -104,7 +104,7 @@ def test_a_grid_is_tried_whole_and_scored_by_the_mean_over_the_seeds(tmp_path):
     assert len(made.trials) == before, "the same command again finds nothing to do"
 
 
-def test_a_trial_above_the_median_is_pruned_before_it_ends(tmp_path):
+def test_run_worker_prunes_trials_above_the_median(tmp_path):
     made = work(tmp_path / "sweep", {"r1": [float(r) for r in range(1, 10)]})
     pruned = made.get_trials(states=[PRUNED])
     assert pruned and all(trial.params["r1"] > 2 for trial in pruned)
@@ -114,7 +114,7 @@ def test_a_trial_above_the_median_is_pruned_before_it_ends(tmp_path):
         assert len(lines.read_text().splitlines()) < EPOCHS
 
 
-def test_with_a_range_as_many_trials_are_made_as_asked_for(tmp_path):
+def test_run_worker_runs_the_given_number_of_trials_for_a_range(tmp_path):
     space = {"r1": Range(0.1, 10.0, True), "batch_size": Range(16, 32)}
     made = work(tmp_path / "sweep", space, trials=7)
     trials = made.get_trials(states=(COMPLETE, PRUNED))
@@ -134,19 +134,21 @@ def test_with_a_range_as_many_trials_are_made_as_asked_for(tmp_path):
         (SPACE, {}, (1,), "seeds=1,2. Received: seeds=1. Pass the same settings, or another"),
     ],
 )
-def test_other_settings_in_the_same_folder_are_refused(tmp_path, space, changes, seeds, said):
+def test_open_study_raises_for_other_settings_in_the_same_folder(
+    tmp_path, space, changes, seeds, said
+):
     study(tmp_path)
     study(tmp_path)
     with pytest.raises(ValueError, match="started with .*" + re.escape(said)):
         sweep.open_study(tmp_path, space, dataclasses.replace(CONFIG, **changes), seeds)
 
 
-def test_what_a_varied_setting_is_in_the_config_and_the_seed_make_no_difference(tmp_path):
+def test_open_study_ignores_the_seed_and_varied_settings_of_the_config(tmp_path):
     study(tmp_path)
     sweep.open_study(tmp_path, SPACE, dataclasses.replace(CONFIG, r1=7.0, seed=7), SEEDS)
 
 
-def test_corners_hold_each_value_and_both_ends_of_a_range():
+def test_covering_points_include_each_value_and_both_ends_of_a_range():
     space = {"r1": Range(0.5, 2.0), "loss": ["hinge", "minimax", "wasserstein"]}
     assert sweep.covering_points(space) == [
         {"r1": 0.5, "loss": "hinge"},
@@ -155,7 +157,7 @@ def test_corners_hold_each_value_and_both_ends_of_a_range():
     ]
 
 
-def test_sensitivity_is_mean_spread_and_collapse_over_all_else(tmp_path):
+def test_sensitivity_returns_mean_range_and_collapse_rate_of_each_value(tmp_path):
     found = sweep.sensitivity(work(tmp_path / "sweep"))
     rows = {(name, row["value"]): row for name, rows in found.items() for row in rows}
     middle = rows["r1", "1"]
@@ -176,7 +178,7 @@ def test_sensitivity_is_mean_spread_and_collapse_over_all_else(tmp_path):
 
 
 @pytest.mark.parametrize("journal", [False, True], ids=["SQLite", "journal"])
-def test_workers_in_several_processes_share_the_trials(tmp_path, journal):
+def test_run_worker_shares_trials_among_processes(tmp_path, journal):
     folder = tmp_path / "sweep"
     storage = str(tmp_path / "sweep.log") if journal else f"sqlite:///{tmp_path / 'sweep.db'}"
     study(folder, SPACE, storage)
@@ -191,7 +193,7 @@ def test_workers_in_several_processes_share_the_trials(tmp_path, journal):
     assert not [t for t in made.trials if not t.state.is_finished()]
 
 
-def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
+def test_run_worker_resumes_the_trial_of_a_killed_worker(tmp_path):
     folder, storage = tmp_path / "sweep", f"sqlite:///{tmp_path / 'sweep.db'}"
     study(folder, SPACE, storage)
     command = [sys.executable, str(WORKER), str(folder), storage, "0.4"]
@@ -212,7 +214,7 @@ def test_a_killed_worker_s_trial_goes_on_where_it_was(tmp_path):
     assert [t.user_attrs["folder"] for t in made.trials].count("trial-0000") == 2
 
 
-def test_a_trial_that_ends_while_another_worker_looks_is_not_taken_up(tmp_path, monkeypatch):
+def test_run_worker_does_not_resume_a_trial_that_just_finished(tmp_path, monkeypatch):
     made = study(tmp_path)
     trial = made.ask()
     trial.set_user_attr("folder", "trial-0000")
@@ -228,7 +230,7 @@ def test_a_trial_that_ends_while_another_worker_looks_is_not_taken_up(tmp_path, 
     assert [t.user_attrs.get("folder") for t in made.trials].count("trial-0000") == 1
 
 
-def test_after_ctrl_c_the_trial_goes_on_and_finished_seeds_are_left_alone(tmp_path):
+def test_run_worker_resumes_a_trial_and_skips_finished_seeds_after_ctrl_c(tmp_path):
     trained = []
 
     def interrupted(config, folder, watch):
@@ -247,7 +249,7 @@ def test_after_ctrl_c_the_trial_goes_on_and_finished_seeds_are_left_alone(tmp_pa
     assert trained.count("trial-0001seed-1") == 1
 
 
-def test_a_worker_that_begins_leaves_alone_what_another_writes(tmp_path):
+def test_run_worker_keeps_partial_files_of_another_worker(tmp_path):
     study(tmp_path)
     with files.atomic_write(tmp_path / "trial-0007" / "seed-1" / "monitor.json") as partial:
         work(tmp_path, trials=1)
@@ -255,7 +257,7 @@ def test_a_worker_that_begins_leaves_alone_what_another_writes(tmp_path):
     assert (tmp_path / "trial-0007" / "seed-1" / "monitor.json").read_text() == "{}"
 
 
-def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):
+def test_run_worker_does_not_resume_a_trial_in_use(tmp_path):
     made = study(tmp_path)
     trial = made.ask()
     worker = f"{socket.gethostname()}-1"
@@ -271,7 +273,7 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path):
     assert_each_point_was_tried_once(made)
 
 
-def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch):
+def test_sweep_command_trains_runs_and_prints_a_report(tmp_path, capsys, monkeypatch):
     real = train_run
 
     def quick(config, folder, **arguments):
@@ -306,11 +308,11 @@ def test_the_command_trains_real_runs_and_reports(tmp_path, capsys, monkeypatch)
         ({}, {"data": ["", "my.npz"]}, "kernel_distance"),
     ],
 )
-def test_metric_name_follows_from_the_data(settings, space, name):
+def test_metric_name_depends_on_the_data(settings, space, name):
     assert sweep.metric_name(Config(**settings), space) == name
 
 
-def test_sweep_scores_own_images_by_the_kernel_distance(tmp_path, capsys):
+def test_sweep_command_scores_own_images_by_the_kernel_distance(tmp_path, capsys):
     images = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
     np.savez(tmp_path / "my.npz", images=images)
     folder, chart = tmp_path / "sweep", tmp_path / "bars.svg"
@@ -360,7 +362,7 @@ def test_sweep_scores_own_images_by_the_kernel_distance(tmp_path, capsys):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_use_is_answered_in_one_line(arguments, said, capsys, tmp_path):
+def test_sweep_command_prints_one_line_for_wrong_arguments(arguments, said, capsys, tmp_path):
     assert main(["sweep", *arguments, "--sweep-dir", str(tmp_path / "s")]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and said in lines[0]

@@ -24,6 +24,6 @@ def judge(name, train, *blurs, noise=9.0, std=0.1):
         ((0.0, -0.15, -0.3, 3.0), "wrong"),
     ],
 )
-def test_judge_calls_a_number_right_blind_or_wrong(values, verdict):
+def test_judge_returns_right_blind_or_wrong(values, verdict):
     assert judge("kernel_distance", *values) == [verdict]
     assert judge("coverage", *(-value for value in values)) == [verdict]

@@ -69,7 +69,7 @@ def test_migrate_model_changes_nothing_when_called_again(tmp_path, migrate):
     assert [file.name for file in tmp_path.iterdir()] == ["model.keras"]
 
 
-def test_migrate_run_from_the_command_line_renames_settings_and_numbers(tmp_path, monkeypatch):
+def test_migrate_run_command_renames_settings_and_metrics(tmp_path, monkeypatch):
     shutil.copy(DATA / "before_0_1.keras", tmp_path / "model.keras")
     old = {"networks": "plain", "precision": "float32", "alarm": "warn", "jit_compile": "off"}
     (tmp_path / "config.json").write_text(json.dumps({**old, "epochs": 2, "decay_epochs": 3}))
@@ -97,7 +97,7 @@ def test_migrate_run_from_the_command_line_renames_settings_and_numbers(tmp_path
     check_model(tmp_path / "model.keras")
 
 
-def test_migrate_run_refuses_an_unfinished_run(tmp_path, migrate):
+def test_migrate_run_raises_for_an_unfinished_run(tmp_path, migrate):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(SystemExit, match="Expected a finished run"):
         migrate.migrate_run(tmp_path)

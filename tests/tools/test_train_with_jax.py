@@ -45,7 +45,7 @@ def test_export_writes_the_whole_state_and_restore_gan_reads_it(exported, tmp_pa
         np.testing.assert_array_equal(back[i], array)
 
 
-def test_import_run_writes_a_run_with_scores_of_the_networks_that_came(
+def test_import_run_writes_a_run_with_scores_of_the_imported_networks(
     exported, tmp_path, monkeypatch
 ):
     small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)

@@ -63,21 +63,21 @@ MIXED_MEAN = (FAKES + REALS) / 2
     ("loss", "generator_phase"),
     [("binary_crossentropy", [FAKE]), ("relativistic", [REAL, FAKE])],
 )
-def test_batch_norm_sees_fakes_and_reals_together_and_then_each_alone(make, loss, generator_phase):
+def test_batch_norm_receives_a_mixed_batch_in_the_discriminator_phase(make, loss, generator_phase):
     gan, norm = make(loss)
     seen, mean = step(gan, norm)
     assert seen == [(batch, True) for batch in [MIXED, *generator_phase]]
     np.testing.assert_allclose(mean, 0.5 * MIXED_MEAN, rtol=1e-6)
 
 
-def test_batch_norm_keeps_the_statistics_of_each_discriminator_update_and_of_no_penalty(make):
+def test_batch_norm_updates_statistics_in_each_discriminator_step_but_not_in_penalties(make):
     gan, norm = make("binary_crossentropy", d_steps=2, penalties=[R1(0.1), R2(0.1)])
     seen, mean = step(gan, norm)
     assert [batch for batch, _ in seen] == [MIXED, REAL, FAKE] * 2 + [FAKE]
     np.testing.assert_allclose(mean, 0.75 * MIXED_MEAN, rtol=1e-6)
 
 
-def test_batch_norm_uses_the_kept_statistics_in_evaluation(make):
+def test_batch_norm_uses_moving_statistics_in_evaluation(make):
     gan, norm = make("binary_crossentropy")
     gan.test_step(np.full((2, 1, 1, 1), REALS, "float32"))
     assert norm.seen == [(MIXED, False)]

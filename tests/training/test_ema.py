@@ -54,7 +54,7 @@ def test_sample_draws_from_the_average_unless_use_ema_is_false(tiny_images):
     assert np.abs(raw - gan.sample(latents=latents)).max() > 1e-4
 
 
-def test_fit_ends_alike_with_and_without_an_average(tiny_images):
+def test_fit_is_bit_for_bit_equal_with_and_without_an_average(tiny_images):
     one, other = make(), make(ema_decay=0.9)
     for network in ("generator", "discriminator"):
         getattr(other, network).set_weights(getattr(one, network).get_weights())

@@ -102,7 +102,7 @@ class CopyBackup(keras.callbacks.Callback):
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras, of steps_per_epoch=7
 @pytest.mark.filterwarnings("ignore:.*only fill")
-def test_loop_ends_bit_for_bit_as_keras_loop_does_and_resumes_within_an_epoch(tmp_path, loops):
+def test_loop_is_bit_for_bit_equal_to_keras_loop_and_resumes_within_an_epoch(tmp_path, loops):
     fits = [
         {"epochs": 2, "validation_data": (PIXELS[:8] / np.float32(1020),)},
         {"epochs": 5, "initial_epoch": 2, "steps_per_epoch": 7},
@@ -138,7 +138,7 @@ def test_loop_ends_bit_for_bit_as_keras_loop_does_and_resumes_within_an_epoch(tm
     assert logs == {name: theirs[1][0][name][1:] for name in logs}
 
 
-def test_loop_ends_bit_for_bit_as_keras_loop_does_with_labels_and_every_setting(loops):
+def test_loop_is_bit_for_bit_equal_to_keras_loop_with_labels_and_every_setting(loops):
     def run(in_loop):
         gan = make_gan(
             regularized,
@@ -184,7 +184,7 @@ def test_loop_alternates_with_arrays_and_single_batches_and_releases_its_images(
     assert source() is None, "the model keeps the images when it is done with them"
 
 
-def test_gan_leaves_no_graph_behind_when_it_is_deleted():
+def test_gan_frees_its_graph_when_deleted():
     def graphs_after_a_training():
         gan = make_gan(linear_networks, g_optimizer="sgd", d_optimizer="sgd")
         gan.fit(make_data(gan), verbose=0)
@@ -207,9 +207,7 @@ def test_gan_leaves_no_graph_behind_when_it_is_deleted():
     ],
     ids=["remainder", "derived", "array", "one step", "no XLA", "eager"],
 )
-def test_executor_leaves_other_data_and_settings_to_keras(
-    compile_arguments, data_arguments, derive
-):
+def test_executor_returns_other_datasets_unchanged(compile_arguments, data_arguments, derive):
     gan = make_gan(**compile_arguments)
     dataset = make_dataset(PIXELS, 4, value_range=gan.value_range, **data_arguments)
     if derive is not None:
@@ -228,7 +226,7 @@ def execution_arguments(gan, dataset, first=3):
 
 @pytest.mark.parametrize("networks", [tiny_networks, convolutional])
 @pytest.mark.parametrize("accelerator", [False, True])
-def test_execution_is_one_program_of_static_shapes_that_asks_the_host_for_nothing(
+def test_execution_compiles_to_one_program_of_static_shapes_without_host_calls(
     networks, accelerator, monkeypatch
 ):
     monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: accelerator)
@@ -305,7 +303,7 @@ def test_program_does_not_depend_on_the_position_in_the_epoch(monkeypatch):
     assert program(first=3) == program(first=6)
 
 
-def test_convolutions_in_the_loop_resume_bit_for_bit_and_stay_close_to_keras_loop(tmp_path, loops):
+def test_loop_with_convolutions_resumes_bit_for_bit_and_stays_close_to_keras_loop(tmp_path, loops):
     backups, copied = tmp_path / "backups", tmp_path / "copied"
 
     def run(*callbacks, in_loop=True, seed=7):
@@ -322,7 +320,7 @@ def test_convolutions_in_the_loop_resume_bit_for_bit_and_stay_close_to_keras_loo
         np.testing.assert_allclose(ours, keras_loops, rtol=0.02, atol=0.02)
 
 
-def test_number_of_steps_in_the_program_does_not_change_the_bits(monkeypatch):
+def test_loop_is_bit_for_bit_equal_for_any_steps_per_execution(monkeypatch):
     def run(accelerator):
         monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: accelerator)
         gan = make_gan(convolutional)
@@ -334,7 +332,7 @@ def test_number_of_steps_in_the_program_does_not_change_the_bits(monkeypatch):
     assert (traces, programs) == (1, 2)  # executions of 3 steps, and of the last 2
 
 
-def test_indexed_images_are_kept_once_on_the_device():
+def test_indexed_images_are_stored_once_on_the_device():
     source = make_data(make_gan()).indexed_images
     images, lookup_table, labels = source.on_device
     assert labels is None

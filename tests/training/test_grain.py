@@ -27,7 +27,7 @@ def as_data_loader(images):
 
 
 @pytest.mark.parametrize("as_grain", [as_map_dataset, as_iter_dataset, as_data_loader])
-def test_fit_and_evaluate_take_grain_as_they_take_an_array(as_grain, make_gan, tiny_images):
+def test_fit_and_evaluate_give_equal_results_for_grain_and_arrays(as_grain, make_gan, tiny_images):
     ours, theirs = make_gan("adam"), make_gan("adam")
     theirs.generator.set_weights(ours.generator.get_weights())
     theirs.discriminator.set_weights(ours.discriminator.get_weights())

@@ -168,12 +168,12 @@ def test_fit_raises_for_missing_labels_from_any_source(conditional, source):
 
 @pytest.mark.parametrize("shape", [(32,), (32, 1)])
 @pytest.mark.parametrize("source", SOURCES)
-def test_fit_takes_all_batches_of_any_source(conditional, source, shape):
+def test_fit_uses_all_batches_of_any_source(conditional, source, shape):
     assert fit(conditional, source([GOOD, LABELS.reshape(shape)])) == 4
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1)])
-def test_sample_takes_labels_as_fit_does(conditional, shape):
+def test_sample_accepts_the_labels_of_fit(conditional, shape):
     assert conditional.sample(3, labels=np.array([0, 1, 2]).reshape(shape)).shape == (3, 4, 4, 1)
 
 
@@ -209,13 +209,13 @@ STRUCTURES = {
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-def test_fit_raises_for_other_structures_with_what_to_do(gan, structure):
+def test_fit_raises_for_other_structures_with_a_remedy(gan, structure):
     make, message = STRUCTURES[structure]
     assert_fit_raises(gan, {"x": make()}, message)
 
 
 @pytest.mark.parametrize("shape", [None, (None, None, 1), (None, None, None, 1), (8, None, 4, 1)])
-def test_fit_takes_images_whose_shape_a_decoder_leaves_open(gan, shape):
+def test_fit_accepts_images_of_unknown_static_shape(gan, shape):
     if shape is not None and len(shape) == 3:
         shape = (None, *shape)
 

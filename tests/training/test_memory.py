@@ -23,7 +23,7 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
-def test_fit_needs_no_more_memory_after_200_epochs_than_after_50():
+def test_fit_uses_no_more_memory_after_200_epochs_than_after_50():
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CODE], capture_output=True, text=True, check=True
     )

@@ -21,9 +21,7 @@ half = pytest.mark.parametrize("policy", ["mixed_float16"], indirect=True)
 
 
 @mixed
-def test_mixed_policy_computes_layers_in_16_bits_and_heads_images_and_logs_in_32(
-    policy, tiny_images
-):
+def test_mixed_policy_computes_layers_in_16_bits_and_outputs_and_logs_in_32(policy, tiny_images):
     gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 1)))
     gan.compile(jit_compile=False)
     computed = {
@@ -41,7 +39,7 @@ def test_mixed_policy_computes_layers_in_16_bits_and_heads_images_and_logs_in_32
 
 
 @mixed
-def test_compile_scales_the_loss_of_each_network_in_float16_alone(policy, make_gan):
+def test_compile_scales_the_loss_of_each_network_only_in_float16(policy, make_gan):
     gan = make_gan()
     wrapped = [
         isinstance(o, keras.optimizers.LossScaleOptimizer)
@@ -68,7 +66,7 @@ def test_compile_keeps_a_loss_scale_optimizer(policy, make_gan):
     ],
 )
 @half
-def test_fit_skips_the_update_of_an_overflowing_network_alone(
+def test_fit_skips_only_the_update_of_an_overflowing_network(
     policy, make_gan, tiny_images, overflowing, jit_compile
 ):
     def optimizer(network):
@@ -124,7 +122,7 @@ def test_loss_scale_keeps_gradients_too_small_for_float16(policy, tiny_images):
 
 
 @mixed
-def test_mixed_policy_logs_the_numbers_of_float32_but_for_rounding(policy, make_gan, tiny_images):
+def test_mixed_policy_logs_match_float32_up_to_rounding(policy, make_gan, tiny_images):
     gan = make_gan()
     keras.config.set_dtype_policy("float32")
     exact = make_gan()
@@ -137,7 +135,7 @@ def test_mixed_policy_logs_the_numbers_of_float32_but_for_rounding(policy, make_
 
 
 @half
-def test_load_model_continues_a_mixed_model_bit_for_bit(policy, make_gan, tiny_images, tmp_path):
+def test_load_model_resumes_a_mixed_model_bit_for_bit(policy, make_gan, tiny_images, tmp_path):
     gan = make_gan()
     gan.fit(tiny_images, batch_size=8, shuffle=False, verbose=0)
     gan.save(tmp_path / "gan.keras")

@@ -48,7 +48,7 @@ def train(pair, images, epochs=1, **arguments):
     return gan, logs
 
 
-def test_fit_adds_the_gradient_of_a_kernel_regularizer_and_logs_it_apart(tiny_images):
+def test_fit_applies_a_kernel_regularizer_and_logs_its_loss(tiny_images):
     plain, plain_logs = train(networks(), tiny_images[:8])
     start = [network.get_weights()[0] for network in networks()]
     regularized, logs = train(networks(keras.regularizers.L2(0.3)), tiny_images[:8])
@@ -62,7 +62,7 @@ def test_fit_adds_the_gradient_of_a_kernel_regularizer_and_logs_it_apart(tiny_im
     assert set(logs) - set(plain_logs) == {"d_regularization", "g_regularization"}
 
 
-def test_activity_regularizer_is_that_of_the_pass_behind_the_loss(tiny_images):
+def test_activity_regularizer_uses_the_pass_of_the_loss(tiny_images):
     pair = networks(activity=keras.regularizers.L2(0.2))
     gan = GAN(*pair, seed=0)
     gan.compile(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0), jit_compile=False)
@@ -85,7 +85,7 @@ def test_activity_regularizer_is_that_of_the_pass_behind_the_loss(tiny_images):
     ],
     ids=["eager", "penalties"],
 )
-def test_fit_adds_the_gradient_of_added_losses_in_every_kind_of_step(arguments, tiny_images):
+def test_fit_applies_added_losses_in_every_kind_of_step(arguments, tiny_images):
     plain, _ = train(networks(), tiny_images, epochs=3, **arguments)
     added, logs = train(networks(adds_loss=True), tiny_images, epochs=3, **arguments)
     for name in ("generator", "discriminator"):
@@ -94,7 +94,7 @@ def test_fit_adds_the_gradient_of_added_losses_in_every_kind_of_step(arguments, 
         assert np.abs(ours - without).max() > 1e-3
 
 
-def test_optimizers_that_average_weights_set_them_at_the_end_of_fit(tiny_images):
+def test_fit_sets_averaged_weights_of_optimizers_at_the_end(tiny_images):
     averaging = [keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9) for _ in range(2)]
     gan = GAN(*networks(), seed=0)
     gan.compile(*averaging, jit_compile=False)

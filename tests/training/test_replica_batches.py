@@ -47,7 +47,7 @@ def test_check_replica_batches_raises_for_unequal_shares(x, arguments, message):
 
 
 @pytest.mark.parametrize(("x", "arguments"), EQUAL)
-def test_check_replica_batches_takes_equal_shares(x, arguments):
+def test_check_replica_batches_accepts_equal_shares(x, arguments):
     validation.check_replica_batches(TWO, x, **arguments)
 
 
@@ -64,7 +64,7 @@ def test_make_dataset_is_sharded_by_rows():
     assert policy == tf.data.experimental.AutoShardPolicy.DATA
 
 
-def test_check_batch_norm_names_layers_that_see_a_share_alone():
+def test_check_batch_norm_warns_for_layers_that_use_per_replica_statistics():
     pair = models.build_networks("dcgan", latent_dim=3, image_shape=(4, 4, 1))
     names = [x.name for x in pair[0].layers if isinstance(x, keras.layers.BatchNormalization)]
     assert len(names) == 2

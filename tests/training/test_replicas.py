@@ -24,7 +24,7 @@ def cases(outcome, request):
     return outcome[request.param]
 
 
-def test_fit_on_two_replicas_ends_as_on_one(cases):
+def test_fit_on_two_replicas_equals_one(cases):
     for name in ("dense", "batch norm", "augmentations", "regularizers", "own images"):
         assert cases[name]["steps"] == BATCHES * EPOCHS
         assert cases[name]["tensors"] >= 37, name
@@ -36,7 +36,7 @@ def test_fit_keeps_replicas_equal_with_dropout(cases):
     assert 1e-3 < cases["dropout"]["difference"] < 10
 
 
-def test_fit_shares_the_rows_of_each_step_among_replicas(cases):
+def test_fit_splits_the_rows_of_each_step_among_replicas(cases):
     for name, case in cases.items():
         whole = dict(case["rows alone"])
         assert list(whole) == list(range(BATCHES * EPOCHS)), name

@@ -37,7 +37,7 @@ def pair():
     ],
     ids=str,
 )
-def test_compile_raises_for_wrong_arguments_and_names_them(arguments):
+def test_compile_raises_with_the_name_of_a_wrong_argument(arguments):
     (name,) = arguments
     with pytest.raises(ValueError) as error:
         GAN(*pair()).compile(**arguments)
@@ -45,7 +45,7 @@ def test_compile_raises_for_wrong_arguments_and_names_them(arguments):
 
 
 @pytest.mark.parametrize("frozen", NETWORKS)
-def test_compile_raises_for_a_network_left_frozen(frozen):
+def test_compile_raises_for_a_frozen_network(frozen):
     networks = dict(zip(NETWORKS, pair(), strict=True))
     networks[frozen].trainable = False
     with pytest.raises(ValueError, match=f"Set {frozen}.trainable = True before compile"):
@@ -96,13 +96,13 @@ def test_gan_raises_for_channels_first():
         GAN(generator, discriminator)
 
 
-def test_gan_names_the_pooling_that_a_patch_discriminator_needs():
+def test_gan_raises_with_the_pooling_that_a_patch_discriminator_needs():
     patches = keras.Sequential([layers.Input((4, 4, 1)), layers.Conv2D(1, 3)])
     with pytest.raises(ValueError, match="GlobalAveragePooling2D"):
         GAN(pair()[0], patches)
 
 
-def test_fit_says_what_arrays_with_a_remainder_can_do(tiny_images):
+def test_fit_raises_with_a_remedy_for_arrays_with_a_remainder(tiny_images):
     gan = GAN(*pair())
     gan.compile(d_steps=2, jit_compile=False)
     with pytest.raises(ValueError, match="multiple of 2.*data.make_dataset"):
@@ -110,7 +110,7 @@ def test_fit_says_what_arrays_with_a_remainder_can_do(tiny_images):
 
 
 @pytest.mark.parametrize("size", [5, 8, 31])
-def test_validation_takes_batches_of_any_size_whatever_d_steps_is(size, tiny_images):
+def test_validation_accepts_any_batch_size_at_any_d_steps(size, tiny_images):
     gan = GAN(*pair())
     gan.compile(d_steps=5, jit_compile=False)
     held_out = (tiny_images[:31],)

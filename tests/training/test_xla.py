@@ -26,7 +26,7 @@ CONVOLUTIONAL = keras.Sequential(
         (False, DENSE, False, "jit_compile=False was requested"),
     ],
 )
-def test_decide_looks_at_the_networks_and_obeys_a_request(requested, network, enabled, reason):
+def test_decide_follows_a_request_or_the_networks(requested, network, enabled, reason):
     choice = xla.decide(requested, [network])
     assert choice.enabled is enabled
     assert reason in choice.reason
@@ -40,7 +40,7 @@ def test_decide_enables_xla_on_an_accelerator(monkeypatch):
 
 
 @pytest.mark.parametrize("requested", [True, "auto"])
-def test_decide_warns_when_xla_was_requested_and_tensorflow_cannot(requested, monkeypatch):
+def test_decide_warns_when_requested_xla_is_unavailable(requested, monkeypatch):
     def decide(**arguments):
         if requested == "auto":
             return xla.decide(requested, [DENSE], **arguments)
@@ -54,12 +54,12 @@ def test_decide_warns_when_xla_was_requested_and_tensorflow_cannot(requested, mo
     assert "op determinism" in decide().reason
 
 
-def test_decide_raises_for_other_requests():
+def test_decide_raises_for_an_invalid_request():
     with pytest.raises(ValueError, match="True, False or 'auto'. Received: jit_compile='on'"):
         xla.decide("on", [DENSE])
 
 
-def test_jit_decision_is_what_keras_does(make_gan):
+def test_jit_decision_matches_keras(make_gan):
     for requested in (True, False):
         gan = make_gan(jit_compile=requested)
         assert gan.jit_compile is gan.jit_decision.enabled is requested
@@ -100,7 +100,7 @@ SOURCES = {
 @pytest.mark.parametrize(
     ("source", "steps_per_execution"), [("array", 1), ("one shot", 3), ("loop", 3)]
 )
-def test_fit_falls_back_without_losing_a_batch_when_xla_cannot_compile(
+def test_fit_falls_back_without_skipping_a_batch_when_xla_cannot_compile(
     source, steps_per_execution, tiny_images
 ):
     gan = GAN(*broken_pair(), seed=0)
@@ -124,14 +124,14 @@ def test_evaluate_falls_back_before_the_first_step(tiny_images):
     assert gan.steps == 4
 
 
-def test_fit_raises_the_error_of_xla_when_it_was_requested(tiny_images):
+def test_fit_raises_the_xla_error_when_xla_was_requested(tiny_images):
     gan = GAN(*broken_pair(), seed=0)
     gan.compile(jit_compile=True)
     with pytest.raises(tf.errors.OpError):
         gan.fit(tiny_images, batch_size=8, verbose=0)
 
 
-def test_compile_names_layers_that_do_not_support_xla():
+def test_compile_turns_xla_off_for_unsupported_layers():
     generator, _ = broken_pair()
     discriminator = keras.Sequential(
         [layers.Input((4, 4, 1)), layers.RandomRotation(0.1, name="turn"), layers.Flatten()]
