@@ -297,7 +297,7 @@ def main():
         "--steps",
         type=int,
         default=20,
-        help="number of measured steps of the dcgan, after as many to warm up",
+        help="number of measured steps of the dcgan, after the same number of warm-up steps",
     )
     options = parser.parse_args()
     variants = MATMUL if options.kernels == "matmul" else CONVOLUTIONS

@@ -90,8 +90,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
 
     Raises:
         TypeError: When training begins, if the model has no `sample` or `value_range`.
-        ValueError: If an argument is out of range. When training begins, if there are labels
-            without class names or the reverse, or if the real images are too few or out of range.
+        ValueError: If an argument is out of range. When training begins, if only one of labels and
+            class names is given, or if the real images are too few or out of range.
     """
 
     def __init__(

@@ -101,14 +101,14 @@ class RestoreOnNaN(keras.callbacks.Callback):
         self.restores += 1
         self.model.reseed()
         warnings.warn(
-            f"Not finite: {self._undone}. Restored the state after step {self._good_steps}; going "
-            f"on with other latents (try {self.restores} of {self.max_restores}).",
+            f"Not finite: {self._undone}. Restored the state after step {self._good_steps}; "
+            f"continuing with other latents (try {self.restores} of {self.max_restores}).",
             stacklevel=2,
         )
 
     def _give_up(self, why: str) -> NoReturn:
         raise FloatingPointError(
-            f"Not finite: {why}. The model is as it was after step {self._good_steps}. Lower the "
+            f"Not finite: {why}. The model has the state after step {self._good_steps}. Lower the "
             "learning rates of g_optimizer and d_optimizer, give them a clipnorm, or train in "
             "float32."
         )

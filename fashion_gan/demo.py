@@ -260,7 +260,7 @@ def page(explorer: Explorer, title: str) -> Any:
         return gr.Dropdown(choices, value=choices[0], label="class", visible=bool(names))
 
     def truncation() -> Any:
-        info = f"numbers beyond are drawn again; {NO_TRUNCATION:g} leaves all as they are"
+        info = f"larger numbers are redrawn; {NO_TRUNCATION:g} redraws none"
         return gr.Slider(
             0.1, NO_TRUNCATION, NO_TRUNCATION, step=0.1, label="truncation (sd)", info=info
         )
@@ -291,7 +291,7 @@ def page(explorer: Explorer, title: str) -> Any:
 
     def given(number: int | None) -> int:
         if number is None:
-            raise gr.Error("Give a whole number from 0 as the seed.")
+            raise gr.Error("Enter an integer of at least 0 as the seed.")
         return int(number)
 
     def project(text: str, invert: bool, name: str) -> Any:
@@ -302,7 +302,11 @@ def page(explorer: Explorer, title: str) -> Any:
         except ValueError as caught:
             raise gr.Error(str(caught)) from None
         drawn = "" if label is None or not names else f", drawn as {names[label]}"
-        return (latent, label), target, f"Error {error:.3f}, root mean square of 0 to 1{drawn}."
+        return (
+            (latent, label),
+            target,
+            f"Root mean square error {error:.3f}, for pixels from 0 to 1{drawn}.",
+        )
 
     def move(projected: Any, *offsets: float) -> Any:
         if projected is None:
@@ -337,14 +341,16 @@ def page(explorer: Explorer, title: str) -> Any:
                     gr.Markdown("The nearest training images, by root mean square of the pixels:")
                     outputs.append(gr.Gallery(show_label=False, format="png", columns=3))
                 else:
-                    gr.Markdown("Its training images were not found, so there are no nearest ones.")
+                    gr.Markdown(
+                        "The training images were not found, so the nearest ones are not shown."
+                    )
             follow([*inputs, *sliders], outputs, one)
         with gr.Tab("Your image"), gr.Row():
             projected = gr.State(None)
             text = gr.Textbox(visible=False)
             with gr.Column():
                 choose = gr.Button("Choose an image", variant="primary")
-                invert = gr.Checkbox(label="dark on white: exchange light and dark first")
+                invert = gr.Checkbox(label="dark on white: invert the image first")
                 kind = classes([_ANY, *names])
                 moves = [
                     gr.Slider(-6, 6, 0, step=0.1, label=f"move {number} (sd)")
@@ -352,7 +358,7 @@ def page(explorer: Explorer, title: str) -> Any:
                 ]
                 press(gr.Button("Back to the nearest"), lambda: [0] * len(moves), moves)
             with gr.Column():
-                said = gr.Markdown("The latent that draws it most nearly is found in seconds.")
+                said = gr.Markdown("The search for the nearest latent takes seconds.")
                 target = picture("your image")
             with gr.Column():
                 drawn = picture("as the generator draws it")
@@ -518,7 +524,7 @@ def serve(
         OSError: If the port is in use, or `host` is not an address of this machine.
     """
     host = host.removeprefix("[").removesuffix("]")
-    with _listening(host, port):  # uvicorn would print a line of its own for each port it tries
+    with _listening(host, port):  # uvicorn would print a separate line for each port it tries
         family, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
 

@@ -27,7 +27,7 @@ class Format:
 
     Attributes:
         suffix: Suffix of the file, or an empty string for a folder.
-        packages: Modules that Keras imports to write the format, besides TensorFlow.
+        packages: Modules that Keras imports to write the format, in addition to TensorFlow.
         extra: Extra of this package that installs them.
     """
 

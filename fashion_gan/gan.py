@@ -167,8 +167,9 @@ class GAN(keras.Model):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("generator", "discriminator") and getattr(self, name, value) is not value:
             raise AttributeError(
-                f"Expected a GAN to keep its {name}, for which its optimizers, average and checks "
-                "were made. Received: another network. Build a new GAN(generator, discriminator)."
+                f"Expected a GAN to keep its {name}, since its optimizers, average and checks "
+                "depend on it. Received: another network. Build a new "
+                "GAN(generator, discriminator)."
             )
         super().__setattr__(name, value)
 
@@ -1044,8 +1045,8 @@ class GAN(keras.Model):
             if self.compiled:
                 self._load_error = ValueError(
                     "Expected a file without an average of the generator, since compile() was "
-                    "called without ema_decay. Received: a file with an average, which draws its "
-                    "samples. Compile with ema_decay before loading."
+                    "called without ema_decay. Received: a file with an average. Compile with "
+                    "ema_decay before loading."
                 )
                 raise self._load_error
             self.ema_generator = EMANetwork(self.generator, name="ema_generator")

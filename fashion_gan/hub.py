@@ -100,8 +100,8 @@ def write_preset(
         overwrite: Whether to replace the files of an existing preset. Defaults to False.
 
     Raises:
-        FileExistsError: If the folder exists and is not empty. With `overwrite`, if it holds other
-            files than those of a preset.
+        FileExistsError: If the folder exists and is not empty. With `overwrite`, if it holds files
+            that are not part of a preset.
         OSError: If a file cannot be written.
     """
     folder = Path(folder)
@@ -186,7 +186,7 @@ def model_card(
         data: Images that it was trained on, and their license. Defaults to no statement.
         license: License of the weights, by its identifier such as `"cc-by-4.0"`. Defaults to no
             statement.
-        scores: Scores by name, those of baselines included. Defaults to none.
+        scores: Scores by name, including baselines. Defaults to no scores.
     """
     height, width, channels = (*gan.image_shape, 1)[:3]
     front = ["library_name: keras", "tags: [gan, image-generation]"]

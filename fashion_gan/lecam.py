@@ -1,4 +1,4 @@
-"""Provides LeCam regularization, which keeps logits near the average of the other kind."""
+"""Provides LeCam regularization, which limits the gap between logits of reals and fakes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ __all__ = ["LeCam", "get"]
 
 @keras.saving.register_keras_serializable("fashion_gan")
 class LeCam(keras.layers.Layer):
-    """Penalizes logits of reals above the average of the fakes, and the reverse.
+    """Penalizes logits of reals above the average of the fakes, and fakes below that of the reals.
 
     With few images, it keeps the discriminator from memorizing the reals. Both averages are saved
     with the model.

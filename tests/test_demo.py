@@ -188,7 +188,7 @@ def test_page_projects_the_chosen_image(address, explorer, tmp_path):
         with page.expect_file_chooser() as chooser:
             page.get_by_role("button", name="Choose an image").click()
         chooser.value.set_files(tmp_path / "shoe.png")
-        page.get_by_text("root mean square of 0 to 1").wait_for()
+        page.get_by_text("for pixels from 0 to 1").wait_for()
         shown = page.locator(".image-frame img >> visible=true")
         shown.nth(1).wait_for()
         before = shown.nth(1).get_attribute("src")

@@ -443,7 +443,7 @@ def test_resume_at_raises_for_an_impossible_position(shared_gan, position):
 def test_fit_raises_when_the_position_exceeds_the_epoch(make_gan, tiny_images):
     gan = make_gan()
     gan.resume_at(0, 1000)
-    with pytest.raises(ValueError, match="Resume with the data and batch size"):
+    with pytest.raises(ValueError, match="Resume with the original data and batch size"):
         gan.fit(tiny_images, batch_size=8, verbose=0)
 
 

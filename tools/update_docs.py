@@ -71,7 +71,7 @@ def score_table() -> str:
     listed = ", ".join(f"{name.lower()} {100 * share:.1f} %" for name, share in shares)
     return (
         table(["10,000 images", *(f"`{name}`" for name in SCORES), "classes under 1 %"], rows)
-        + f"\nShares of the classes, of which each should be 10 %: {listed}.\n"
+        + f"\nFractions of the classes, each of which should be 10 %: {listed}.\n"
     )
 
 
@@ -199,9 +199,9 @@ def residual_table() -> str:
     head = ["pair", "R1 and R2", "rates", "after epoch", "Fréchet distance", "coverage"]
     seconds = [trial["seconds"] for trial in trials]
     return (
-        f"{table([*head, 'total variation of the classes'], rows)}\nOn one {trials[0]['device']}, "
-        f"beside two to five other trainings, XLA took {trials[0]['compilation']:.0f} s to compile "
-        f"one, and then {min(seconds):.0f} to {max(seconds):.0f} s an epoch.\n"
+        f"{table([*head, 'total variation of the classes'], rows)}\nOn one {trials[0]['device']} "
+        f"that ran two to five other trainings, XLA took {trials[0]['compilation']:.0f} s to "
+        f"compile one, and then {min(seconds):.0f} to {max(seconds):.0f} s an epoch.\n"
     )
 
 
@@ -244,7 +244,7 @@ def memory_leaks() -> str:
         f"{late:.0f} MB and {files['last_tenth']:.0f}. With XLA, each of {xla['runs']} trainings "
         f"added {xla['megabytes_a_run']:.0f} MB. {together['asked']} trainings, five at a time, "
         f"wrote {together['folders']} folders with {together['seeds']} seeds. "
-        f"{together['compared_with_one_alone']} of them were trained again alone, and "
+        f"{together['compared_with_one_alone']} of them were trained again, one at a time, and "
         f"{together['same_as_alone']} logged the same numbers.\n"
     )
 
@@ -269,7 +269,7 @@ def image_cases() -> str:
 
 
 def projected_scores() -> str:
-    """Makes the table of the preset projected on color images, beside baselines."""
+    """Makes the table of the preset projected on color images, with baselines."""
     scores = read("projected-noto")["scores"]
     rows = [
         [

@@ -4,8 +4,8 @@ With few images, augmentations keep the discriminator from memorizing the real i
 images change in the same way and the gradient passes, so that the generator does not learn the
 change.
 
-Changes of color leave the alpha channel of RGBA images alone. Saturation and hue leave gray images
-alone.
+Color augmentations do not change the alpha channel of RGBA images. Saturation and hue do not change
+gray images.
 
 References:
     Zhao et al. 2020, https://arxiv.org/abs/2006.10738, and the authors' code, the source of the

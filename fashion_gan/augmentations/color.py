@@ -1,4 +1,4 @@
-"""Changes of color, which leave the alpha channel of RGBA images alone."""
+"""Provides color augmentations, which do not change the alpha channel of RGBA images."""
 
 import math
 from collections.abc import Callable
@@ -110,7 +110,7 @@ class Hue(StrengthAugmentation):
         super().__init__(strength, p)
 
     def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
-        """Returns images of other hues."""
+        """Returns images with rotated hues."""
         angle = self.strength * math.pi * (2 * random.uniform(ops.shape(images)[0], (1, 1, 1)) - 1)
 
         def change(colors: Images) -> Images:

@@ -27,7 +27,7 @@ class InstanceNoise(Augmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: for a negative argument; unless `0 <= p <= 1`.
+        ValueError: If an argument is negative, or unless `0 <= p <= 1`.
 
     References:
         Sønderby et al. 2017, https://arxiv.org/abs/1610.04490, section 3; Arjovsky and Bottou 2017,

@@ -1,4 +1,4 @@
-"""Changes of where things are."""
+"""Provides geometric augmentations: mirroring, translation, scaling and rotation."""
 
 import itertools
 import math
@@ -42,7 +42,7 @@ class Mirror(Augmentation):
 class Scale(StrengthAugmentation):
     """Enlarges or shrinks each image around its center, with linear interpolation.
 
-    What is missing at the border gets the darkest shade.
+    Pixels beyond the border get the darkest shade.
 
     Args:
         strength: Largest change in both directions, in doublings. Sizes are multiplied by
@@ -74,7 +74,7 @@ class Scale(StrengthAugmentation):
 class Rotation(StrengthAugmentation):
     """Rotates each image around its center, with linear interpolation.
 
-    What is missing at the border gets the darkest shade.
+    Pixels beyond the border get the darkest shade.
 
     Args:
         strength: Largest angle in both directions, as a fraction of half a turn.

@@ -100,9 +100,9 @@ class AdaptiveProbability(keras.layers.Layer):
 def overfitting(train: Tensor, held_out: Tensor, generated: Tensor) -> Tensor:
     """Computes how far the discriminator overfits, from the means of its logits.
 
-    0 says that it cannot tell held-out images from training images, 1 that it takes them for
-    generated ones. It depends on differences alone, so that it suits every loss. Where the
-    discriminator does not prefer training images to generated ones, it is 0.
+    It is 0 if held-out images are scored like training images, and 1 if they are scored like
+    generated images. It depends only on differences of logits, so it works with every loss. It is
+    also 0 if training images do not score higher than generated images.
 
     Args:
         train: Mean logit of training images, a scalar.

@@ -46,7 +46,7 @@ def add_commands(commands: Any) -> None:
         (
             "--steps",
             500,
-            "number of measured train steps in each measurement, after as many to warm up",
+            "number of train steps in each measurement, after the same number of warm-up steps",
         ),
         (
             "--steps-per-execution",
@@ -66,7 +66,7 @@ def add_commands(commands: Any) -> None:
         action="append",
         type=positive_int,
         metavar="N",
-        help="images in a batch; repeat the flag for several (default: that of the preset)",
+        help="images in a batch; repeat the flag for several (default: batch size of the preset)",
     )
     parser.add_argument(
         "--device",

@@ -48,7 +48,7 @@ def add_commands(commands: Any) -> None:
         "--against",
         metavar="IMAGES",
         help="real images to compare with, all of one size: a folder, or a .zip, .parquet, .npz, "
-        ".npy or IDX file (default: those of the run, or Fashion-MNIST)",
+        ".npy or IDX file (default: images of the run, or Fashion-MNIST)",
     )
     parser.add_argument(
         "--num-images",

@@ -81,8 +81,8 @@ def _add_sample(commands: Any) -> None:
         "--truncation",
         type=positive_float,
         metavar="LIMIT",
-        help="largest absolute value in a latent; numbers beyond are redrawn, so images become "
-        "better and more alike (default: no limit)",
+        help="largest absolute value in a latent; larger numbers are redrawn, so images become "
+        "better and less diverse (default: no limit)",
     )
     add_class(parser)
     parser.add_argument(
@@ -113,7 +113,7 @@ def _add_sample(commands: Any) -> None:
 def _sample(options: argparse.Namespace) -> None:
     if options.seeds and (options.num_images or options.seed is not None):
         flag = "--seed" if options.seed is not None else "--num-images"
-        raise ValueError(f"Expected --seeds alone. Received: {flag} as well. Omit one of them.")
+        raise ValueError(f"Expected either --seeds or {flag}. Received: both. Omit one of them.")
     start_tensorflow(options)
     from fashion_gan.runs.checkpoints import find_source
 

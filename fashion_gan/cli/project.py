@@ -73,7 +73,7 @@ def add_commands(commands: Any) -> None:
         type=non_negative_int,
         default=40,
         metavar="N",
-        help="number of Gauss-Newton steps after those of Adam (default 40)",
+        help="number of Gauss-Newton steps after the steps of Adam (default 40)",
     )
     parser.add_argument(
         "--seed",
@@ -128,7 +128,8 @@ def _project(options: argparse.Namespace) -> None:
         named = "" if found.labels is None else f", class {source.class_name(found.labels[index])}"
         print(f"image {index}: error {error:.3f}{named}")
     print(
-        f"mean error {found.errors.mean():.3f} of {len(targets)} images, root mean square of 0 to 1"
+        f"mean error of {len(targets)} images: {found.errors.mean():.3f} "
+        "(root mean square, for pixels from 0 to 1)"
     )
     print(
         f"targets, results and errors: {out}; latents {found.latents.shape}: "

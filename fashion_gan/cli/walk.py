@@ -53,8 +53,8 @@ def add_commands(commands: Any) -> None:
         "--truncation",
         type=positive_float,
         metavar="LIMIT",
-        help="largest absolute value in a latent; numbers beyond are redrawn, so images become "
-        "better and more alike (default: no limit)",
+        help="largest absolute value in a latent; larger numbers are redrawn, so images become "
+        "better and less diverse (default: no limit)",
     )
     add_class(parser)
     add_which(parser)

@@ -1,4 +1,4 @@
-"""Orders the images of a dataset by the seed and the epoch alone."""
+"""Orders the images of a dataset by the seed and the epoch."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class ImageOrder:
             return self._passes(epoch, 1)
         n, first = self._num_images, epoch * self._num_draws
         most = -(-(n - 1 + self._num_draws) // n)  # largest number of passes in an epoch
-        # A slice from here would be a program of its own in each epoch.
+        # A slice from here would compile a separate program in each epoch.
         return tf.gather(
             self._passes(first // n, most), first % n + tf.range(self._num_draws, dtype=tf.int64)
         )
@@ -113,8 +113,8 @@ def permutations(size: int, keys: Any) -> Any:
 def _draw(size: int, keys: Any) -> Any:
     """Returns random numbers for each key, uint32 `(count, size)`.
 
-    Unlike `tf.map_fn`, this is a loop whose number of turns XLA knows. Otherwise, the host of an
-    accelerator decides after each turn whether there is another one.
+    Unlike in `tf.map_fn`, the number of iterations is fixed at compile time. Otherwise, the host of
+    an accelerator decides after each iteration whether there is another one.
     """
 
     def turn(i: Any, numbers: Any) -> tuple[Any, Any]:

@@ -84,7 +84,7 @@ def parse_held_out(text: str) -> float | None:
         text: Number, fraction or `"auto"`, as text.
 
     Raises:
-        ValueError: If `text` is none of these.
+        ValueError: If `text` has another form.
     """
     if text == "auto":
         return None

@@ -244,7 +244,7 @@ class Evaluator:
         """
         _, labels = self._measured(images)
         if labels is None:
-            raise ValueError("Expected an evaluator with a classifier. Received: features alone.")
+            raise ValueError("Expected an evaluator with a classifier. Received: features only.")
         return labels
 
     def _measured(self, images: np.ndarray) -> tuple[Any, Any]:

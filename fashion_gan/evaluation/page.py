@@ -42,12 +42,14 @@ _SCORES = {
     "density": _Score("near 1", "mean number of real images near a sample, divided by k = 5"),
     "coverage": _Score("higher", "fraction of the real images whose neighborhood has a sample"),
     "class_entropy": _Score("higher", "entropy of the predicted classes, divided by its maximum"),
-    "class_total_variation": _Score("lower", "fraction of the samples in a class too many"),
+    "class_total_variation": _Score(
+        "lower", "fraction of the samples in excess of equal class fractions"
+    ),
     "conditional_accuracy": _Score("higher", "fraction of the samples in the requested class"),
     "ndb": _Score("near 0.05", "fraction of the bins of pixels with too many or too few samples"),
     "bin_divergence": _Score("lower", "divergence of the bins of samples and training images"),
     "copied_share": _Score("near 0", "fraction of the samples that copy a training image"),
-    "memorization_ratio": _Score("near 1", "distance to training images, by that of real images"),
+    "memorization_ratio": _Score("near 1", "distance to training images, relative to real images"),
 }
 
 

@@ -72,7 +72,7 @@ def project(
     The norm of a latent is at most `sqrt(latent_dim) + 3`, which very few normal latents exceed.
 
     Args:
-        model: GAN, or a generator of latents alone.
+        model: GAN, or an unconditional generator.
         images: Images `(n, height, width[, channels])` of the generator's size, uint8 or floats in
             its value range.
         labels: Classes of the images for a conditional GAN, an integer or integers `(n,)`. Defaults

@@ -40,7 +40,7 @@ def nearest(queries: ArrayLike, references: ArrayLike, count: int = 1) -> Neighb
 
     Raises:
         TypeError: If samples are not real numbers.
-        ValueError: If samples are not finite or differ in `d`; unless `1 <= count <= m`.
+        ValueError: If samples are not finite or differ in `d`, or unless `1 <= count <= m`.
     """
     queries, references = as_samples(queries, "queries"), as_samples(references, "references")
     check_dims(queries=queries, references=references)

@@ -60,7 +60,7 @@ def fit_pca(images: ArrayLike, dim: int = 64) -> PCA:
 
     Raises:
         TypeError: If `images` are not real numbers.
-        ValueError: If `images` are not finite; unless `1 <= dim <= p` and `dim < n`.
+        ValueError: If `images` are not finite, or unless `1 <= dim <= p` and `dim < n`.
     """
     samples = as_samples(images, "images")
     count, pixels = samples.shape

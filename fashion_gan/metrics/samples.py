@@ -24,7 +24,7 @@ def as_samples(x: ArrayLike, name: str) -> Floats:
         raise TypeError(f"Expected {name} as floats or integers. Received: dtype={array.dtype}.")
     if array.ndim < 2 or not array.size:
         raise ValueError(
-            f"Expected {name} of shape (samples, features), neither of them 0. "
+            f"Expected {name} of shape (samples, features), both at least 1. "
             f"Received: shape={array.shape}."
         )
     samples = np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float64)

@@ -61,8 +61,8 @@ def build_imagenet_network(
             composited on white. Defaults to 3.
 
     Raises:
-        ValueError: If layers are empty or unknown; if the size is below 32; for another number of
-            channels.
+        ValueError: If layers are empty or unknown; if the size is below 32; if there are not 1, 3
+            or 4 channels.
 
     References:
         Tan and Le 2019, https://arxiv.org/abs/1905.11946. The variant Lite0 has neither

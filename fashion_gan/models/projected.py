@@ -1,4 +1,4 @@
-"""Provides a discriminator that sees features of ImageNet beside the pixels."""
+"""Provides a discriminator that sees the pixels and features of ImageNet."""
 
 import math
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def imagenet_projector(
     References:
         Sauer et al. 2021, https://arxiv.org/abs/2111.01007, section 3.2. Here the maps have fewer
         channels, since the images are small. Kumari et al. 2022, https://arxiv.org/abs/2112.09130,
-        train a discriminator of pixels beside one of features.
+        train a discriminator of pixels in addition to one of features.
     """
     if image_shape[2] not in (1, 3):
         raise ValueError(
@@ -91,7 +91,7 @@ def projected_discriminator(
     """Builds a discriminator of the output of `imagenet_projector`, with five heads.
 
     There is one head for each of the four maps, and one for the pixels. Each head is a small
-    convolutional network with a logit of its own. It sees the standard deviation over groups of its
+    convolutional network with its own logit. It sees the standard deviation over groups of its
     batch, see `MinibatchStdDev`.
 
     Args:

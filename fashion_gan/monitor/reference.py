@@ -113,7 +113,7 @@ class ReferenceSet:
         if (labels is None) != (names is None):
             raise ValueError(
                 "Expected labels and the names of their classes, or neither. Received: "
-                f"{'names' if labels is None else 'labels'} alone."
+                f"only {'names' if labels is None else 'labels'}."
             )
         pixels = premultiply(images) / 255
         self._pca: PCA = fit_pca(pca_images(pixels), min(DIM, images[0].size, len(images) - 1))
@@ -168,7 +168,7 @@ class ReferenceSet:
         if self._centroids is not None:
             classes = nearest(fakes, self._centroids).indices[:, 0]
         elif labels is None:
-            raise ValueError("Expected labels of the fakes, as there are of the reals.")
+            raise ValueError("Expected labels of the fakes, since the reals have labels.")
         else:
             classes = np.asarray(labels)
             neighbor = nearest(pixels, self._pixels).indices[:, 0]

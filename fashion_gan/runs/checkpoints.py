@@ -265,7 +265,7 @@ class Source:
         return dataclasses.replace(options, image_size=f"{width}x{height}", channels=str(channels))
 
     def class_index(self, text: str) -> int:
-        """Returns the class that a number or a name stands for.
+        """Returns the class with a number or a name.
 
         Args:
             text: Number or case-insensitive name of a class.
@@ -287,7 +287,7 @@ class Source:
 
 
 def find_source(name: str | os.PathLike[str]) -> Source:
-    """Finds the source that a name stands for.
+    """Finds the source with a name.
 
     Args:
         name: Pretrained name, run folder, `.keras` file, or path of images.

@@ -31,7 +31,7 @@ def _setting(
 
     Args:
         default: Default value. Its type is the type of the setting.
-        help: Help text. One phrase that makes sense alone.
+        help: Help text. A phrase that is clear without context.
         minimum: Smallest number. Defaults to None, for settings that are not numbers.
         maximum: Largest number. Defaults to infinity.
         below: Exclusive upper bound of numbers. Defaults to infinity.

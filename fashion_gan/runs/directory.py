@@ -229,9 +229,8 @@ class RunDirectory:
         if not allow_changed:
             remedy = "" if config is None else ", resume with --allow-changed-data"
             raise ValueError(
-                f"Expected the images with which the run in {self} started, {before['images']:,} "
-                "of "
-                f"them. Received: {now['images']:,} images, or others ({changes}). Restore the "
+                f"Expected the {before['images']:,} images with which the run in {self} started. "
+                f"Received: {now['images']:,} images, or others ({changes}). Restore the "
                 f"images{remedy}, or start a new run."
             )
         self._check_fit(before, now, config)
@@ -256,7 +255,7 @@ class RunDirectory:
         for name in ("image_shape", "class_names") if conditional else ("image_shape",):
             if name in before and before[name] != now[name]:
                 raise ValueError(
-                    f"Expected images for the networks of the run in {self}, of "
+                    f"Expected images as in the run in {self}, with "
                     f"{name}={before[name]}. Received: {name}={now[name]}. Start a new run."
                 )
 
@@ -377,14 +376,12 @@ def _open_lock(path: Path, flags: int) -> IO[str]:
     except OSError as error:
         if path.is_symlink() or path.exists() and not path.is_file():
             raise ValueError(
-                f"Expected a regular file. Received: {path}, which is another kind. Remove it."
+                f"Expected a regular file. Received: {path}, which is not one. Remove it."
             ) from error
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ValueError(
-            f"Expected a regular file. Received: {path}, which is another kind. Remove it."
-        )
+        raise ValueError(f"Expected a regular file. Received: {path}, which is not one. Remove it.")
     return open(descriptor, "r+" if flags & os.O_RDWR else "r")
 
 

@@ -42,7 +42,7 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     if gan.ema_generator is not None:
         gan.ema_generator.set_weights(trained.sampling_network().get_weights())
     if source.pretrained:
-        announce(f"{name} comes without its discriminator: the run begins with an untrained one.")
+        announce(f"{name} has no discriminator. The run starts with an untrained one.")
 
 
 def _check_shapes(network: str, new: keras.Model, trained: keras.Model, name: str) -> None:
@@ -53,7 +53,7 @@ def _check_shapes(network: str, new: keras.Model, trained: keras.Model, name: st
             raise ValueError(
                 f"Expected weights of shape {shape} for the layer {layer} of the {network}. "
                 f"Received: weights of shape {its_shape} of the layer {its_layer} in {name}. "
-                "Train with the settings of the networks there, or with other weights."
+                "Use the network settings of these weights, or other weights."
             )
 
 

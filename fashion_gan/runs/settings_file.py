@@ -42,7 +42,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = tomllib.loads(text) if suffix == ".toml" else json.loads(text)
         if not isinstance(content, dict):
-            raise ValueError("Expected settings by name. Received: another kind of JSON.")
+            raise ValueError("Expected settings by name. Received: JSON without names.")
         settings = {}
         for name, value in content.items():
             field = fields.get(name.replace("-", "_"))

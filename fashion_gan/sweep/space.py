@@ -45,8 +45,7 @@ def parse(text: str) -> tuple[str, list[Any] | Range]:
     kind = type(field.default)
     if ".." in values and kind not in (int, float) and name != "data":  # whose paths may have it
         raise ValueError(
-            f"A range needs a setting with numbers, unlike {name}. Received: {text!r}. Pass "
-            f"{name}=A,B,C."
+            f"Expected a setting with numbers for a range. Received: {text!r}. Pass {name}=A,B,C."
         )
     try:
         if ".." in values and kind in (int, float):

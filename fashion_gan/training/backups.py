@@ -91,7 +91,7 @@ def _read(path: Path) -> Backup:
     if checksum(state, position) != sha256:
         raise ValueError("its files do not match their SHA-256")
     if backup_name(position["epoch"], position["batch"]) != path.name:
-        raise ValueError("its position is not that of its name")
+        raise ValueError("its position differs from its name")
     return Backup(position["epoch"], position["batch"], position["metrics"], state, sha256)
 
 

@@ -190,7 +190,7 @@ class InputChecks:
             warnings.warn(
                 f"The generator makes images in [{expected_low:g}, {expected_high:g}], but the "
                 f"first images only fill [{low:g}, {high:g}]. Scale them to the range, unless they "
-                "really use a part of it.",
+                "cover only a part of it.",
                 stacklevel=2,
             )
 

@@ -86,7 +86,8 @@ class LearningRates(np.lib.mixins.NDArrayOperatorsMixin):
         if scheduled and isinstance(learning_rate, float | int):
             raise TypeError(
                 f"Expected optimizers with constant learning rates. Received: {scheduled} with a "
-                "schedule. Set the rate of gan.g_optimizer or gan.d_optimizer, whichever has none."
+                "schedule. Set the learning rate of the other optimizer, gan.g_optimizer or "
+                "gan.d_optimizer."
             )
         for optimizer in self._optimizers:
             optimizer.learning_rate = learning_rate

@@ -38,8 +38,8 @@ class ResumeState:
         if self.num_batches % steps_per_execution:
             raise ValueError(
                 f"{self.num_batches} batches of the epoch are finished, which is not a multiple of "
-                f"steps_per_execution={steps_per_execution}. Compile with the number with which "
-                "the run started."
+                f"steps_per_execution={steps_per_execution}. Compile with the original "
+                "steps_per_execution."
             )
 
 
@@ -97,8 +97,8 @@ class SetEpoch(keras.callbacks.Callback):
         if self._resume().num_batches > 0:
             raise ValueError(
                 "Expected an epoch of at least the finished number of batches. Received: an epoch "
-                f"with {self._resume().num_batches} batches less. Resume with the data and batch "
-                "size with which the run started."
+                f"that is {self._resume().num_batches} batches shorter. Resume with the original "
+                "data and batch size."
             )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

@@ -104,9 +104,9 @@ def generator_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[st
 def parts_of_update(
     gan: Any, real: LabeledImages, random: StepRandom
 ) -> list[tuple[LabeledImages, StepRandom]]:
-    """Splits the batch of an update into `gan.accumulate` parts with random numbers of their own.
+    """Splits the batch of an update into `gan.accumulate` parts with separate random numbers.
 
-    A single part is the batch with the random numbers of the update.
+    If there is one part, it has the random numbers of the update.
     """
     first = random.index * gan.accumulate
     return [(part, random.at(first + i)) for i, part in enumerate(real.split(gan.accumulate))]

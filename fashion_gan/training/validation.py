@@ -292,9 +292,9 @@ def check_batch_norm(networks: Iterable[keras.Model], replicas: int) -> None:
     ]
     if replicas > 1 and names:
         warnings.warn(
-            f"On {replicas} replicas, {', '.join(names)} will each take the statistics of a "
-            "replica's share of the batch, and of the moving averages only the first replica's "
-            "are kept. For the whole batch's: BatchNormalization(synchronized=True).",
+            f"On {replicas} replicas, {', '.join(names)} will use the statistics of one "
+            "replica's share of the batch. Only the moving averages of the first replica are "
+            "saved. For statistics of the whole batch, use BatchNormalization(synchronized=True).",
             stacklevel=3,
         )
 
@@ -332,9 +332,9 @@ def check_replica_batches(
     for size in _batch_sizes(x, batch_size):
         if size is None or size % replicas:
             raise ValueError(
-                f"Each batch is shared equally by {replicas} replicas. Received: batches of "
-                f"{size or 'unknown size'}. Batch by a multiple of {replicas}, with "
-                "drop_remainder=True: for instance by data.make_dataset(images, batch_size)."
+                f"Expected batches of a multiple of {replicas}, for {replicas} replicas. Received: "
+                f"batches of {size or 'unknown size'}. Choose such a batch size with "
+                "drop_remainder=True, for instance by data.make_dataset(images, batch_size)."
             )
     if validation_data is not None:
         held_out, _, _ = keras.utils.unpack_x_y_sample_weight(validation_data)

@@ -228,7 +228,7 @@ def test_restore_loads_the_older_backup_when_the_position_was_changed(
 def test_restore_loads_the_older_backup_when_a_folder_was_renamed(run, gan, uninterrupted):
     newest = max((run / "backup").iterdir())
     newest.rename(newest.with_name("epoch_000003_batch_00000006"))
-    with pytest.warns(UserWarning, match="its position is not that of its name"):
+    with pytest.warns(UserWarning, match="its position differs from its name"):
         assert_restores(gan, run, STOPPED - 1, uninterrupted)
 
 

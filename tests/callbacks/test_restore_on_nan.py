@@ -83,7 +83,7 @@ def test_restore_on_nan_restores_and_raises_after_max_restores(make_gan, tiny_im
         pytest.warns(UserWarning) as warned,
         pytest.raises(
             FloatingPointError,
-            match=r"gave up after 2 restores. The model is as it was after step 0. Lower the",
+            match=r"gave up after 2 restores. The model has the state after step 0. Lower the",
         ),
     ):
         gan.fit(

@@ -49,7 +49,7 @@ from fashion_gan.runs.config import Config
         (["sample", "dense", "--seeds", "3-1"], "expected seeds such as 3,17,42 or 0-31, not 3-1"),
         (
             ["sample", "dense", "--seeds", "1", "--seed", "2"],
-            "Expected --seeds alone. Received: --s",
+            "Expected either --seeds or --seed. Rec",
         ),
         (["sample", "dense", "--keep", "1.5"], "expected a fraction above 0, at most 1, not 1.5"),
         (

@@ -73,7 +73,7 @@ def test_init_from_raises_for_a_generator_without_a_discriminator():
     init_from(gan, "dense", lines.append)
     assert_equal(weights(gan.generator), weights(GAN.from_preset("dense").generator))
     assert_equal(weights(gan.discriminator), before)
-    assert lines == ["dense comes without its discriminator: the run begins with an untrained one."]
+    assert lines == ["dense has no discriminator. The run starts with an untrained one."]
 
 
 @pytest.mark.parametrize(

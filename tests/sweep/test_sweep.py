@@ -63,8 +63,8 @@ def test_parse_reads_lists_and_ranges(text, expected):
         ("batch_size=0,1", "Expected at least 1. Received: batch_size=0"),
         ("r1=-1..1", "Expected at least 0. Received: r1=-1.0"),
         ("cutout=0..2", "Expected 0 to 1. Received: cutout=2.0"),
-        ("loss=hinge..minimax", "A range needs a setting with numbers, unlike loss."),
-        ("conditional=false..true", "A range needs a setting with numbers, unlike conditional."),
+        ("loss=hinge..minimax", "Expected a setting with numbers for a range. Received: 'loss="),
+        ("conditional=false..true", "with numbers for a range. Received: 'conditional="),
         ("on_collapse=stp", "Did you mean 'stop'?"),
     ],
 )

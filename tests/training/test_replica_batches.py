@@ -39,10 +39,10 @@ EQUAL = [
 
 @pytest.mark.parametrize(("x", "arguments", "message"), UNEQUAL)
 def test_check_replica_batches_raises_for_unequal_shares(x, arguments, message):
-    with pytest.raises(ValueError, match="shared equally by 2 replicas") as error:
+    with pytest.raises(ValueError, match="a multiple of 2, for 2 replicas") as error:
         validation.check_replica_batches(TWO, x, **arguments)
     assert message in str(error.value)
-    assert "Batch by a multiple of 2, with drop_remainder=True" in str(error.value)
+    assert "Choose such a batch size with drop_remainder=True" in str(error.value)
     validation.check_replica_batches(ONE, x, **arguments)
 
 
@@ -68,7 +68,7 @@ def test_check_batch_norm_warns_for_layers_that_use_per_replica_statistics():
     pair = models.build_networks("dcgan", latent_dim=3, image_shape=(4, 4, 1))
     names = [x.name for x in pair[0].layers if isinstance(x, keras.layers.BatchNormalization)]
     assert len(names) == 2
-    with pytest.warns(UserWarning, match=f"On 2 replicas, {', '.join(names)} will each take"):
+    with pytest.warns(UserWarning, match=f"On 2 replicas, {', '.join(names)} will use the"):
         validation.check_batch_norm(pair, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
