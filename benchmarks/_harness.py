@@ -29,7 +29,7 @@ _CHILD = "--child"
 
 @dataclass(frozen=True)
 class Request:
-    """Measurement: a function of a script, and the process that runs it.
+    """Describes a measurement: a function of a script, and the process that runs it.
 
     Attributes:
         task: Name of the function, as the script passes it to `answer`.

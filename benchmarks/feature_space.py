@@ -50,7 +50,7 @@ Measured = dict[str, dict[str, list[float]]]
 
 
 class Halves:
-    """Collection of held-out images, training images, and degraded training images.
+    """Holds a collection of held-out images, training images, and degraded training images.
 
     Attributes:
         pool: Number of images in each degraded set.

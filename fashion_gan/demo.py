@@ -73,7 +73,7 @@ most, the first one most of all; none of them was trained to have a meaning.
 
 @dataclass(frozen=True)
 class Explorer:
-    """Generator of the images on the page, as uint8 `(height, width, 3)` with enlarged pixels.
+    """Generates the images on the page, as uint8 `(height, width, 3)` with enlarged pixels.
 
     RGBA images are composited on white.
 
@@ -414,7 +414,7 @@ def _listening(host: str, port: int | None) -> Iterator[None]:
 
 
 class _RequestCheck:
-    """ASGI middleware that answers 403 to other hosts, other origins and uploads.
+    """Answers 403, as ASGI middleware, to other hosts, other origins and uploads.
 
     A website can point its own name at this machine (DNS rebinding). The browser then treats the
     page as part of that website. Such requests carry the website's name in `Host`.

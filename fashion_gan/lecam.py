@@ -25,7 +25,7 @@ class LeCam(keras.layers.Layer):
             Defaults to 0.99.
 
     Raises:
-        ValueError: unless `weight >= 0` and `0 <= decay < 1`.
+        ValueError: Unless `weight >= 0` and `0 <= decay < 1`.
 
     References:
         Tseng et al. 2021, https://arxiv.org/abs/2104.03310, equations 3 and 4; one-sided, as in the
@@ -99,7 +99,7 @@ def get(identifier: Any) -> LeCam | None:
     """Resolves None, a weight, a dict, a config or an object to a regularization or None.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: For anything else.
     """
     if identifier is None:
         return None

@@ -140,7 +140,7 @@ def use_small_fashion_mnist(patch):
 
 
 class Hub:
-    """A stand-in for the APIs of huggingface_hub and kagglehub, with a folder for each model."""
+    """Mocks the APIs of huggingface_hub and kagglehub, with a folder for each model."""
 
     def __init__(self, root):
         self.root, self.calls = root, []

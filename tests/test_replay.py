@@ -37,7 +37,7 @@ def test_get_raises_for_invalid_buffers(identifier, message):
 
 
 class PlainBuffer:
-    """A buffer as a list of images, one slot after another."""
+    """Implements a buffer as a list of images, one slot after another."""
 
     def __init__(self, capacity, fraction):
         self.places, self.fraction = [None] * capacity, fraction

@@ -26,7 +26,7 @@ PAGE = ROOT / "docs/security.md"
 
 
 class Payload:
-    """Pickled, it makes a file when it is unpickled."""
+    """Writes a file when unpickled."""
 
     def __init__(self, trace):
         self.trace = trace

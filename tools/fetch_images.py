@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent.parent / ".data/images"
 
 
 class Package(NamedTuple):
-    """Package of the npm registry.
+    """Describes a package of the npm registry.
 
     Attributes:
         name: Name and version of the package.

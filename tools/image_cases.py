@@ -22,7 +22,7 @@ WHITE = (255, 255, 255, 255)
 
 
 class Case(NamedTuple):
-    """Collection of images.
+    """Describes a collection of images.
 
     Attributes:
         text: Description of the collection.

@@ -29,7 +29,7 @@ THRESHOLDS = {"labeled": monitor.LABELED, "unlabeled": monitor.UNLABELED}
 
 
 class Recorder(keras.callbacks.Callback):
-    """Callback that records class shares of other samples and the monitors' signals."""
+    """Records class shares of other samples and the monitors' signals."""
 
     def __init__(
         self, classifier: evaluation.Classifier, monitors: dict[str, ModeCollapseMonitor]

@@ -20,7 +20,7 @@ HEALTHY = (0.04, 0.25)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Set of images with its label.
+    """Holds a set of images with its label.
 
     Attributes:
         group: How the images were made.
@@ -45,7 +45,7 @@ def is_collapsed(shares: np.ndarray) -> bool | None:
 
 
 class Maker:
-    """Maker of sets of images from real images.
+    """Makes sets of images from real images.
 
     Args:
         images: uint8 images `(n, 28, 28, 1)`.

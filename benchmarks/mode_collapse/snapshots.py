@@ -39,7 +39,7 @@ RECIPES = {
 
 
 class Recorder(keras.callbacks.Callback):
-    """Callback that writes all snapshots so far to a file, before training and after each epoch."""
+    """Writes all snapshots so far to a file, before training and after each epoch."""
 
     def __init__(self, path: Path, model: str) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 class Snapshots:
-    """Recorded training.
+    """Holds a recorded training.
 
     Attributes:
         name: Name of the file, without its suffix.

@@ -7,7 +7,7 @@ from fashion_gan import GAN, data
 
 
 class WithLatents(GAN):
-    """GAN that takes the latents of each phase from rows of `given`, for the check."""
+    """Takes the latents of each phase from rows of `given`, for the check."""
 
     def draw_latents(self, batch_size, index):
         return tf.gather(self.given, index)

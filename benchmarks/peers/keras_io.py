@@ -54,7 +54,7 @@ class GAN(keras.Model):
 
 
 class GivenLatents(GAN):
-    """GAN that takes the latents of each phase from `given`, for the check."""
+    """Takes the latents of each phase from `given`, for the check."""
 
     def latents(self, size, phase):
         return self.given[phase]

@@ -19,7 +19,7 @@ def dense():
 
 
 class Crop(nn.Module):
-    """Crop of a transposed convolution with kernel 5 to TensorFlow's padding "same"."""
+    """Crops a transposed convolution with kernel 5 to TensorFlow's padding "same"."""
 
     def forward(self, x):
         return x[..., 1:-2, 1:-2]
@@ -72,7 +72,7 @@ def _load(network, values):
 
 
 class RMSprop(torch.optim.Optimizer):
-    """RMSprop in torch's fastest form, but with epsilon inside the square root, as in Keras."""
+    """Implements RMSprop in torch's fastest form, with epsilon inside the root as in Keras."""
 
     def __init__(self, parameters, lr=0.001, rho=0.9, eps=1e-7):
         super().__init__(parameters, {"lr": lr, "rho": rho, "eps": eps})

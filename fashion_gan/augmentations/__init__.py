@@ -60,6 +60,6 @@ def get_all(identifiers: Any) -> list[Augmentation]:
     """Resolves none, one or several augmentations: objects, names, configs or dicts with a name.
 
     Raises:
-        ValueError: for anything else; the message lists the names.
+        ValueError: For anything else; the message lists the names.
     """
     return resolve_all(identifiers, Augmentation, AUGMENTATIONS, "augmentation")

@@ -23,7 +23,7 @@ class Augmentation(ABC):
         p: Probability that an image is changed, drawn for each image. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= p <= 1`.
+        ValueError: Unless `0 <= p <= 1`.
     """
 
     p = 1.0

@@ -27,7 +27,7 @@ class Brightness(StrengthAugmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= strength <= 1` and `0 <= p <= 1`.
+        ValueError: Unless `0 <= strength <= 1` and `0 <= p <= 1`.
     """
 
     def __init__(self, strength: float = 0.5, p: float = 1.0) -> None:
@@ -48,7 +48,7 @@ class Contrast(StrengthAugmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= strength <= 1` and `0 <= p <= 1`.
+        ValueError: Unless `0 <= strength <= 1` and `0 <= p <= 1`.
     """
 
     def __init__(self, strength: float = 0.5, p: float = 1.0) -> None:
@@ -75,7 +75,7 @@ class Saturation(StrengthAugmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= strength <= 1` and `0 <= p <= 1`.
+        ValueError: Unless `0 <= strength <= 1` and `0 <= p <= 1`.
     """
 
     def __init__(self, strength: float = 1.0, p: float = 1.0) -> None:
@@ -103,7 +103,7 @@ class Hue(StrengthAugmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= strength <= 1` and `0 <= p <= 1`.
+        ValueError: Unless `0 <= strength <= 1` and `0 <= p <= 1`.
     """
 
     def __init__(self, strength: float = 0.125, p: float = 1.0) -> None:

@@ -61,7 +61,7 @@ class Cutout(StrengthAugmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= strength <= 1` and `0 <= p <= 1`.
+        ValueError: Unless `0 <= strength <= 1` and `0 <= p <= 1`.
     """
 
     def __init__(self, strength: float = 0.5, p: float = 1.0) -> None:

@@ -29,7 +29,7 @@ class Mirror(Augmentation):
             are not flipped remain the more frequent ones, so that the generator learns them.
 
     Raises:
-        ValueError: unless `0 <= p <= 1`.
+        ValueError: Unless `0 <= p <= 1`.
     """
 
     def augment(self, images: Images, random: Any, step: Tensor, low: float) -> Images:
@@ -50,7 +50,7 @@ class Scale(StrengthAugmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= strength <= 1` and `0 <= p <= 1`.
+        ValueError: Unless `0 <= strength <= 1` and `0 <= p <= 1`.
     """
 
     def __init__(self, strength: float = 0.25, p: float = 1.0) -> None:
@@ -81,7 +81,7 @@ class Rotation(StrengthAugmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= strength <= 1` and `0 <= p <= 1`.
+        ValueError: Unless `0 <= strength <= 1` and `0 <= p <= 1`.
     """
 
     def __init__(self, strength: float = 0.125, p: float = 1.0) -> None:
@@ -106,7 +106,7 @@ class Translation(StrengthAugmentation):
         p: Probability that an image is changed. Defaults to 1.
 
     Raises:
-        ValueError: unless `0 <= strength <= 1` and `0 <= p <= 1`.
+        ValueError: Unless `0 <= strength <= 1` and `0 <= p <= 1`.
     """
 
     def __init__(self, strength: float = 0.125, p: float = 1.0) -> None:

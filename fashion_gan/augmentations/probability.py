@@ -31,7 +31,7 @@ class AdaptiveProbability(keras.layers.Layer):
         adapted_at: Int64 variable, the number of train steps at that time.
 
     Raises:
-        ValueError: unless `0 < target < 1`, `ramp_images >= 1` and `0 < maximum <= 1`.
+        ValueError: Unless `0 < target < 1`, `ramp_images >= 1` and `0 < maximum <= 1`.
 
     References:
         Karras et al. 2020, https://arxiv.org/abs/2006.06676, section 3.
@@ -125,7 +125,7 @@ def get_probability(identifier: Any) -> Any:
         `AdaptiveProbability`.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: For anything else.
     """
     if identifier is None:
         return 1.0

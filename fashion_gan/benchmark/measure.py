@@ -140,7 +140,7 @@ def measure(
 
 
 class _Clock(keras.callbacks.Callback):
-    """Clock that times the executions of an epoch, without the overhead of `fit()`."""
+    """Times the executions of an epoch, without the overhead of `fit()`."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.start = time.perf_counter()

@@ -10,7 +10,7 @@ __all__ = ["TrainOnBatchLoop"]
 
 
 class TrainOnBatchLoop:
-    """Loop over two compiled models with `train_on_batch` and a toggled `trainable`.
+    """Trains two compiled models with `train_on_batch` and a toggled `trainable`.
 
     Keras 3 reads the discriminator's `trainable` when a model's train function is created, at its
     first batch. Each model then always trains the weights that were trainable at that time.

@@ -13,7 +13,7 @@ __all__ = ["BOOK_MODELS", "VARIANTS", "Variant", "find_variant"]
 
 @dataclass(frozen=True)
 class Variant:
-    """Way to train a preset, with other settings and on one or several devices."""
+    """Describes a way to train a preset, with other settings and on one or several devices."""
 
     help: str
     settings: dict[str, Any] = field(default_factory=dict)

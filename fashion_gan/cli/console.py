@@ -43,7 +43,7 @@ def discard(stream: TextIO) -> None:
 
 
 class _LossyStream:
-    """Stream that drops output, instead of raising, once its reader has gone."""
+    """Drops output, instead of raising, once its reader has gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Formatter that wraps descriptions, but keeps the lines of examples."""
+    """Wraps descriptions, but keeps the lines of examples."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if text.startswith("examples:"):
@@ -32,7 +32,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that reports wrong use in one line."""
+    """Parses arguments, and reports wrong use in one line."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses arguments as argparse does, but rejects empty arguments.

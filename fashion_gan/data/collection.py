@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(eq=False)
 class Collection:
-    """Images of one shape, with their labels and a record of how they were read.
+    """Holds images of one shape, with their labels and a record of how they were read.
 
     Attributes:
         images: Images uint8 `(n, height, width, channels)`, possibly memory-mapped.

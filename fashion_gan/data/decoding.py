@@ -68,7 +68,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """Size and format to which every image of a collection is converted.
+    """Sets the size and format to which every image of a collection is converted.
 
     Args:
         image_size: Size as `64` or `WIDTHxHEIGHT`. Empty to keep the common size of all images.
@@ -129,7 +129,7 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded image.
+    """Holds a decoded image.
 
     Attributes:
         pixels: Array uint8 `(height, width, channels)`, with 3 channels if the options name no

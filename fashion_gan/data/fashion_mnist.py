@@ -59,7 +59,7 @@ _IDX_TYPES = {8: "ubyte", 9: "byte", 11: "short", 12: "int", 13: "float", 14: "d
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training, validation and test images, with their labels.
+    """Holds training, validation and test images, with their labels.
 
     Images are uint8 `(n, height, width, channels)`. They are arrays, or an `ImageView` for images
     that stay on disk. Labels are integers `(n,)`, with the names of their classes. Labels and names

@@ -33,7 +33,7 @@ def cache_key(*dependencies: Any) -> str:
 
 
 class PixelWriter:
-    """Writer of images of one shape, in any order, into one array.
+    """Writes images of one shape, in any order, into one array.
 
     Args:
         path: File to write, or None to keep the images in memory.

@@ -13,7 +13,7 @@ __all__ = ["ImageDataset", "IndexedImages", "dataset_options", "flip_images"]
 
 
 class ImageDataset(DatasetWrapper):
-    """A `tf.data.Dataset` of batches whose order depends only on the seed and the epoch.
+    """Yields batches, as a `tf.data.Dataset` whose order depends only on the seed and the epoch.
 
     Attributes:
         epoch: Int64 variable. Number of the next epoch. Each iteration advances it by one.
@@ -37,7 +37,7 @@ class ImageDataset(DatasetWrapper):
 
 
 class IndexedImages:
-    """Images and order of a dataset of whole batches, for a loop that gathers by index.
+    """Holds images and order of a dataset of whole batches, for a loop that gathers by index.
 
     Args:
         images: Variable with all images `(n, height, width, channels)`, float32, or uint8 for
@@ -118,7 +118,7 @@ class IndexedImages:
 
 
 class _Executions(DatasetWrapper):
-    """Dataset of elements with several batches each, whose cardinality counts batches."""
+    """Yields elements with several batches each, whose cardinality counts batches."""
 
     def __init__(self, executions: tf.data.Dataset, num_batches: int) -> None:
         super().__init__(executions)

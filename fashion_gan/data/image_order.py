@@ -8,7 +8,7 @@ __all__ = ["ImageOrder", "permutations"]
 
 
 class ImageOrder:
-    """Order of the images in each epoch.
+    """Computes the order of the images in each epoch.
 
     Pass p over the images uses a permutation that depends on `seed` and p. An epoch is one pass.
     With `num_draws`, an epoch is that many images from the concatenated passes, and epoch k starts

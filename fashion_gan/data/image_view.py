@@ -20,7 +20,7 @@ _CHUNK = 1_024  # images that are read at once
 
 
 class ImageView:
-    """View of selected images of an array, which copies only the images that are read.
+    """Selects images of an array, and copies only the images that are read.
 
     Indexing works as for an array: an integer returns an image, and a slice, an array of integers
     or a mask returns a new array. For an array of integers, images are read in the order in which
@@ -101,6 +101,6 @@ def sample_in_memory(images: "Images") -> np.ndarray:
 
 
 def iter_chunks(images: "Images") -> Iterator[np.ndarray]:
-    """Yields all images in order, as arrays of some hundred images."""
+    """Yields all images in order, as arrays of a few hundred images."""
     for first in range(0, len(images), _CHUNK):
         yield np.asarray(images[first : first + _CHUNK])

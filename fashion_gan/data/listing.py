@@ -47,7 +47,7 @@ Source = str | bytes
 
 @dataclass
 class Listing:
-    """Encoded images of a collection.
+    """Lists the encoded images of a collection.
 
     Attributes:
         place: Folder or archive, for messages.

@@ -20,7 +20,7 @@ EPOCHS, BATCH_SIZE, SEED = 40, 128, 42
 
 
 class Classifier:
-    """Trained classifier that computes features and labels of images.
+    """Computes features and labels of images.
 
     Images are uint8 `(n, 28, 28)` or `(n, 28, 28, 1)`, since scores compare images in 8 bits. Use
     `images.to_uint8` to round the output of a generator. The last result is cached, since an

@@ -53,7 +53,7 @@ PIXEL_SCORES = ("frechet_distance", "kernel_distance", "recall")
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """Protocol of an evaluation; distances with different counts are not comparable.
+    """Sets the protocol of an evaluation. Distances of different counts are not comparable.
 
     Args:
         count: Number of generated images, and of real images.
@@ -81,7 +81,7 @@ QUICK = EvalConfig(count=1_000, kernel_subsets=5, kernel_size=500, bins=0)
 
 
 class Evaluator:
-    """Evaluator of generated images against real images, in two feature spaces.
+    """Evaluates generated images against real images, in two feature spaces.
 
     Computes the scores of `fashion_gan.metrics`. Scores in the space of `features` have plain
     names. Scores in the space of the first 64 principal components of the pixels are named

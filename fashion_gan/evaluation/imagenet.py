@@ -25,7 +25,7 @@ _FORMAT = "1"  # change it whenever the meaning of the features changes
 
 
 class ImageNetFeatures:
-    """Feature extractor for uint8 images of any size, with 1, 3 or 4 channels.
+    """Extracts features from uint8 images of any size, with 1, 3 or 4 channels.
 
     Gray images are repeated to three channels, and RGBA images are composited on white. The last
     result is cached, since an evaluation and the monitor use the same samples.

@@ -29,7 +29,7 @@ _FORMAT = "2"  # change it whenever the meaning of the statistics changes
 
 @dataclass(frozen=True, eq=False)
 class ReferenceStats:
-    """Reference statistics that generated images are compared with.
+    """Holds the reference statistics that generated images are compared with.
 
     Attributes:
         features: Features of the real images `(n, d)`, with the radii of their neighborhoods. None

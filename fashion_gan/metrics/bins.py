@@ -23,7 +23,7 @@ class NDBBins:
 
 @dataclass(frozen=True)
 class NDB:
-    """Difference between the bin shares of two sets.
+    """Holds the difference between the bin shares of two sets.
 
     Attributes:
         ratio: Fraction of the bins that differ significantly, NDB/K. By chance alone it is

@@ -11,7 +11,7 @@ __all__ = ["ClassBalance", "class_balance"]
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """Distribution of labels over the classes.
+    """Describes the distribution of labels over the classes.
 
     Attributes:
         shares: Fraction of the labels in each class, summing to 1.

@@ -21,7 +21,7 @@ CACHE_BYTES = 2**20
 
 
 class Neighbors(NamedTuple):
-    """Ascending distances and indices of the `count` nearest references, both `(n, count)`."""
+    """Holds ascending distances and indices of the nearest references, both `(n, count)`."""
 
     distances: Floats
     indices: NDArray[np.intp]

@@ -12,7 +12,7 @@ __all__ = ["Gaussian", "frechet_distance", "gaussian"]
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """Mean `(d,)` and unbiased covariance `(d, d)` of `count` samples, both float64."""
+    """Holds the mean `(d,)` and unbiased covariance `(d, d)` of `count` samples, both float64."""
 
     mean: Floats
     covariance: Floats

@@ -13,7 +13,7 @@ __all__ = ["KernelDistance", "kernel_distance"]
 
 @dataclass(frozen=True)
 class KernelDistance:
-    """Squared maximum mean discrepancy.
+    """Holds a squared maximum mean discrepancy.
 
     Attributes:
         mean: Mean over subsets of a given size, or the estimate from all samples.

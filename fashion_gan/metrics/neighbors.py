@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Manifold:
-    """Samples `(n, d)`, and the radii `(n,)` of balls that reach to their `k`-th neighbors.
+    """Holds samples `(n, d)`, and the radii `(n,)` of balls that reach to their `k`-th neighbors.
 
     The union of the balls approximates the manifold of the samples.
     """
@@ -36,7 +36,7 @@ class Manifold:
 
 @dataclass(frozen=True)
 class PRDC:
-    """Agreement of two manifolds; all numbers but `density` are fractions in [0, 1].
+    """Holds the agreement of two manifolds; all numbers but `density` are fractions in [0, 1].
 
     Attributes:
         precision: Fraction of the fakes that lie in the ball of a real.
@@ -53,7 +53,7 @@ class PRDC:
 
 
 class NeighborPair(NamedTuple):
-    """Index of a query, the index of its nearest reference, and their distance."""
+    """Holds the index of a query, the index of its nearest reference, and their distance."""
 
     query: int
     reference: int

@@ -16,7 +16,7 @@ _MANY_PIXELS, _ENOUGH_IMAGES = 2_048, 2_048
 
 @dataclass(frozen=True, eq=False)
 class PCA:
-    """Principal components of a set of samples.
+    """Holds the principal components of a set of samples.
 
     Attributes:
         mean: Mean of the fitted samples `(p,)`.

@@ -14,7 +14,7 @@ _BLOCK_VALUES = 2**21
 
 @dataclass(frozen=True)
 class TransportDistance:
-    """Squared sliced transport distance.
+    """Holds a squared sliced transport distance.
 
     Attributes:
         mean: Estimate without the bias of finite samples. It is around 0 if both sets have the same

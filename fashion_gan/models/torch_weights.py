@@ -23,7 +23,7 @@ _MAX_DIMS = 8
 
 
 class _Constructor(enum.Enum):
-    """Names that a pickle of tensors may contain, none of which is imported."""
+    """Lists the names that a pickle of tensors may contain, none of which is imported."""
 
     ORDERED_DICT = "collections.OrderedDict"
     TENSOR = "torch._utils._rebuild_tensor_v2"
@@ -123,7 +123,7 @@ def _check_tensor(name: str, tensor: Any) -> None:
 
 @dataclass
 class _Machine:
-    """Interpreter of the pickles in a file, limited to instructions that build plain values.
+    """Interprets the pickles in a file, limited to instructions that build plain values.
 
     Attributes:
         content: Content of the file.

@@ -109,7 +109,7 @@ LABELED, UNLABELED = _FITTED["labeled"], _FITTED["unlabeled"]
 
 @dataclass(frozen=True)
 class Issue:
-    """Issue of a training.
+    """Describes an issue of a training.
 
     Attributes:
         kind: Kind of the issue: `"missing"`, `"dominant"`, `"unbalanced"`, `"repetitive"`,

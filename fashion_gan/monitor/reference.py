@@ -23,7 +23,7 @@ DIM = 64
 
 @dataclass(frozen=True)
 class HealthSignals:
-    """Health signals for `diagnose`; signals that were not measured are empty or None.
+    """Holds health signals for `diagnose`; signals that were not measured are empty or None.
 
     Attributes:
         names: Names of the `k` classes, or of the clusters that replace classes.
@@ -73,7 +73,7 @@ class HealthSignals:
 
 
 class ReferenceSet:
-    """Real images, with their classes if known, or with clusters otherwise.
+    """Holds real images, with their classes if known, or with clusters otherwise.
 
     Clusters are computed by k-means from the features, or from the first 64 principal components of
     the pixels without features. They replace classes, but do not separate classes that look alike.

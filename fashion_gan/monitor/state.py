@@ -19,7 +19,7 @@ _SERIES = ("d_loss", "g_loss", "g_gradient_norm")
 
 @dataclass
 class MonitorState:
-    """State that the monitor keeps between epochs.
+    """Holds the state that the monitor keeps between epochs.
 
     `dataclasses.asdict` converts it to a dict for JSON, and `from_dict` restores it.
 

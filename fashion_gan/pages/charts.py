@@ -15,7 +15,7 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 440, 240, 64, 28, 28  # pixels of a char
 
 
 class Bar(NamedTuple):
-    """Bar of length `value` with a whisker from `low` to `high`, all at least 0."""
+    """Describes a bar of length `value` with a whisker from `low` to `high`, all at least 0."""
 
     label: str
     value: float

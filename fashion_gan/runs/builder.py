@@ -37,7 +37,7 @@ FASHION_MNIST = DatasetInfo((28, 28, 1), 55_000, data.CLASS_NAMES)
 
 @dataclass(frozen=True)
 class Experiment:
-    """Images, datasets and GAN of a run, built and checked.
+    """Holds the images, datasets and GAN of a run, built and checked.
 
     Attributes:
         config: Config of the run.

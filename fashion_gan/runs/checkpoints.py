@@ -203,7 +203,7 @@ def _rounded(weights: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Source:
-    """Input of a command: a generator, or images.
+    """Holds the input of a command: a generator, or images.
 
     Attributes:
         name: Run folder, `.keras` file, pretrained name, or path of images, as it was given.

@@ -92,7 +92,7 @@ _HAS_BETAS = {"g_optimizer": _ADAM, "d_optimizer": _ADAM}
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of a run; the defaults are those of the book's dense GAN.
+    """Holds the settings of a run. The defaults train the book's dense GAN.
 
     Raises:
         ValueError: If the field of a setting does not allow its value.

@@ -82,7 +82,7 @@ class DatasetInfo:
 
 
 class RunDirectory:
-    """The folder of a run.
+    """Reads and writes the folder of a run.
 
     | path | content |
     |---|---|

@@ -68,7 +68,7 @@ _SCORES = (
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Summary of a run folder, read without TensorFlow.
+    """Summarizes a run folder, read without TensorFlow.
 
     Args:
         folder: Path of the run folder.

@@ -17,7 +17,7 @@ __all__ = ["Range", "Space", "covering_points", "grid", "parse", "grid_size", "s
 
 
 class Range(NamedTuple):
-    """Range from `low` to `high`, sampled uniformly or log-uniformly."""
+    """Describes a range from `low` to `high`, sampled uniformly or log-uniformly."""
 
     low: float
     high: float

@@ -86,7 +86,7 @@ def write_errors(folder: Path) -> Iterator[None]:
 
 
 class JournalLock:
-    """Lock of Optuna's journal that raises TimeoutError for a stale lock.
+    """Locks Optuna's journal, and raises TimeoutError for a stale lock.
 
     Only one of this lock and Optuna's own locks can be held at a time. Optuna's locks remove a
     stale lock or wait for it forever.

@@ -285,7 +285,7 @@ def test_fit_accepts_a_callback_list(make_gan, tiny_images):
 
 
 class FromOutside(keras.callbacks.Callback):
-    """What callbacks of other tools ask of a model's one optimizer."""
+    """Reads the attributes of an optimizer that callbacks of other tools read."""
 
     def on_train_begin(self, logs=None):
         self.config = self.model.optimizer.get_config()

@@ -1,4 +1,4 @@
-"""The order of the images: the permutations of TensorFlow, computed in parallel and compiled."""
+"""Tests the order of the images: TensorFlow's permutations, in parallel and compiled."""
 
 import numpy as np
 import pytest

@@ -218,7 +218,7 @@ def test_evaluator_needs_no_more_memory_after_60_evaluations(make_gan, fashion):
 
 
 class Ruler:
-    """An evaluator that measures the mean brightness."""
+    """Measures the mean brightness."""
 
     def evaluate(self, gan):
         mean = gan.sample(8, seed=0).mean()

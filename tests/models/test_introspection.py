@@ -14,7 +14,7 @@ LATENTS = keras.Input((3,))
 
 
 class Subclassed(keras.Model):
-    """A network that applies a function to one number, in a bare `call`."""
+    """Applies a function to one number, in a bare `call`."""
 
     def __init__(self, function, units=1):
         super().__init__()
@@ -27,7 +27,7 @@ class Subclassed(keras.Model):
 
 
 class Opaque(Subclassed):
-    """The same behind a function of TensorFlow, which hides its operations."""
+    """Applies the function within TensorFlow, which hides its operations."""
 
     @tf.function
     def call(self, x):
@@ -35,7 +35,7 @@ class Opaque(Subclassed):
 
 
 class SigmoidDense(layers.Dense):
-    """A layer that ends in a sigmoid without an attribute that says so."""
+    """Ends in a sigmoid without an attribute that says so."""
 
     def call(self, x):
         return ops.sigmoid(super().call(x))

@@ -12,7 +12,7 @@ BATCH, LATENTS = 32, 30
 
 
 class BookLoop:
-    """Two phases a step: fakes (target 0) and reals (target 1), then fakes (target 1)."""
+    """Trains in two phases a step: fakes (target 0) and reals (target 1), then fakes (target 1)."""
 
     def __init__(self, make_optimizer):
         self.generator = keras.Sequential(
@@ -54,7 +54,7 @@ class BookLoop:
 
 
 class WithNoise(GAN):
-    """The GAN, with its latents replaced by given ones, an array for each phase of each step."""
+    """Replaces the latents of a GAN by given ones, an array for each phase of each step."""
 
     noise = None
 

@@ -68,7 +68,7 @@ def kill(victim: int, command: list[str], folder: Path) -> dict:
 
 
 def files(folder: Path) -> list[str]:
-    """Names of all files; those of TensorBoard's events without time, host and process."""
+    """Returns the names of all files; TensorBoard's events without time, host and process."""
     names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return sorted(name.split(".tfevents")[0] for name in names)
 

@@ -25,7 +25,7 @@ class Recorder(layers.BatchNormalization):
 
 
 class Constant(layers.Layer):
-    """Images of one brightness, whatever the latents are."""
+    """Returns images of one brightness for all latents."""
 
     def call(self, latents):
         return keras.ops.reshape(0 * keras.ops.sum(latents, axis=1) + FAKES, (-1, 1, 1, 1))

@@ -1,4 +1,4 @@
-"""Grain pipelines as inputs of `fit()` and `evaluate()`."""
+"""Tests Grain pipelines as inputs of `fit()` and `evaluate()`."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_fit_and_evaluate_give_equal_results_for_grain_and_arrays(as_grain, make
 
 
 class Pairs:
-    """A random-access source of images and labels."""
+    """Provides a random-access source of images and labels."""
 
     def __init__(self, images, labels):
         self.images, self.labels = images, labels
