@@ -242,7 +242,7 @@ def main():
         help="variant to train; repeat the flag for several",
     )
     parser.add_argument(
-        "--epochs", type=int, help="number of epochs, in place of those of the variant"
+        "--epochs", type=int, help="number of epochs, in place of the default of the variant"
     )
     options = parser.parse_args()
     if unknown := set(options.presets) - set(PRESETS):

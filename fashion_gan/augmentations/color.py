@@ -127,7 +127,7 @@ def _has_colors(images: Images) -> bool:
 
 
 def _with_colors(images: Images, change: Callable[[Images], Images]) -> Images:
-    """Returns the images with other colors, and with the alpha that they have."""
+    """Returns the images with other colors and unchanged alpha."""
     if len(images.shape) < 4 or images.shape[-1] != 4:
         return change(images)
     return ops.concatenate([change(images[..., :3]), images[..., 3:]], axis=-1)

@@ -38,10 +38,10 @@ def add_commands(commands: Any) -> None:
             "fashion-gan train --preset dense_modern --epochs 100",
             "fashion-gan train --resume --run-dir logs/photos",
         ),
-        details="A preset sets all settings, and flags override it. The help shows the defaults of "
-        f"the preset {PRESET}, and those of the preset with --data where they differ. That is "
-        "projected with the extra features, or else images. With --dry-run, the command prints the "
-        "size of the networks, the number of steps and all settings.",
+        details="A preset sets all settings, and flags override it. With --data, the default "
+        "preset is projected, or images without the extra features. The help shows the defaults "
+        f"of the preset {PRESET}, and of the preset with --data if they differ. With --dry-run, "
+        "the command prints the size of the networks, the number of steps and all settings.",
     )
     command.usage = "%(prog)s [--data IMAGES] [--preset PRESET] [--run-dir FOLDER] [OPTION …]"
     parser = command.add_argument_group("run")
