@@ -22,7 +22,7 @@ def test_inspect_describes_and_draws_images(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         f"images         {COUNT} of 8x8, RGB",
-        "passed over    1 files that end in .txt: notes.txt",
+        "skipped        files that end in .txt: notes.txt",
         "held out       none: all images train, and scores compare with these",
         "training       20 epochs of 200 steps: 4,000 steps, "
         f"{4_000 * 64 / COUNT:,.1f} passes over {COUNT} images (preset projected)",
