@@ -24,7 +24,13 @@ def page(tmp_path_factory):
         patch.setattr(evaluation, "QUICK", small)
         patch.setattr(evaluation, "FULL", dataclasses.replace(small, count=400, bins=5))
         for name, rate in (("slow", 1e-4), ("fast", 2e-3)):
-            config = Config(epochs=2, batch_size=5000, steps_per_execution=4, g_learning_rate=rate)
+            config = Config(
+                epochs=2,
+                batch_size=5000,
+                steps_per_execution=4,
+                g_learning_rate=rate,
+                jit_compile=False,
+            )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the monitor speaks, with good reason
                 train_run(config, logs / name, verbose=0)

@@ -15,15 +15,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 BATCH, BATCHES, EPOCHS = 8, 10, 5  # 50 steps
 CASES = {
-    "dense": {"steps_per_execution": 1},
-    "batch norm": {"steps_per_execution": 4, "layer": "batch norm"},
-    "dropout": {"steps_per_execution": 4, "layer": "dropout"},
+    "own images": {"steps_per_execution": 1, "own_images": True},
+    "layers": {"steps_per_execution": 4, "layers": ["batch norm", "regularizer"]},
+    "dropout": {"steps_per_execution": 4, "layers": ["dropout"]},
     "augmentations": {
         "steps_per_execution": 4,
         "loss": {"name": "binary_crossentropy", "label_flip_rate": 0.05},
@@ -32,24 +33,23 @@ CASES = {
         "replay": 2048,
         "lecam": 0.1,
     },
-    "regularizers": {"steps_per_execution": 4, "layer": "regularizer"},
-    "own images": {"steps_per_execution": 4, "own_images": True},
 }
 
 
-def networks(layer: str | None):
-    """Builds a small pair for images (4, 4, 1), with one more layer each if requested."""
+def networks(names: Sequence[str] = ()):
+    """Builds a small pair for images (4, 4, 1), with the named layers in each network."""
     import keras
     from keras import layers
 
-    more = {
-        None: lambda: [],
-        "batch norm": lambda: [layers.BatchNormalization(synchronized=True)],
-        "dropout": lambda: [layers.Dropout(0.3, seed=3)],
-        "regularizer": lambda: [
-            layers.Dense(20, kernel_regularizer="l2", activity_regularizer="l2")
-        ],
-    }[layer]
+    makers = {
+        "batch norm": lambda: layers.BatchNormalization(synchronized=True),
+        "dropout": lambda: layers.Dropout(0.3, seed=3),
+        "regularizer": lambda: layers.Dense(20, kernel_regularizer="l2", activity_regularizer="l2"),
+    }
+
+    def more() -> list:
+        return [makers[name]() for name in names]
+
     generator = keras.Sequential(
         [
             layers.Input((3,)),
@@ -86,7 +86,7 @@ def read_own_images(images: np.ndarray) -> np.ndarray:
 def train(
     strategy,
     steps_per_execution: int,
-    layer: str | None = None,
+    layers: Sequence[str] = (),
     own_images: bool = False,
     **arguments,
 ) -> dict[str, np.ndarray]:
@@ -123,7 +123,7 @@ def train(
     if own_images:
         images = read_own_images(images)
     with strategy.scope():
-        gan = Recording(*networks(layer), seed=2)
+        gan = Recording(*networks(layers), seed=2)
         gan.compile(
             "adam",
             "rmsprop",
@@ -208,7 +208,7 @@ def try_step() -> dict:
     keras.utils.clear_session()
     strategy, images = runtime.strategy(2), tf.zeros((BATCH, 4, 4, 1))
     with strategy.scope():
-        gan = GAN(*networks(None))
+        gan = GAN(*networks())
         gan.compile(jit_compile=False)
 
     def gradients(images, weights):
