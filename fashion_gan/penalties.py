@@ -216,18 +216,19 @@ def fused_penalties(
 ) -> list[GradientPenalty]:
     """Returns the penalties that can share the loss's pass through the discriminator.
 
-    Each of these penalties saves a pass, since the loss sees the same images. Lazy penalties and
-    penalties that override `__call__` are excluded. If the discriminator has batch normalization,
-    all are excluded, since a common pass mixes the statistics of reals and fakes.
+    Each of these penalties saves a pass, since the loss sees the same images with the same labels.
+    Lazy penalties and penalties that override `__call__` are excluded. If the discriminator has
+    batch normalization, all are excluded, since a common pass mixes the statistics of reals and
+    fakes.
     """
     if any(isinstance(la, keras.layers.BatchNormalization) for la in iter_layers(discriminator)):
         return []
-    shared = (R1.sample_points, R2.sample_points)
+    shared = {R1.sample_points: R1.uses_fake_labels, R2.sample_points: R2.uses_fake_labels}
     return [
         p
         for p in penalties
         if p.interval == 1
-        and type(p).sample_points in shared
+        and shared.get(type(p).sample_points) is p.uses_fake_labels
         and type(p).__call__ is GradientPenalty.__call__
     ]
 

@@ -135,3 +135,13 @@ def test_fused_penalties_exclude_a_subclass_that_overrides_call():
     _, discriminator = models.build_networks("dense", image_shape=(4, 4, 1))
     own, plain = Doubled(1.0), penalties.R1(1.0)
     assert penalties.fused_penalties([own, plain], discriminator) == [plain]
+
+
+def test_fused_penalties_exclude_points_of_fakes_with_labels_of_reals():
+    class AtFakes(penalties.GradientPenalty):
+        sample_points = penalties.R2.sample_points
+        penalty = penalties.R2.penalty
+
+    _, discriminator = models.build_networks("dense", image_shape=(4, 4, 1))
+    own, plain = AtFakes(1.0), penalties.R2(1.0)
+    assert penalties.fused_penalties([own, plain], discriminator) == [plain]
