@@ -66,8 +66,8 @@ class Collection:
         kind = {1: "gray", 3: "RGB", 4: "RGB with transparency"}[channels]
         yield f"images         {count:,} of {width}x{height}, {kind}"
         for why, names in self.skipped.items():
-            number = f"{len(names):,}, such as " if len(names) > 1 else ""
-            yield printable(f"skipped        {why}: {number}{names[0]}")
+            several = f"{len(names):,}, such as " if len(names) > 1 else ""
+            yield printable(f"skipped        {why}: {several}{names[0]}")
         for change, number in self.changes.items():
             yield printable(f"changed        {number:,} images: {change}")
         for note in self.notes:

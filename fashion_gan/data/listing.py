@@ -362,7 +362,9 @@ def _understand(
 def _part_notes(parts: Sequence[str]) -> list[str]:
     counts = {part: parts.count(part) for part in ("train", "validation", "test") if part in parts}
     words = ", ".join(f"{count:,} {part}" for part, count in counts.items())
-    return [f"The layout has parts: {words}. The first is used for training. The others are held out."]
+    return [
+        f"The layout has parts: {words}. The first is used for training. The others are held out."
+    ]
 
 
 def _common_folder(names: Sequence[str]) -> str:
