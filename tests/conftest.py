@@ -39,8 +39,9 @@ SLOW = (
     "test_peers",
     "test_distributed",
     "test_sweep",
+    "test_storage",
 )
-"""Files that start workers, kill processes, drive a browser or compare with other libraries."""
+"""Files that start workers, wait for locks, drive a browser or compare with other libraries."""
 LONG = (
     *SLOW,
     "test_environment",
@@ -49,7 +50,6 @@ LONG = (
     "test_gan_compile",
     "test_gan",
     "test_evaluator",
-    "test_storage",
     "test_inputs",
     "test_mode_collapse",
     "test_backup_and_restore",

@@ -114,6 +114,7 @@ def content_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_fit_resumes_bit_for_bit_when_stopped_repeatedly(tmp_path, uninterrupted):
     for stop_at, seed, seconds in ((1, 5, -1), (BATCHES + 2, 5, 1e9), (STOPPED, 7, -1)):
         train(tmp_path, stop_at, seconds, seed)

@@ -115,6 +115,7 @@ def test_command_exits_with_one_line_and_status_2_for_wrong_arguments(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.auto_xla
 def test_train_dry_run_describes_the_training_and_writes_nothing(tmp_path, capsys):
     assert main(["train", "--dry-run", "--run-dir", str(tmp_path / "x"), "--epochs", "7"]) == 0
     out = capsys.readouterr().out

@@ -87,10 +87,10 @@ def test_describe_counts_skipped_and_converted_files(tmp_path):
     lines = "\n".join(load(path).describe())
     for text in (
         "images         25 of 8x8, RGB",
-        "1 hidden files and folders: .hidden",
-        "1 files that end in .txt: notes.txt",
-        "1 links that lead nowhere: dangling.png",
-        "1 links to a folder above: loop",
+        "skipped        hidden files and folders: .hidden",
+        "skipped        files that end in .txt: notes.txt",
+        "skipped        links that lead nowhere: dangling.png",
+        "skipped        links to a folder above: loop",
         "25 images: transparency composited on white",
         "1 images equal an earlier one",
     ):

@@ -194,7 +194,10 @@ def train(make_gan, tmp_path):
 LOOP = {"jit_compile": True, "steps_per_execution": 3}
 
 
-@pytest.mark.parametrize("compile_arguments", [{}, LOOP], ids=["batches", "loop"])
+@pytest.mark.parametrize(
+    "compile_arguments",
+    [pytest.param({}, id="batches"), pytest.param(LOOP, id="loop", marks=pytest.mark.slow)],
+)
 def test_fit_resumes_bit_for_bit_within_and_between_epochs(train, compile_arguments):
     wanted, gan = train("whole", **compile_arguments)
     assert gan.steps == EPOCHS * STEPS

@@ -260,6 +260,7 @@ def test_heads_add_the_inner_product_of_features_and_class_embedding():
     np.testing.assert_allclose(result, np.stack(expected, axis=1), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_and_load_model_support_a_conditional_projected_discriminator(tmp_path):
     config = Config(model="convnet", projected=True, conditional=True, width=4, latent_dim=8)
     config = dataclasses.replace(config, jit_compile=False, r1=0.1, r2=0.1)

@@ -270,8 +270,8 @@ def test_reference_set_uses_clusters_without_labels(blobs):
     "change, message",
     [
         ({"images": np.zeros((99, 4, 4))}, "at least 100 real images"),
-        ({"labels": np.arange(400) % 4}, "labels alone"),
-        ({"names": NAMES}, "names alone"),
+        ({"labels": np.arange(400) % 4}, "Received: only labels"),
+        ({"names": NAMES}, "Received: only names"),
         ({"features": np.ones((300, 2))}, "features of 400 real images. Received: 300"),
         ({"labels": np.arange(400) % 5, "names": NAMES}, "labels in 0..3, a name for each"),
     ],

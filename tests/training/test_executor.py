@@ -138,6 +138,7 @@ def test_loop_is_bit_for_bit_equal_to_keras_loop_and_resumes_within_an_epoch(tmp
     assert logs == {name: theirs[1][0][name][1:] for name in logs}
 
 
+@pytest.mark.slow
 def test_loop_is_bit_for_bit_equal_to_keras_loop_with_labels_and_every_setting(loops):
     def run(in_loop):
         gan = make_gan(
@@ -224,7 +225,9 @@ def execution_arguments(gan, dataset, first=3):
     return executor.loop_arguments(source, order, first, steps=3)
 
 
-@pytest.mark.parametrize("networks", [tiny_networks, convolutional])
+@pytest.mark.parametrize(
+    "networks", [tiny_networks, pytest.param(convolutional, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("accelerator", [False, True])
 def test_execution_compiles_to_one_program_of_static_shapes_without_host_calls(
     networks, accelerator, monkeypatch
@@ -303,6 +306,7 @@ def test_program_does_not_depend_on_the_position_in_the_epoch(monkeypatch):
     assert program(first=3) == program(first=6)
 
 
+@pytest.mark.slow
 def test_loop_with_convolutions_resumes_bit_for_bit_and_stays_close_to_keras_loop(tmp_path, loops):
     backups, copied = tmp_path / "backups", tmp_path / "copied"
 
@@ -320,6 +324,7 @@ def test_loop_with_convolutions_resumes_bit_for_bit_and_stays_close_to_keras_loo
         np.testing.assert_allclose(ours, keras_loops, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.slow
 def test_loop_is_bit_for_bit_equal_for_any_steps_per_execution(monkeypatch):
     def run(accelerator):
         monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: accelerator)
