@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from fashion_gan.models.blocks import inward_hard_tanh
 from fashion_gan.models.conditioning import OneHot, conditional
 from fashion_gan.models.convnet import convnet
 from fashion_gan.models.dcgan import dcgan
@@ -26,6 +27,7 @@ __all__ = [
     "dense",
     "imagenet_projector",
     "infogan",
+    "inward_hard_tanh",
     "convnet",
     "projected_discriminator",
     "resnet",

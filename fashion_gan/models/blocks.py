@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from fashion_gan.typing import Latents
 
@@ -12,6 +12,7 @@ __all__ = [
     "check_size",
     "cropping",
     "image_stages",
+    "inward_hard_tanh",
     "leaky_relu",
     "mapping_network",
     "project",
@@ -27,6 +28,26 @@ Stage = tuple[int, int, int]
 def leaky_relu(x: Any) -> Any:
     """Applies the activation of both networks."""
     return layers.LeakyReLU(0.2)(x)
+
+
+@keras.saving.register_keras_serializable("fashion_gan")
+def inward_hard_tanh(x: Any) -> Any:
+    """Clips to [-1, 1], and passes gradients outside of that range if they lead back into it.
+
+    A hard tanh has no gradient there, so a generator whose pixels are all white or all black never
+    learns again. Gradient descent with this activation projects onto the range in place.
+    """
+
+    @ops.custom_gradient
+    def clip(x: Any) -> Any:
+        def gradient(*args: Any, upstream: Any = None) -> Any:
+            upstream = args[0] if upstream is None else upstream
+            is_kept = ops.logical_or(ops.abs(x) <= 1, x * upstream > 0)
+            return ops.where(is_kept, upstream, ops.zeros_like(upstream))
+
+        return ops.clip(x, -1, 1), gradient
+
+    return clip(x)
 
 
 def mapping_network(latents: Latents, depth: int) -> Any:

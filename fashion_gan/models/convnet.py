@@ -1,5 +1,8 @@
 """Provides the convolutional pair without normalization, which is fast on a CPU."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -23,6 +26,7 @@ def convnet(
     g_blocks: int = 2,
     d_blocks: int = 2,
     mapping: int = 2,
+    output: Callable[[Any], Any] | str = "hard_tanh",
 ) -> tuple[keras.Model, keras.Model]:
     """Builds a pair with the architecture of DCGAN, for training with gradient penalties.
 
@@ -55,6 +59,10 @@ def convnet(
         d_blocks: Number of residual blocks of the discriminator. Defaults to 2.
         mapping: Number of dense layers in the mapping network. Defaults to 2.
 
+        output: Activation of the last layer of the generator, with values in [-1, 1]. Defaults to
+            `"hard_tanh"`. `inward_hard_tanh` has the same values, but pixels at a limit keep
+            learning.
+
     Returns:
         The pair `(generator, discriminator)`.
 
@@ -82,7 +90,7 @@ def convnet(
             for _ in range(g_blocks):
                 x = residual_block(x)
     x = layers.Conv2DTranspose(
-        image_shape[2], 6, 2, padding="same", activation="hard_tanh", dtype=head_dtype
+        image_shape[2], 6, 2, padding="same", activation=output, dtype=head_dtype
     )(leaky_relu(x))
     generator = keras.Model(latents, x, name="generator")
 

@@ -1,5 +1,6 @@
 """Provides the residual pair without normalization."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -26,6 +27,7 @@ def resnet(
     g_blocks: int = 4,
     d_blocks: int = 2,
     mapping: int = 2,
+    output: Callable[[Any], Any] | str = "hard_tanh",
 ) -> tuple[keras.Model, keras.Model]:
     """Builds a small pair after R3GAN.
 
@@ -57,6 +59,10 @@ def resnet(
         d_blocks: Number of residual blocks of the discriminator at each stage. Defaults to 2.
         mapping: Number of dense layers in the mapping network. Defaults to 2.
 
+        output: Activation of the last layer of the generator, with values in [-1, 1]. Defaults to
+            `"hard_tanh"`. `inward_hard_tanh` has the same values, but pixels at a limit keep
+            learning.
+
     Returns:
         The pair `(generator, discriminator)`.
 
@@ -80,7 +86,7 @@ def resnet(
         for _ in range(g_blocks):
             x = residual_block(x)
     x = layers.Conv2DTranspose(
-        image_shape[2], 6, 2, padding="same", activation="hard_tanh", dtype=head_dtype
+        image_shape[2], 6, 2, padding="same", activation=output, dtype=head_dtype
     )(leaky_relu(x))
     generator = keras.Model(latents, x, name="generator")
 

@@ -1,7 +1,9 @@
 """Tests the pairs of networks: the book's architectures, and other image sizes."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from fashion_gan import GAN, models
@@ -127,3 +129,42 @@ def test_convnet_maps_latents_and_reaches_both_ends_of_its_range():
     last.kernel.assign(last.kernel * 3 / min(small.max(), -small.min()))
     images = generator(latents).numpy()
     assert (images.min(), images.max()) == (-1, 1), "a tanh of 3 is 0.995"
+
+
+def test_inward_hard_tanh_keeps_the_gradients_that_lead_into_the_range():
+    x = np.array([-3.0, -3.0, -1.0, -0.5, 0.5, 1.0, 3.0, 3.0], "float32")
+    upstream = np.array([2.0, -2.0, 2.0, -2.0, 2.0, -2.0, 2.0, -2.0], "float32")
+
+    @tf.function(autograph=False)
+    def compute(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = models.inward_hard_tanh(x)
+            loss = tf.reduce_sum(y * upstream)
+        return y, tape.gradient(loss, x)
+
+    y, gradient = compute(x)
+    np.testing.assert_array_equal(y, np.clip(x, -1, 1))
+    step = x - 0.1 * upstream  # leaves a limit only towards the range
+    expected = np.where((np.abs(x) > 1) & (np.abs(step) > np.abs(x)), 0, upstream)
+    assert (expected == 0).sum() == 2
+    np.testing.assert_array_equal(gradient, expected)
+
+
+@pytest.mark.parametrize(("output", "learns"), [("hard_tanh", False), ("inward_hard_tanh", True)])
+def test_generator_leaves_white_images_only_with_inward_gradients(output, learns):
+    activation = getattr(models, output, output)
+    generator, _ = models.build_networks(
+        "convnet", latent_dim=2, image_shape=(16, 16, 1), width=4, output=activation
+    )
+    generator.layers[-1].bias.assign([9.0])
+    latents = np.random.default_rng(0).standard_normal((4, 2)).astype("float32")
+    assert (generator(latents).numpy() == 1).all()
+    optimizer = keras.optimizers.Adam(0.1)
+    for _ in range(30):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(generator(latents))
+        optimizer.apply(
+            tape.gradient(loss, generator.trainable_weights), generator.trainable_weights
+        )
+    assert (generator(latents).numpy() < 0.5).any() == learns

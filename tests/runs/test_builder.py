@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
-from fashion_gan import data
+from fashion_gan import data, models
 from fashion_gan.runs.builder import build_gan, prepare
 from fashion_gan.runs.config import Config
 
@@ -82,3 +83,14 @@ def test_build_gan_applies_weight_decay_without_a_gradient():
     before = weight.numpy()
     gan.g_optimizer.apply([np.zeros_like(v) for v in gan.generator.trainable_variables])
     np.testing.assert_allclose(weight, (1 - 1e-3 * 0.5) * before, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["convnet", "resnet"])
+def test_build_gan_keeps_pixels_learning_at_their_limits_for_own_images(model):
+    def output(config):
+        return build_gan(config).generator.layers[-1].activation
+
+    config = Config(model=model, width=4)
+    assert output(config) is keras.activations.hard_tanh
+    own = dataclasses.replace(config, data="images.npz")
+    assert output(own) is models.inward_hard_tanh
