@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from kill_and_resume import compare
+from kill_and_resume import compare, make_images
 from replicas import start_workers
 
 # Few steps: a GAN is chaotic, and within 22 of these a difference of 1e-16 grows to 5e-10.
@@ -25,12 +25,6 @@ FLAGS += ["--dtype-policy", "float64", "--jit-compile", "false", "--backup-inter
 FLAGS += ["--eval-freq", "0", "--on-collapse", "off", "--steps-per-epoch", "11"]
 PATIENCE = 120  # seconds after which a survivor is held to hang; it takes five or so to stop
 COMMAND = [sys.executable, "-m", "fashion_gan", "train", "--resume", *FLAGS]
-
-
-def make_images(path: Path) -> None:
-    """Writes small images: 11 batches, and 100 held-out images."""
-    images = np.random.default_rng(0).integers(0, 256, (650, 8, 8, 1), np.uint8)
-    np.savez(path, images=images)
 
 
 def finish(processes: list[subprocess.Popen]) -> list[str]:
