@@ -69,7 +69,7 @@ class Collection:
             several = f"{len(names):,}, such as " if len(names) > 1 else ""
             yield printable(f"skipped        {why}: {several}{names[0]}")
         for change, number in self.changes.items():
-            yield printable(f"changed        {number:,} images: {change}")
+            yield printable(f"changed        {_count_images(number)}: {change}")
         for note in self.notes:
             yield printable(f"note           {note}")
         if self.labels is not None and self.class_names is not None:
@@ -79,7 +79,11 @@ class Collection:
             rest = f" and {len(shown) - 12:,} more" if len(shown) > 12 else ""
             yield printable(f"classes        {len(shown):,}: {', '.join(shown[:12])}{rest}")
         if self.duplicates:
-            yield f"duplicates     {self.duplicates:,} images equal an earlier one"
+            yield f"duplicates     {_count_images(self.duplicates)} equal to an earlier one"
+
+
+def _count_images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
 
 
 def load_images(

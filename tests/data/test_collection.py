@@ -1,4 +1,4 @@
-"""Collections of images: every format, layout and range, read rightly or refused in one line."""
+"""Tests collections of images: each format, layout and range is read, or raises an error."""
 
 import dataclasses
 import json
@@ -92,7 +92,7 @@ def test_describe_counts_skipped_and_converted_files(tmp_path):
         "skipped        links that lead nowhere: dangling.png",
         "skipped        links to a folder above: loop",
         "25 images: transparency composited on white",
-        "1 images equal an earlier one",
+        "duplicates     1 image equal to an earlier one",
     ):
         assert text in lines
     assert "\x1b" not in lines
