@@ -274,7 +274,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
 
 def _recipe(model: Any) -> Recipe:
     """Returns the parts of a model's training that the advice depends on, as far as it has them."""
-    weights = [p.weight for p in getattr(model, "penalties", ()) if isinstance(p, R1)]
+    penalties, step = getattr(model, "penalties", ()), getattr(model, "steps", 0)
+    weights = [float(p.weight_at(step)) for p in penalties if isinstance(p, R1)]
     discriminator = getattr(model, "discriminator", None)
     layers = [] if discriminator is None else iter_layers(discriminator)
     rates = [

@@ -26,15 +26,17 @@ __all__ = [
 ]
 
 Uniform = Callable[[Any], Tensor]
+Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
 class GradientPenalty(ABC):
     """Penalizes the norm of the discriminator's gradient with respect to the image.
 
     Args:
-        weight: Weight of the penalty in the discriminator's loss, gamma in the papers. It depends
-            on the range of the images. Gradients for images in [0, 1] are twice the gradients for
-            images in [-1, 1], so a squared norm needs a quarter of the weight.
+        weight: Weight of the penalty in the discriminator's loss, gamma in the papers: a number, or
+            a schedule of Keras as a function of the number of train steps. It depends on the range
+            of the images. Gradients for images in [0, 1] are twice the gradients for images in
+            [-1, 1], so a squared norm needs a quarter of the weight.
         interval: Number of steps between two penalties, each with `interval` times the weight (lazy
             regularization). Defaults to 1.
 
@@ -46,13 +48,15 @@ class GradientPenalty(ABC):
         ValueError: Unless `weight >= 0` and `interval >= 1`.
 
     References:
-        Karras et al. 2020, https://arxiv.org/abs/1912.04958, appendix B: lazy regularization.
+        Karras et al. 2020, https://arxiv.org/abs/1912.04958, appendix B: lazy regularization. Huang
+        et al. 2024, https://arxiv.org/abs/2501.05441: weights that fall along a cosine.
     """
 
     uses_fake_labels = False
 
-    def __init__(self, weight: float, interval: int = 1) -> None:
-        if not 0 <= weight < float("inf") or interval < 1:
+    def __init__(self, weight: Any, interval: int = 1) -> None:
+        is_valid = isinstance(weight, Schedule) or 0 <= weight < float("inf")
+        if not is_valid or interval < 1:
             raise ValueError(
                 "Expected weight >= 0 and interval >= 1. "
                 f"Received: weight={weight}, interval={interval}."
@@ -78,19 +82,29 @@ class GradientPenalty(ABC):
     def penalty(self, gradient_norm_squared: Tensor) -> Tensor:
         """Returns the unweighted penalty `(batch,)` for squared gradient norms `(batch,)`."""
 
+    def weight_at(self, step: Tensor | int) -> Tensor | float:
+        """Returns the weight after a number of train steps."""
+        return self.weight(step) if isinstance(self.weight, Schedule) else self.weight
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {"weight": self.weight, "interval": self.interval}
+        weight = self.weight
+        if isinstance(weight, Schedule):
+            weight = keras.saving.serialize_keras_object(weight)
+        return {"weight": weight, "interval": self.interval}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "GradientPenalty":
         """Returns the penalty that `get_config()` describes."""
-        return cls(**config)
+        weight = config["weight"]
+        if isinstance(weight, dict):
+            weight = keras.saving.deserialize_keras_object(weight)
+        return cls(**{**config, "weight": weight})
 
     def __call__(
         self, logits: Callable[[Images], Logits], real: Images, fake: Images, uniform: Uniform
     ) -> Tensor:
-        """Computes the weighted penalty of each image, `(batch,)`, regardless of `interval`.
+        """Computes the penalty of each image, `(batch,)`, without its weight and its interval.
 
         The gradient of the logits is computed in float32 under all dtype policies, without a loss
         scale.
@@ -102,7 +116,7 @@ class GradientPenalty(ABC):
             uniform: Function that draws random numbers, see `sample_points`.
         """
         _, norm_squared = with_gradients(logits, self.sample_points(real, fake, uniform))
-        return self.weight * self.penalty(norm_squared)
+        return self.penalty(norm_squared)
 
 
 def with_gradients(logits: Callable[[Images], Logits], images: Images) -> tuple[Logits, Tensor]:

@@ -119,6 +119,25 @@ def test_fit_computes_r1_and_r2_in_the_pass_of_the_loss(tiny_images, norm, passe
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [penalties.R1, OwnR1], ids=["shared pass", "own pass"])
+def test_fit_follows_the_schedule_of_a_penalty_weight(kind, tiny_images, tmp_path):
+    schedule = keras.optimizers.schedules.CosineDecay(0.8, 4, alpha=0.25)
+    gan = GAN(*linear_networks(), seed=0)
+    sgd = (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0))
+    gan.compile(*sgd, penalties=[kind(schedule)], jit_compile=False)
+    logs = gan.fit(tiny_images[:8], batch_size=8, epochs=4, verbose=0).history
+    if kind is penalties.R1:  # the other class is not registered
+        gan.save(tmp_path / "gan.keras")
+        gan = keras.saving.load_model(tmp_path / "gan.keras")
+    more = gan.fit(tiny_images[:8], batch_size=8, epochs=2, verbose=0).history
+    progress = np.minimum(np.arange(6), 4) / 4
+    weights = 0.8 * (0.75 * (1 + np.cos(np.pi * progress)) / 2 + 0.25)
+    norm_squared = (gan.discriminator.layers[-1].kernel.numpy() ** 2).sum()
+    np.testing.assert_allclose(
+        logs["d_penalty"] + more["d_penalty"], weights / 2 * norm_squared, rtol=1e-5
+    )
+
+
 def test_relativistic_losses_match_numpy(tiny_images):
     gan = GAN(*linear_networks(), seed=0)
     sgd = (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0))

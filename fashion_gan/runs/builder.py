@@ -12,7 +12,7 @@ import keras
 from fashion_gan import data, models, runtime
 from fashion_gan.gan import GAN
 from fashion_gan.losses import LOSSES
-from fashion_gan.penalties import PENALTIES
+from fashion_gan.penalties import PENALTIES, GradientPenalty
 from fashion_gan.registry import did_you_mean, lookup
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import DatasetInfo
@@ -251,11 +251,7 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
         _optimizer(config.g_optimizer, config.g_learning_rate, steps, config),
         _optimizer(config.d_optimizer, config.d_learning_rate, steps * config.d_steps, config),
         {"name": config.loss, "label_flip_rate": config.label_flip_rate},
-        penalties=[
-            {"name": name, "weight": getattr(config, name), "interval": config.penalty_interval}
-            for name in PENALTIES
-            if getattr(config, name)
-        ],
+        penalties=_penalties(config, steps),
         augmentations=_augmentations(config, steps),
         augment_p=_augment_p(config),
         replay=config.replay_size or None,
@@ -268,6 +264,22 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
         steps_per_execution=config.steps_per_execution,
     )
     return gan
+
+
+def _penalties(config: Config, steps_per_epoch: int) -> list[GradientPenalty]:
+    """Builds the penalties of `config`, with epochs converted by `steps_per_epoch`."""
+
+    def weight(value: float) -> Any:
+        if not config.penalty_decay_epochs:
+            return value
+        steps = config.penalty_decay_epochs * steps_per_epoch
+        return keras.optimizers.schedules.CosineDecay(value, steps, config.penalty_final_scale)
+
+    return [
+        penalty(weight(getattr(config, name)), config.penalty_interval)
+        for name, penalty in PENALTIES.items()
+        if getattr(config, name)
+    ]
 
 
 def _augmentations(config: Config, steps_per_epoch: int) -> list[Any]:

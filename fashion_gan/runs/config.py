@@ -206,6 +206,21 @@ class Config:
         0,
         metavar="WEIGHT",
     )
+    penalty_decay_epochs: int = _setting(
+        0,
+        "number of first epochs in which the weights of the penalties fall along a cosine; 0 for "
+        "constant",
+        0,
+        needs=_PENALTIES,
+    )
+    penalty_final_scale: float = _setting(
+        0.1,
+        "final weights of the gradient penalties, as a fraction of the first ones",
+        0,
+        1,
+        needs={"penalty_decay_epochs": ()},
+        metavar="FRACTION",
+    )
     penalty_interval: int = _setting(
         1,
         "compute the gradient penalties every N steps, with N times their weight",

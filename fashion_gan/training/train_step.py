@@ -158,26 +158,36 @@ def gradient_penalty(
             or None.
         random: Random numbers of the update.
     """
+
+    def weight(penalty: Any) -> Any:
+        value = penalty.weight_at(gan.step_count)
+        return value if isinstance(value, float | int) else ops.cast(value, real.images.dtype)
+
     total = 0.0
     for position, penalty in enumerate(gan.penalties):
         if norms_squared is not None and penalty in gan.fused_penalties:
             norm_squared = norms_squared[1 if penalty.uses_fake_labels else 0]
-            total += ops.mean(penalty.weight * penalty.penalty(norm_squared))
+            total += ops.mean(weight(penalty) * penalty.penalty(norm_squared))
         else:
             stream = random.fold_in(FIRST_PENALTY + position)
-            total += ops.mean(_own_pass(gan, penalty, real, fake, stream))
+            total += ops.mean(_own_pass(gan, penalty, weight(penalty), real, fake, stream))
     return total
 
 
 def _own_pass(
-    gan: Any, penalty: Any, real: LabeledImages, fake: LabeledImages, random: StepRandom
+    gan: Any,
+    penalty: Any,
+    weight: Any,
+    real: LabeledImages,
+    fake: LabeledImages,
+    random: StepRandom,
 ) -> Any:
-    """Computes a penalty for each image in a separate pass; zeros in steps that it skips."""
+    """Computes a weighted penalty for each image in its own pass; zeros in steps that it skips."""
     size = ops.shape(real.images)[0]
     labeled = fake if penalty.uses_fake_labels else real
 
     def compute() -> Any:
-        return frozen(
+        return weight * frozen(
             gan.discriminator,
             lambda: penalty(
                 lambda images: gan.logits(labeled.with_images(images)),

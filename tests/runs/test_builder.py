@@ -94,3 +94,12 @@ def test_build_gan_keeps_pixels_learning_at_their_limits_for_own_images(model):
     assert output(config) is keras.activations.hard_tanh
     own = dataclasses.replace(config, data="images.npz")
     assert output(own) is models.inward_hard_tanh
+
+
+def test_build_gan_decays_the_weights_of_penalties_along_a_cosine():
+    config = Config(r1=0.5, dragan=2.0, penalty_decay_epochs=3, batch_size=50)
+    nothing = np.zeros((1000, 28, 28, 1), np.uint8)
+    gan = build_gan(config, data.Split(nothing, None, nothing, None, nothing, None))
+    for penalty, weight in zip(gan.penalties, (0.5, 2.0), strict=True):
+        weights = [float(penalty.weight_at(step)) for step in (0, 30, 60, 600)]
+        np.testing.assert_allclose(weights, weight * np.array([1, 0.55, 0.1, 0.1]), rtol=1e-5)
