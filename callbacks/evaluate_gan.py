@@ -74,7 +74,7 @@ class EvaluateGAN(keras.callbacks.Callback):
             return
         if self.params.get("verbose"):
             print(
-                f"Measuring {self.final_evaluator.protocol.count:,} samples against as many real "
+                f"Comparing {self.final_evaluator.protocol.count:,} samples with as many real "
                 f"images: {self.final_evaluator.name}.",
                 flush=True,
             )
@@ -84,6 +84,10 @@ class EvaluateGAN(keras.callbacks.Callback):
         self.final_record = self.final_evaluator.record(scores)
         if self.filename is not None:
             write_json(self.filename, self.final_record)
+        if self.params.get("verbose"):
+            shown = dict.fromkeys((self.final_record["watched_score"], "coverage"))
+            numbers = (f"{n} {scores['samples'][n]:.3g}" for n in shown if n in scores["samples"])
+            print(f"Scores: {', '.join(numbers)}.", flush=True)
 
 
 def _numbers(name: str, value: Any) -> dict[str, float]:

@@ -128,7 +128,7 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
         print(json.dumps(record, indent=1))
         return
     show(*score_tables(record))
-    print(f"{evaluator.protocol.count:,} images against as many: {evaluator.name}.")
+    print(f"Compared {evaluator.protocol.count:,} images with as many: {evaluator.name}.")
     if sentence := place_among_baselines(record):
         print(printable(sentence))
     if "kernel_distance" not in next(iter(record["scores"].values())):

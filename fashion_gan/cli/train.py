@@ -160,4 +160,4 @@ def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
     print(f"Trained for {steps}. The run is in {run_dir}; look at it with:")
     print(f"  tensorboard --logdir {run_dir}")
     print(f"  fashion-gan sample {run_dir}")
-    print(f"  fashion-gan evaluate {run_dir}")
+    print(f"  fashion-gan evaluate {run_dir} --baselines")

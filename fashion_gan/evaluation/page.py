@@ -35,8 +35,14 @@ class _Score(NamedTuple):
 
 _SCORES = {
     "frechet_distance": _Score("lower", "distance between the means and covariances of features"),
-    "kernel_distance": _Score("lower", "squared maximum mean discrepancy of features"),
-    "transport_distance": _Score("lower", "squared sliced Wasserstein distance of features"),
+    "kernel_distance": _Score(
+        "lower, best about 0",
+        "difference of the features as a whole (squared maximum mean discrepancy)",
+    ),
+    "transport_distance": _Score(
+        "lower, best about 0",
+        "how far the features would have to move (squared sliced Wasserstein distance)",
+    ),
     "precision": _Score("higher", "fraction of the samples near a real image"),
     "recall": _Score("higher", "fraction of the real images near a sample"),
     "density": _Score("near 1", "mean number of real images near a sample, divided by k = 5"),
@@ -47,8 +53,13 @@ _SCORES = {
     ),
     "conditional_accuracy": _Score("higher", "fraction of the samples in the requested class"),
     "ndb": _Score("near 0.05", "fraction of the bins of pixels with too many or too few samples"),
-    "bin_divergence": _Score("lower", "divergence of the bins of samples and training images"),
-    "copied_share": _Score("near 0", "fraction of the samples that copy a training image"),
+    "bin_divergence": _Score(
+        "lower", "difference of the bins of samples from those of training images"
+    ),
+    "copied_share": _Score(
+        "near 0",
+        "fraction of the samples that are almost a training image, minus that of real images",
+    ),
     "memorization_ratio": _Score("near 1", "distance to training images, relative to real images"),
 }
 
@@ -85,12 +96,12 @@ def write_report(
         "Nearest training images": _figure(
             closest, "The samples nearest to a training image, each above that image."
         )
-        + "<p>If the pairs look the same, the generator copies training images.</p>",
+        + "<p>The pairs should differ. If they look the same, the generator copies.</p>",
     }
     name = printable(next(iter(result["scores"])))
     body = [
         f"<h1>{escape(name)}</h1>",
-        f"<p>{evaluator.protocol.count:,} samples against as many images: "
+        f"<p>{evaluator.protocol.count:,} samples are compared with as many images: "
         f"{escape(printable(evaluator.name))}. "
         f"{escape(printable(place_among_baselines(result)))}</p>",
         *(f"<h2>{title}</h2>\n{content}" for title, content in sections.items()),

@@ -60,8 +60,8 @@ def score_tables(result: dict[str, Any]) -> Iterator[Any]:
 def place_among_baselines(record: Mapping[str, Any]) -> str:
     """Returns a sentence that places the watched score of the first set among the baselines.
 
-    It names the nearest baselines on both sides, such as "kernel_distance: 1.9, between training
-    images (0.8) and blurred (3.1)". It is empty without baselines.
+    It names the nearest baselines on both sides, such as 'kernel_distance of logs/emoji: 1.9, worse
+    than "training images" (0.8) and better than "blurred" (3.1).' It is empty without baselines.
 
     Args:
         record: Record of an evaluator, which names the watched score.
@@ -72,13 +72,11 @@ def place_among_baselines(record: Mapping[str, Any]) -> str:
     if not ranked:
         return ""
     value = scores[name]
-    better = [f"{label} ({score:.3g})" for score, label in ranked if score <= value]
-    worse = [f"{label} ({score:.3g})" for score, label in ranked if score > value]
-    if better and worse:
-        place = f"between {better[-1]} and {worse[0]}"
-    else:
-        place = f"worse than {better[-1]}" if better else f"better than {worse[0]}"
-    return f"{name} of {first}: {value:.3g}, {place}."
+    better = [f'"{label}" ({score:.3g})' for score, label in ranked if score <= value]
+    worse = [f'"{label}" ({score:.3g})' for score, label in ranked if score > value]
+    places = [f"worse than {better[-1]}"] if better else []
+    places += [f"better than {worse[0]}"] if worse else []
+    return f"{name} of {first}: {value:.3g}, {' and '.join(places)}."
 
 
 @dataclass(frozen=True, eq=False)

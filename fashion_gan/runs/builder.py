@@ -124,7 +124,7 @@ def describe_length(config: Config, num_images: int) -> str:
     images = f"{num_seen:,} {'images and mirror images' if config.mirror else 'images'}"
     return (
         f"{config.epochs} epochs of {steps:,} steps: {config.epochs * steps:,} steps, "
-        f"{passes:,.1f} passes over {images}"
+        f"{passes:,.{0 if passes >= 10 else 1}f} passes over {images}"
     )
 
 

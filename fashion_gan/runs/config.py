@@ -139,7 +139,8 @@ class Config:
     held_out: str = _setting(
         "auto",
         "images that are not trained on, but that scores compare with: a number, a fraction below "
-        "1, or auto for about a tenth; 0 trains on all",
+        "1, or auto for a tenth, but at least 100, at most 5,000, and none of fewer than 200; 0 "
+        "trains on all",
         needs={"data": ()},
         metavar="N",
     )

@@ -112,7 +112,13 @@ def train_run(
             run.begin(config, runtime.versions(), split)
             if verbose:
                 _warn_if_short(experiment)
-            announce(str(gan.jit_decision))
+            announce(f"training       {describe_length(config, len(split.train_images))}")
+            if gan.jit_compile:
+                announce(str(gan.jit_decision))
+            if position := newest_position(run.backup_dir):
+                epoch, batch = position
+                done = epoch * len(experiment.train) + batch
+                announce(f"Resuming {run} after {done:,} steps.")
         guard = [_StopWithoutFolder(run)] if chief else []
         with _named_batch(config):
             gan.fit(

@@ -308,7 +308,10 @@ def test_baselines_need_as_many_images_as_are_measured():
 
 @pytest.mark.parametrize(
     ("score", "place"),
-    [(1.9, "between training images (0.8) and blurred (3.1)"), (9.5, "worse than blurred (3.1)")],
+    [
+        (1.9, 'worse than "training images" (0.8) and better than "blurred" (3.1)'),
+        (9.5, 'worse than "blurred" (3.1)'),
+    ],
 )
 def test_place_among_baselines_names_the_neighbors(score, place):
     scores = {"blurred": 3.1, "mine": score, "training images": 0.8}

@@ -78,7 +78,7 @@ def test_write_report_embeds_all_images_and_escapes_names(evaluator, tmp_path):
     assert page.count("<rect") == 3, "a bar for each set on a white background"
     distances = [f"{of['kernel_distance']:.3g}" for of in scores.values()]
     cells = "".join(f"<td>{cell}</td>" for cell in distances)
-    assert f"<td>kernel_distance</td>{cells}<td>lower</td>" in page
+    assert f"<td>kernel_distance</td>{cells}<td>lower, best about 0</td>" in page
 
 
 def test_write_report_ranks_samples_by_realism(evaluator, tmp_path):

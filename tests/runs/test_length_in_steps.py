@@ -188,7 +188,7 @@ def test_dry_run_prints_steps_and_passes(data, capsys):
     train = ["train", "--data", data, "--preset", "images", "--mirror", "--steps", "600"]
     assert main([*train, "--dry-run"]) == 0
     out = capsys.readouterr().out
-    plan = "20 epochs of 30 steps: 600 steps, 160.0 passes over 240 images and mirror images"
+    plan = "20 epochs of 30 steps: 600 steps, 160 passes over 240 images and mirror images"
     assert f"training       {plan}\n" in out
 
 

@@ -185,8 +185,11 @@ def resume(run_dir, *flags):
     return main(["train", "--resume", "--run-dir", str(run_dir), *flags])
 
 
-def test_train_finishes_without_a_step_when_epochs_equal_those_trained(run_dir):
+def test_train_finishes_without_a_step_when_epochs_equal_those_trained(run_dir, capsys):
     assert resume(run_dir, "--epochs", "2") == 0
+    out = capsys.readouterr().out
+    assert f"Resuming {run_dir} after 20 steps." in out
+    assert "Scores: " in out.splitlines()[-5], out
     lines = []
     assert checkpoints.load(run_dir, announce=lines.append).steps == 20
     assert lines == []
