@@ -105,7 +105,11 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
 
     from fashion_gan.evaluation import EvalConfig
     from fashion_gan.evaluation.page import write_report
-    from fashion_gan.evaluation.report import place_among_baselines, score_tables
+    from fashion_gan.evaluation.report import (
+        describe_low_coverage,
+        place_among_baselines,
+        score_tables,
+    )
     from fashion_gan.runs.evaluate import evaluate_source
 
     count = options.num_images
@@ -129,8 +133,9 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
         return
     show(*score_tables(record))
     print(f"Compared {evaluator.protocol.count:,} images with as many: {evaluator.name}.")
-    if sentence := place_among_baselines(record):
-        print(printable(sentence))
+    for sentence in (place_among_baselines(record), describe_low_coverage(record)):
+        if sentence:
+            print(printable(sentence))
     if "kernel_distance" not in next(iter(record["scores"].values())):
         print('Only pixels were compared. For better scores: pip install "fashion-gan[features]".')
     if options.out:

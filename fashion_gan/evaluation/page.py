@@ -12,6 +12,7 @@ from fashion_gan import images, metrics
 from fashion_gan.evaluation.evaluator import Evaluator
 from fashion_gan.evaluation.report import (
     Groups,
+    describe_low_coverage,
     find_groups,
     group_grid,
     nearest_neighbor_grid,
@@ -103,7 +104,8 @@ def write_report(
         f"<h1>{escape(name)}</h1>",
         f"<p>{evaluator.protocol.count:,} samples are compared with as many images: "
         f"{escape(printable(evaluator.name))}. "
-        f"{escape(printable(place_among_baselines(result)))}</p>",
+        f"{escape(printable(place_among_baselines(result)))} "
+        f"{escape(printable(describe_low_coverage(result)))}</p>",
         *(f"<h2>{title}</h2>\n{content}" for title, content in sections.items()),
     ]
     page = html_page(f"Evaluation of {name}", "\n".join(body))

@@ -13,6 +13,7 @@ from fashion_gan.metrics.kmeans import kmeans
 
 __all__ = [
     "Groups",
+    "describe_low_coverage",
     "find_groups",
     "group_grid",
     "nearest_neighbor_grid",
@@ -77,6 +78,25 @@ def place_among_baselines(record: Mapping[str, Any]) -> str:
     places = [f"worse than {better[-1]}"] if better else []
     places += [f"better than {worse[0]}"] if worse else []
     return f"{name} of {first}: {value:.3g}, {' and '.join(places)}."
+
+
+def describe_low_coverage(record: Mapping[str, Any]) -> str:
+    """Returns a sentence if the first set covers less than half of what training images cover.
+
+    It is empty otherwise, and without the baseline of training images.
+
+    Args:
+        record: Record of an evaluator, with the scores of baselines.
+    """
+    first, scores = next(iter(record["scores"].items()))
+    covered = scores.get("coverage")
+    possible = record["scores"].get("training images", {}).get("coverage")
+    if covered is None or possible is None or covered >= possible / 2:
+        return ""
+    return (
+        f'coverage of {first}: {covered:.2f}, while "training images" reach {possible:.2f}. The '
+        "samples lack many kinds of images: mode collapse, or a training that was too short."
+    )
 
 
 @dataclass(frozen=True, eq=False)

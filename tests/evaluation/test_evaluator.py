@@ -1,6 +1,7 @@
 """Tests scores: their order for degraded images, and their record."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -318,6 +319,23 @@ def test_place_among_baselines_names_the_neighbors(score, place):
     record = {"watched_score": "d", "scores": {n: {"d": scores[n]} for n in sorted(scores)[::-1]}}
     record["scores"] = {"mine": {"d": score}, **record["scores"]}
     assert report.place_among_baselines(record) == f"d of mine: {score}, {place}."
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (
+            {"mine": 0.4, "training images": 0.9},
+            "coverage of mine: 0.40, .* 0.90. .*collapse",
+        ),
+        ({"mine": 0.5, "training images": 0.9}, "$"),
+        ({"mine": 0.1}, "$"),
+        ({"mine": None, "training images": 0.9}, "$"),
+    ],
+)
+def test_describe_low_coverage_compares_with_training_images(scores, said):
+    sets = {name: {} if value is None else {"coverage": value} for name, value in scores.items()}
+    assert re.match(said, report.describe_low_coverage({"scores": sets}))
 
 
 def test_evaluator_computes_the_scores_listed_by_an_extractor(fashion):
