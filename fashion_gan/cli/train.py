@@ -1,6 +1,7 @@
 """Implements the command `fashion-gan train`."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -155,6 +156,7 @@ def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
             resume=options.resume,
             allow_changed_data=options.allow_changed_data,
             backup_interval=options.backup_interval,
+            verbose="auto" if sys.stdout.isatty() else 2,  # a bar needs a terminal
         )
     steps = "1 step" if gan.steps == 1 else f"{gan.steps:,} steps"
     print(f"Trained for {steps}. The run is in {run_dir}; look at it with:")

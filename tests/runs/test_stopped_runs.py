@@ -190,6 +190,7 @@ def test_train_finishes_without_a_step_when_epochs_equal_those_trained(run_dir, 
     out = capsys.readouterr().out
     assert f"Resuming {run_dir} after 20 steps." in out
     assert "Scores: " in out.splitlines()[-5], out
+    assert "\b" not in out and "\x1b" not in out, "a bar is for terminals"
     lines = []
     assert checkpoints.load(run_dir, announce=lines.append).steps == 20
     assert lines == []
