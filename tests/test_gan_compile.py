@@ -287,7 +287,11 @@ def test_fit_logs_the_gradient_norms_and_update_ratios_of_the_step(tiny_images, 
 
 
 @pytest.mark.parametrize(
-    ("name", "num_classes"), [("resnet", 3), ("infogan", None)], ids=["resnet", "infogan"]
+    ("name", "num_classes"),
+    [
+        pytest.param("resnet", 3, id="resnet", marks=pytest.mark.slow),
+        pytest.param("infogan", None, id="infogan"),
+    ],
 )
 def test_fit_trains_convolutions_in_half_precision(name, num_classes):
     keras.config.set_dtype_policy("mixed_float16")

@@ -58,7 +58,14 @@ def test_step_flops_of_dense_match_a_hand_count():
     assert flops.forward_flops(pair[0]) == [2 * 3_000, 2 * 15_000, 2 * 117_600]
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dense",
+        "convnet",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("dcgan", "infogan", "resnet")),
+    ],
+)
 def test_step_flops_match_the_graph_of_tensorflow(name):
     gan = GAN(*models.build_networks(name))
     gan.compile(jit_compile=False)

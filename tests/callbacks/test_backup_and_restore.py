@@ -121,6 +121,7 @@ def test_fit_resumes_bit_for_bit_when_stopped_repeatedly(tmp_path, uninterrupted
     assert_same(train(tmp_path, seed=99), uninterrupted)
 
 
+@pytest.mark.slow
 def test_fit_resumes_bit_for_bit_when_stopped_before_a_partial_execution(tmp_path):
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()

@@ -284,7 +284,7 @@ def crash(gan, monitor, after, backup):
         train(gan, monitor, 12, [Crash(after), backup])
 
 
-@pytest.mark.parametrize("crashed", [3, 5])
+@pytest.mark.parametrize("crashed", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_monitor_warns_in_the_same_epochs_when_a_run_resumes(make_gan, tmp_path, crashed):
     plan = [EVEN, EVEN, LOST, LOST, LOST, LOST_TWO, LOST_TWO, EVEN]
     state = tmp_path / "monitor.json"

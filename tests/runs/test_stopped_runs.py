@@ -318,7 +318,7 @@ def test_sample_uses_the_backup_of_a_running_and_a_stopped_training(
     assert out.stat().st_size > 100
 
 
-@pytest.mark.parametrize("backup_interval", [-1.0, 60.0])
+@pytest.mark.parametrize("backup_interval", [pytest.param(-1.0, marks=pytest.mark.slow), 60.0])
 def test_train_raises_and_creates_no_folder_when_its_folder_is_removed(
     tmp_path, backup_interval, monkeypatch
 ):

@@ -26,7 +26,13 @@ def as_data_loader(images):
     )
 
 
-@pytest.mark.parametrize("as_grain", [as_map_dataset, as_iter_dataset, as_data_loader])
+@pytest.mark.parametrize(
+    "as_grain",
+    [
+        as_data_loader,
+        *(pytest.param(f, marks=pytest.mark.slow) for f in (as_map_dataset, as_iter_dataset)),
+    ],
+)
 def test_fit_and_evaluate_give_equal_results_for_grain_and_arrays(as_grain, make_gan, tiny_images):
     ours, theirs = make_gan("adam"), make_gan("adam")
     theirs.generator.set_weights(ours.generator.get_weights())
