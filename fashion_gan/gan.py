@@ -31,7 +31,7 @@ from fashion_gan.replay import ReplayBuffer
 from fashion_gan.replay import get as get_replay
 from fashion_gan.runtime import build_scope
 from fashion_gan.training import optimizers, train_step, validation, xla
-from fashion_gan.training.distribute import distributed_step
+from fashion_gan.training.distribute import distributed_step, local_replicas
 from fashion_gan.training.ema import EMANetwork
 from fashion_gan.training.executor import Executor
 from fashion_gan.training.inputs import NO_BATCH, InputChecks, check_shape
@@ -262,6 +262,7 @@ class GAN(keras.Model):
         with self.distribute_strategy.scope():
             jit_decision = xla.decide(jit_compile, networks, run_eagerly)
         validation.check_batch_norm(networks, self.distribute_strategy.num_replicas_in_sync)
+        validation.check_added_losses(networks, local_replicas(self.distribute_strategy))
         self.loss_function = losses.get(loss)
         self.penalties = gradient_penalties.get_all(penalties)
         self.fused_penalties = gradient_penalties.fused_penalties(

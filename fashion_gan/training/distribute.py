@@ -11,6 +11,7 @@ __all__ = [
     "assert_equal_on_workers",
     "distributed_step",
     "is_chief",
+    "local_replicas",
     "mean_over_replicas",
     "scale_loss_for_replicas",
 ]
@@ -76,6 +77,11 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
         return True
     has_chief = "chief" in cluster.cluster_spec().jobs
     return cluster.task_type == "worker" and cluster.task_id == 0 and not has_chief
+
+
+def local_replicas(strategy: tf.distribute.Strategy) -> int:
+    """Returns the number of replicas that this process runs, each in a thread."""
+    return 1 if strategy.num_replicas_in_sync == 1 else len(strategy.extended.worker_devices)
 
 
 def mean_over_replicas(strategy: tf.distribute.Strategy, value: float) -> float:

@@ -15,6 +15,7 @@ from fashion_gan.training.inputs import as_labels
 from fashion_gan.typing import Labels
 
 __all__ = [
+    "check_added_losses",
     "check_batch_norm",
     "check_channels_last",
     "check_discriminator_input",
@@ -297,6 +298,30 @@ def check_batch_norm(networks: Iterable[keras.Model], replicas: int) -> None:
             "saved. For statistics of the whole batch, use BatchNormalization(synchronized=True).",
             stacklevel=3,
         )
+
+
+def check_added_losses(networks: Iterable[keras.Model], local_replicas: int) -> None:
+    """Raises ValueError if replicas of one process would mix up the losses that layers add.
+
+    These replicas run in threads, but a layer has one list of losses for all of them. Synchronized
+    batch normalization switches between the threads in the middle of a network, so that a replica
+    loses its activity regularization or logs that of another one.
+    """
+    for network in networks:
+        layers = list(iter_layers(network))
+        regularized = [layer.name for layer in layers if layer.activity_regularizer is not None]
+        synchronized = [
+            layer.name
+            for layer in layers
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.synchronized
+        ]
+        if local_replicas > 1 and regularized and synchronized:
+            raise ValueError(
+                "Expected no activity regularizer together with synchronized batch normalization "
+                f"on {local_replicas} devices of one process. Received: {network.name!r} with "
+                f"{', '.join(regularized)} and {', '.join(synchronized)}. Omit one of them, or "
+                "train on one device."
+            )
 
 
 def check_replica_batches(

@@ -23,7 +23,8 @@ import numpy as np
 BATCH, BATCHES, EPOCHS = 8, 10, 5  # 50 steps
 CASES = {
     "own images": {"steps_per_execution": 1, "own_images": True},
-    "layers": {"steps_per_execution": 4, "layers": ["batch norm", "regularizer"]},
+    "batch norm": {"steps_per_execution": 4, "layers": ["batch norm"]},
+    "regularizers": {"steps_per_execution": 4, "layers": ["regularizer"]},
     "dropout": {"steps_per_execution": 4, "layers": ["dropout"]},
     "augmentations": {
         "steps_per_execution": 4,

@@ -1,5 +1,6 @@
 """Batches that replicas can share equally, and batch norm on a replica's share."""
 
+import contextlib
 import warnings
 from types import SimpleNamespace
 
@@ -76,3 +77,26 @@ def test_check_batch_norm_warns_for_layers_that_use_per_replica_statistics():
         validation.check_batch_norm([keras.Sequential([keras.layers.Input((3,))])], 2)
         synchronized = keras.layers.BatchNormalization(synchronized=True)
         validation.check_batch_norm([keras.Sequential([keras.layers.Input((3,)), synchronized])], 2)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "replicas", "raises"),
+    [
+        (("regularized", "synchronized"), 2, True),
+        (("synchronized", "regularized"), 2, True),
+        (("regularized", "synchronized"), 1, False),
+        (("regularized",), 2, False),
+        (("synchronized",), 2, False),
+    ],
+)
+def test_check_added_losses_raises_when_replicas_would_mix_them_up(kinds, replicas, raises):
+    layers = {
+        "regularized": keras.layers.Dense(3, activity_regularizer="l2", name="regularized"),
+        "synchronized": keras.layers.BatchNormalization(synchronized=True, name="synchronized"),
+    }
+    network = keras.Sequential([keras.layers.Input((3,)), *(layers[kind] for kind in kinds)])
+    with contextlib.ExitStack() as stack:
+        if raises:
+            message = "on 2 devices of one process. Received: .* with regularized and synchronized"
+            stack.enter_context(pytest.raises(ValueError, match=message))
+        validation.check_added_losses([network], replicas)
