@@ -285,6 +285,27 @@ def projected_scores() -> str:
     return table(["images", *(f"`{name}`" for name in head)], rows)
 
 
+def own_images() -> str:
+    """Makes the table of the scores of trainings on collections, with those of two baselines."""
+    head = ("kernel_distance", "coverage", "recall", "pixel_frechet_distance", "copied_share")
+    rows, machines = [], set()
+    for record in read("own-images").values():
+        flags = record["command"].partition(" --data .data/images/")[2]
+        count, minutes = record["train_images"], record["seconds"] / 60
+        title = f"**`{flags}`**, {count:,} images, {minutes:.0f} min"
+        rows.append([title, *[""] * len(head)])
+        for name in ("samples", "training images", "blurred"):
+            values = record["scores"][name]
+            distance = f"{values['kernel_distance']:.1f} ± {values['kernel_distance_std']:.1f}"
+            shares = [f"{values[key]:.2f}" for key in ("coverage", "recall")]
+            pixels = f"{values['pixel_frechet_distance']:.0f}"
+            rows.append([name, distance, *shares, pixels, f"{values['copied_share']:.2f}"])
+        machines.add(describe(record["machine"]))
+    return table(["images", *(f"`{name}`" for name in head)], rows) + (
+        f"\nMeasured on {' and '.join(sorted(machines))}.\n"
+    )
+
+
 def image_reading() -> str:
     """Makes the table of the time and the memory that reading images takes."""
     result = read("image-reading")
@@ -372,6 +393,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/image-cases.json": image_cases,
     "docs/results/image-reading.json": image_reading,
     "docs/results/projected-noto.json": projected_scores,
+    "docs/results/own-images.json": own_images,
     "docs/results/projection.json": projection,
     "docs/results/export-formats.json": export_formats,
     **speed_tables.TABLES,
