@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from typing import Any
 
 from fashion_gan.benchmark import processor
 from fashion_gan.files import write_json
+from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runtime import versions
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -89,6 +91,24 @@ def measure_in_rounds(
             print(f"[{turn + 1}/{rounds}] {name}: {text}", file=sys.stderr, flush=True)
         after_round(results)
     return results
+
+
+def train_timed(run: RunDirectory, train: Callable[[], Any]) -> float | None:
+    """Trains a run unless it is finished, and returns its total seconds.
+
+    The seconds of interrupted trainings are added up in `seconds.json` in the folder of the run.
+    They are None for a finished run without this file.
+    """
+    clock = run.path / "seconds.json"
+    before = json.loads(clock.read_text()) if clock.exists() else 0.0
+    if not run.model_path.exists():
+        start = time.perf_counter()
+        try:
+            train()
+        finally:
+            if run.exists():
+                write_json(clock, before + time.perf_counter() - start)
+    return json.loads(clock.read_text()) if clock.exists() else None
 
 
 def describe_machine(*packages: str) -> dict[str, Any]:

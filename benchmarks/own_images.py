@@ -14,13 +14,19 @@ import json
 import shlex
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from _harness import DOCS, describe_machine, make_parser, read_result, write_result
+from _harness import (
+    DOCS,
+    describe_machine,
+    make_parser,
+    read_result,
+    train_timed,
+    write_result,
+)
 
-from fashion_gan.files import write_json
 from fashion_gan.runs.directory import RunDirectory
 
 ROOT = DOCS.parent
@@ -66,20 +72,6 @@ def run_fashion_gan(*arguments, **options):
     )
 
 
-def train(run, arguments):
-    """Trains or resumes a run, and returns its total seconds."""
-    clock = run.path / "seconds.json"
-    before = json.loads(clock.read_text()) if clock.exists() else 0.0
-    if not run.model_path.exists():
-        start = time.perf_counter()
-        try:
-            run_fashion_gan("train", *arguments, "--run-dir", str(run.path), "--resume")
-        finally:
-            if run.exists():
-                write_json(clock, before + time.perf_counter() - start)
-    return json.loads(clock.read_text())
-
-
 def score(run):
     """Returns the scores of the samples and of the baselines."""
     result = run_fashion_gan(
@@ -123,9 +115,11 @@ def main():
     for seed in options.seeds:
         arguments = arguments_of(name, flags, seed)
         run = RunDirectory(options.logs / f"{label}-{seed}")
+        run_dir = ["--run-dir", str(run.path), "--resume"]
+        training = partial(run_fashion_gan, "train", *arguments, *run_dir)
         record = {
             "command": shlex.join(["fashion-gan", "train", *arguments]),
-            "seconds": train(run, arguments),
+            "seconds": train_timed(run, training),
             "config": {**json.loads(run.config_path.read_text()), "data": data_path(name)},
             "train_images": run.read_dataset_info().num_images,
             "machine": describe_machine(),

@@ -35,10 +35,10 @@ from _harness import (
     measure,
     measure_in_rounds,
     read_result,
+    train_timed,
     write_result,
 )
 
-from fashion_gan.files import write_json
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.runs.presets import PRESETS
 
@@ -157,17 +157,8 @@ def train_preset(name, seed, logs):
     from fashion_gan.runs.train import train_run
 
     run = RunDirectory(logs / f"{name}-{seed}")
-    clock = run.path / "seconds.json"
-    before = json.loads(clock.read_text()) if clock.exists() else 0.0
-    if not run.model_path.exists():
-        config = dataclasses.replace(PRESETS[name], seed=seed)
-        start = time.perf_counter()
-        try:
-            train_run(config, run.path, resume=True, verbose=2)
-        finally:
-            if run.exists():
-                write_json(clock, before + time.perf_counter() - start)
-    return run, json.loads(clock.read_text()) if clock.exists() else None
+    config = dataclasses.replace(PRESETS[name], seed=seed)
+    return run, train_timed(run, lambda: train_run(config, run.path, resume=True, verbose=2))
 
 
 def describe_run(run, seconds):
