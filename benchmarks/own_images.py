@@ -87,7 +87,7 @@ def score(run):
 
 
 def draw(run, name, folder):
-    """Draws 64 held-out images and 64 samples, enlarged to at least 32 pixels."""
+    """Draws 64 held-out images and 64 samples."""
     from fashion_gan import images
     from fashion_gan.runs import checkpoints
     from fashion_gan.runs.builder import load_split
@@ -96,10 +96,8 @@ def draw(run, name, folder):
     samples = images.to_uint8(gan.sample(64, seed=0), gan.value_range)
     real = load_split(run.read_config()).test_images[:64]
     folder.mkdir(parents=True, exist_ok=True)
-    scale = -(-32 // gan.image_shape[0])
     for suffix, tiles in (("", samples), ("-real", real)):
-        enlarged = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
-        images.write_png(folder / f"{name}{suffix}.png", images.tile(enlarged, 16))
+        images.write_png(folder / f"{name}{suffix}.png", images.tile(tiles, 16, scale=None))
 
 
 def main():

@@ -63,7 +63,8 @@ class ImageGrid(keras.callbacks.Callback):
         real_images: Real images `(n, height, width[, channels])`, uint8 or floats in the
             generator's range. The first `num_images` are shown. Defaults to None.
         png_dir: Folder for the grids of fixed latents as `epoch_0000.png`, …, and for `real.png`.
-            Defaults to None, which writes no PNG files.
+            Images are enlarged to at least 28 pixels a side. Defaults to None, which writes no PNG
+            files.
 
     Raises:
         TypeError: When training begins, if the model has no `sample` or `value_range`.
@@ -171,7 +172,8 @@ class ImageGrid(keras.callbacks.Callback):
         with self._writer.as_default(), tf.summary.record_if(True):
             tf.summary.image(name, grid[np.newaxis], step, description=_DESCRIPTIONS[name])
         if png is not None and self.png_dir is not None:
-            write_png(self.png_dir / png, grid)
+            enlarged = tile(images, self.columns, invert=self.invert, scale=None)
+            write_png(self.png_dir / png, enlarged)
 
     def _check_range(self, real: np.ndarray) -> None:
         low, high = self.model.value_range

@@ -70,7 +70,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         check_freq: Number of epochs between two evaluations. Defaults to 1.
         patience: Number of evaluations in a row that must find an issue. Defaults to 2.
         warmup_steps: Number of train steps before the first warning, since the samples of any
-            generator are alike at first. The signals are logged from the start. Defaults to 1,000.
+            generator are alike at first. The signals are logged from the start, `num_issues` and
+            `missing_classes` only from here on. Defaults to 1,000.
         window: Number of epochs over which the losses are compared. Defaults to 10.
         num_samples: Number of samples in an evaluation. The thresholds were fitted for 1,000.
             Defaults to 1,000.
@@ -204,7 +205,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         found = diagnose(self.signals, thresholds, _recipe(self.model)) if has_begun else ()
         news = self._state.new_issues(found, self.patience)
         self.issues = self._state.active(found)
-        for name, value in self._numbers(found).items():
+        numbers = {**self._signal_numbers(), **(self._issue_numbers(found) if has_begun else {})}
+        for name, value in numbers.items():
             logs.setdefault(name, value)
         for issue in news:
             self.warned.append((epochs, issue))
@@ -228,14 +230,18 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         output = None if self._features is None else self._features(images)
         return output if isinstance(output, tuple) else (output, None)
 
-    def _numbers(self, found: tuple[Issue, ...]) -> dict[str, float]:
-        numbers = {"num_issues": float(len(self.issues)), **self.signals.numbers()}
-        if self.signals.names:
-            lost = [len(issue.classes) for issue in found if issue.kind == "missing"]
-            numbers["missing_classes"] = float(sum(lost))
+    def _signal_numbers(self) -> dict[str, float]:
+        numbers = self.signals.numbers()
         if self.class_names is not None:
             for name, share in zip(self.signals.names, self.signals.shares, strict=True):
                 numbers[f"share_{slug(name)}"] = share
+        return numbers
+
+    def _issue_numbers(self, found: tuple[Issue, ...]) -> dict[str, float]:
+        numbers = {"num_issues": float(len(self.issues))}
+        if self.signals.names:
+            lost = [len(issue.classes) for issue in found if issue.kind == "missing"]
+            numbers["missing_classes"] = float(sum(lost))
         return numbers
 
     def _variables(self) -> list[Any]:

@@ -106,6 +106,15 @@ def test_tile_is_about_square_by_default(n, columns):
     np.testing.assert_array_equal(tile(pictures), tile(pictures, columns))
 
 
+@pytest.mark.parametrize("size, scale", [((28, 28), 1), ((14, 30), 2), ((16, 16), 2), ((5, 4), 7)])
+def test_tile_enlarges_images_to_28_pixels(size, scale):
+    pictures = some_images(5, *size, 3)
+    enlarged = np.kron(pictures, np.ones((1, scale, scale, 1), np.uint8))
+    expected = tiled_by_loops(enlarged, 2, 1, 192)
+    np.testing.assert_array_equal(tile(pictures, 2, scale=None), expected)
+    np.testing.assert_array_equal(tile(pictures, 2, scale=scale), expected)
+
+
 def test_tile_shortens_a_row_that_exceeds_the_images():
     pictures = some_images(3, 5, 4, 1)
     np.testing.assert_array_equal(tile(pictures, 8), tile(pictures, 3))

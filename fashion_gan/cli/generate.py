@@ -211,7 +211,8 @@ def write_samples(
     out.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".png":
         columns = columns or (gan.num_classes if labels is None else None)
-        images.write_png(out, images.tile(pixels, columns, invert=pixels.shape[-1] == 1))
+        grid = images.tile(pixels, columns, invert=pixels.shape[-1] == 1, scale=None)
+        images.write_png(out, grid)
     elif suffix == ".npy":
         with atomic_write(out) as partial:
             np.save(partial, pixels)

@@ -61,7 +61,7 @@ def _inspect(options: argparse.Namespace) -> None:
     print(f"training       {describe_length(config, len(train))} (preset {preset})")
     chosen = np.random.default_rng(0).permutation(len(train))[:_GRID]
     out = options.out or f"{Path(options.data).resolve().stem}-grid.png"
-    images.write_png(out, images.tile(train[np.sort(chosen)]))
+    images.write_png(out, images.tile(train[np.sort(chosen)], scale=None))
     print(f"grid           {len(chosen)} training images: {out}")
 
 

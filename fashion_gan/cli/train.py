@@ -144,9 +144,9 @@ def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
     with nullcontext(options.run_dir) if options.run_dir else new_dir as run_dir:
         everywhere = " on all workers" if workers() else ""
         options.on_interrupt = (
-            f"The run is kept; resume it{everywhere} with: "
-            f"fashion-gan train --resume --run-dir {run_dir}; "
-            f"sample from it with: fashion-gan sample {run_dir}"
+            f"The run is kept.\n"
+            f"  resume{everywhere}: fashion-gan train --resume --run-dir {run_dir}\n"
+            f"  sample: fashion-gan sample {run_dir}"
         )
         gan = train_run(
             config,

@@ -121,7 +121,7 @@ def load_images(
     """
     place, options = Path(path), options or ImageOptions()
     if not place.exists():
-        raise FileNotFoundError(f"There are no images in {path}: it does not exist.")
+        raise FileNotFoundError(f"{path} does not exist. Name a folder or file of images.")
     with decoding.no_pixel_limit():
         listing = _find_listing(place, max_bytes)
         if listing is None:

@@ -28,6 +28,7 @@ __all__ = [
     "write_pngs",
 ]
 
+_MIN_SIDE = 28  # pixels; smaller images are hard to see in a grid
 _SAMPLES = "samples.json"
 """File that marks a folder as written by `write_pngs`."""
 
@@ -129,6 +130,7 @@ def tile(
     margin: int = 1,
     background: int = 192,
     invert: bool = False,
+    scale: int | None = 1,
 ) -> NDArray[np.uint8]:
     """Arranges images in a grid, row by row.
 
@@ -143,10 +145,12 @@ def tile(
             gray of an untrained generator.
         invert: Whether to show gray images dark on white, as Fashion-MNIST is usually printed.
             Defaults to False.
+        scale: Number of times that each pixel is repeated along both sides. None enlarges images to
+            at least 28 pixels a side. Defaults to 1.
 
     Returns:
-        uint8 grid `(height, width, c)` of `rows * (h + margin) - margin` by
-        `columns * (w + margin) - margin` pixels.
+        uint8 grid `(height, width, c)` of `rows * (scale * h + margin) - margin` by
+        `columns * (scale * w + margin) - margin` pixels.
 
     Raises:
         TypeError: If `images` are not uint8.
@@ -162,16 +166,19 @@ def tile(
     columns = min(n, int(np.ceil(np.sqrt(n))) if columns is None else columns)
     if n < 1:
         raise ValueError(f"Expected at least one image. Received: images.shape={images.shape}.")
-    if columns < 1 or margin < 0 or not 0 <= background <= 255:
+    scale = -(-_MIN_SIDE // max(min(h, w), 1)) if scale is None else scale
+    if columns < 1 or scale < 1 or margin < 0 or not 0 <= background <= 255:
         raise ValueError(
-            "Expected columns >= 1, margin >= 0 and background in 0..255. "
-            f"Received: columns={columns}, margin={margin}, background={background}."
+            "Expected columns >= 1, scale >= 1, margin >= 0 and background in 0..255. Received: "
+            f"columns={columns}, scale={scale}, margin={margin}, background={background}."
         )
     if invert and c != 1:
         raise ValueError(
             f"invert=True is for gray images. Received: images.shape={images.shape}. Omit invert."
         )
     rows = -(-n // columns)
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    h, w = scale * h, scale * w
     cell_h, cell_w = h + margin, w + margin
     cells = np.full((rows * columns, cell_h, cell_w, c), background, np.uint8)
     if c == 4:

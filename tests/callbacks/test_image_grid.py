@@ -185,18 +185,23 @@ def test_image_grid_describes_each_grid(tmp_path):
     assert len(set(descriptions.values())) == 3
 
 
-def test_image_grid_writes_png_files_of_fixed_latents_and_real_images(tmp_path):
+def test_image_grid_writes_enlarged_png_files_of_fixed_latents_and_real_images(tmp_path):
     real = np.zeros((1, 5, 4), np.uint8)
     folder = tmp_path / "deep" / "png"
     train(Painter(), ImageGrid(tmp_path, image_freq=2, real_images=real, png_dir=folder), epochs=5)
     names = {"epoch_0000.png": 0, "epoch_0002.png": 2, "epoch_0004.png": 4}
     assert set(os.listdir(folder)) == {"real.png", *names}
-    grids = read_grids(tmp_path / "images", FIXED)
     for name, step in names.items():
+        twin = Painter()
+        twin.power.assign(1.0 + step)
+        samples = np.floor(255 * twin.sample(32, seed=0).astype("float64") + 0.5)
         png = tf.io.decode_png((folder / name).read_bytes()).numpy()
-        np.testing.assert_array_equal(png, grids[step])
+        assert png.shape == (4 * 36 - 1, 8 * 29 - 1, 1)
+        cells = np.pad(png, ((0, 1), (0, 1), (0, 0))).reshape(4, 36, 8, 29).swapaxes(1, 2)
+        enlarged = np.kron(samples[..., 0], np.ones((1, 7, 7)))
+        np.testing.assert_array_equal(cells[..., :35, :28].reshape(32, 35, 28), enlarged)
     png = tf.io.decode_png((folder / "real.png").read_bytes()).numpy()
-    np.testing.assert_array_equal(png, real[0, ..., np.newaxis])
+    np.testing.assert_array_equal(png, np.zeros((35, 28, 1)))
 
 
 def test_image_grid_writes_only_events_without_png_dir(tmp_path):

@@ -32,7 +32,7 @@ def test_latent_interpolation_draws_an_arc_in_each_row(make_gan, tiny_images, tm
     assert names == ["epoch_0000.png", "epoch_0002.png", "epoch_0004.png"]
     ends = np.random.default_rng(7).standard_normal((2, 2, 3))
     latents = interpolate(*ends, 5).reshape(10, 3)
-    expected = tile(to_uint8(gan.sample(latents=latents)), 5)
+    expected = tile(to_uint8(gan.sample(latents=latents)), 5, scale=None)
     np.testing.assert_array_equal(read_png(tmp_path / "epoch_0004.png"), expected)
     assert any((tmp_path / "images").iterdir())
 
@@ -44,7 +44,7 @@ def test_latent_interpolation_draws_a_class_in_each_row(tiny_images, tmp_path):
     ends = np.random.default_rng(0).standard_normal((2, 4, 3))
     latents = interpolate(*ends, 3).reshape(12, 3)
     labels = np.repeat([0, 1, 2, 0], 3)
-    expected = tile(to_uint8(gan.sample(latents=latents, labels=labels)), 3)
+    expected = tile(to_uint8(gan.sample(latents=latents, labels=labels)), 3, scale=None)
     np.testing.assert_array_equal(read_png(tmp_path / "epoch_0001.png"), expected)
 
 
@@ -53,7 +53,7 @@ def test_image_grid_draws_a_class_in_each_column(tiny_images, tmp_path):
     grid = ImageGrid(tmp_path, num_images=8, png_dir=tmp_path)
     gan.fit(tiny_images, LABELS, batch_size=8, callbacks=[grid], verbose=0)
     samples = gan.sample(6, seed=0, labels=[0, 1, 2, 0, 1, 2])
-    expected = tile(to_uint8(samples), 3)
+    expected = tile(to_uint8(samples), 3, scale=None)
     np.testing.assert_array_equal(read_png(tmp_path / "epoch_0001.png"), expected)
 
 

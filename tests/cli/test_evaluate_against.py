@@ -89,7 +89,7 @@ def test_evaluate_treats_gray_images_with_three_channels_as_gray(tmp_path, capsy
     [
         ("small.npy", "real.npy", (), "(4, 8, 3), as in small.npy. Received: images of shape (8"),
         ("few.npy", "real.npy", (), "at least 2 images on each side. Received: count=1"),
-        ("real.npy", "none", (), "There are no images in none"),
+        ("real.npy", "none", (), "none does not exist"),
         ("none", "real.npy", (), "There is no none"),
         ("real.npy", "real.npy", ("--baselines",), "Omit --baselines"),
     ],

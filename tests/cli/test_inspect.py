@@ -49,5 +49,5 @@ def test_inspect_applies_the_image_settings(tmp_path, capsys):
 def test_inspect_prints_errors_in_one_line(capsys):
     assert main(["inspect", "nowhere"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "fashion-gan: error: There are no images in nowhere: it does not exist."
+        "fashion-gan: error: nowhere does not exist. Name a folder or file of images."
     ]

@@ -104,7 +104,7 @@ def test_sample_truncates_latents_and_lays_out_columns(gan, run, tmp_path):
     wanted = to_bytes(gan, latents.truncate(6, 3, 0.5, 0))
     with Image.open(out) as grid:
         np.testing.assert_array_equal(
-            np.asarray(grid)[..., None], images.tile(wanted, 3, invert=True)
+            np.asarray(grid)[..., None], images.tile(wanted, 3, invert=True, scale=None)
         )
 
 
