@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import warnings
 from dataclasses import dataclass
@@ -98,30 +99,44 @@ def write_export(
             f'pip install "fashion-gan[{kind.extra}]".'
         )
     generator = gan.sampling_network(use_ema)
+    inputs = zip(("latents", "labels"), keras.tree.flatten(input_signature), strict=False)
+    facts = {
+        "inputs": {
+            name: ["batch" if size is None else size for size in spec.shape]
+            for name, spec in inputs
+        },
+        "output": ["batch", *gan.image_shape],
+        "value_range": list(gan.value_range),
+        **({"alpha": "straight"} if gan.image_shape[2:] == (4,) else {}),
+        "num_classes": gan.num_classes,
+        "averaged": generator is gan.ema_generator,
+        "made_with": runtime.versions(),
+    }
     with atomic_write(path) as partial, contextlib.nullcontext() if verbose else _silence():
         generator.export(
             str(partial), format=format, input_signature=input_signature, verbose=verbose, **options
         )
+        if format == "onnx":
+            _describe_onnx(partial, facts)
         if format == "openvino":
             with atomic_write(weights) as file:
                 partial.with_suffix(".bin").rename(file)
-    inputs = zip(("latents", "labels"), keras.tree.flatten(input_signature), strict=False)
-    write_json(
-        card,
-        {
-            "inputs": {
-                name: ["batch" if size is None else size for size in spec.shape]
-                for name, spec in inputs
-            },
-            "output": ["batch", *gan.image_shape],
-            "value_range": list(gan.value_range),
-            **({"alpha": "straight"} if gan.image_shape[2:] == (4,) else {}),
-            "num_classes": gan.num_classes,
-            "averaged": generator is gan.ema_generator,
-            "made_with": runtime.versions(),
-        },
-    )
+    write_json(card, facts)
     return card
+
+
+def _describe_onnx(path: Path, facts: dict[str, Any]) -> None:
+    """Names the output `images`, which tf2onnx calls `Identity:0`, and adds facts as metadata."""
+    import onnx
+
+    model = onnx.load(path)
+    (output,) = model.graph.output
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["images" if name == output.name else name for name in names]
+    output.name = "images"
+    onnx.helper.set_model_props(model, {name: json.dumps(fact) for name, fact in facts.items()})
+    onnx.save(model, path)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ def saved_model(path, inputs):
 
 def onnx(path, inputs):
     runtime = pytest.importorskip("onnxruntime")
-    (output,) = runtime.InferenceSession(str(path)).run(None, inputs)
+    (output,) = runtime.InferenceSession(str(path)).run(["images"], inputs)
     return output
 
 
@@ -142,6 +142,17 @@ def test_export_formats_equal_the_keras_formats_of_tensorflow():
     assert set(re.findall(r'"(\w+)"', listed[1])) == {*FORMATS, "torch"}
     with pytest.raises(ValueError, match="Expected one of .* Received: format='torch'"):
         GAN(*models.build_networks("dense")).export("a", "torch")
+
+
+def test_onnx_file_describes_itself(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    card = GAN(*models.build_networks("dense")).export(tmp_path / "dense.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "dense.onnx"))
+    assert [node.name for node in session.get_inputs()] == ["latents"]
+    assert [node.name for node in session.get_outputs()] == ["images"]
+    facts = session.get_modelmeta().custom_metadata_map
+    assert {name: json.loads(fact) for name, fact in facts.items()} == json.loads(card.read_text())
 
 
 def test_export_command_writes_a_pretrained_generator(tmp_path, capsys):

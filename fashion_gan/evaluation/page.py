@@ -35,20 +35,39 @@ class _Score(NamedTuple):
 
 
 _SCORES = {
-    "frechet_distance": _Score("lower", "distance between the means and covariances of features"),
+    "frechet_distance": _Score(
+        "lower",
+        "distance between the means and covariances of features; rises with unclear samples and "
+        "with missing variety, and is too high for few images",
+    ),
     "kernel_distance": _Score(
         "lower, best about 0",
-        "difference of the features as a whole (squared maximum mean discrepancy)",
+        "difference of the features as a whole (squared maximum mean discrepancy); rises with "
+        "unclear samples and with missing variety, and is unbiased for few images",
     ),
     "transport_distance": _Score(
         "lower, best about 0",
         "how far the features would have to move (squared sliced Wasserstein distance)",
     ),
-    "precision": _Score("higher", "fraction of the samples near a real image"),
-    "recall": _Score("higher", "fraction of the real images near a sample"),
-    "density": _Score("near 1", "mean number of real images near a sample, divided by k = 5"),
-    "coverage": _Score("higher", "fraction of the real images whose neighborhood has a sample"),
-    "class_entropy": _Score("higher", "entropy of the predicted classes, divided by its maximum"),
+    "precision": _Score(
+        "higher", "fraction of the samples near a real image; low if samples are unclear"
+    ),
+    "recall": _Score(
+        "higher", "fraction of the real images near a sample; low if variety is missing"
+    ),
+    "density": _Score(
+        "near 1",
+        "mean number of real images near a sample, divided by k = 5; above 1 if samples crowd "
+        "around typical images",
+    ),
+    "coverage": _Score(
+        "higher",
+        "fraction of the real images whose neighborhood has a sample; low if kinds of images are "
+        "missing (mode collapse)",
+    ),
+    "class_entropy": _Score(
+        "higher", "entropy of the predicted classes, divided by its maximum; 1 if all are equal"
+    ),
     "class_total_variation": _Score(
         "lower", "fraction of the samples in excess of equal class fractions"
     ),
@@ -59,9 +78,14 @@ _SCORES = {
     ),
     "copied_share": _Score(
         "near 0",
-        "fraction of the samples that are almost a training image, minus that of real images",
+        "fraction of the samples that are almost a training image, minus that of real images; "
+        "above 0 if the generator copies",
     ),
-    "memorization_ratio": _Score("near 1", "distance to training images, relative to real images"),
+    "memorization_ratio": _Score(
+        "near 1",
+        "distance of samples to training images, divided by that of real images; far below 1 if "
+        "the generator copies, above 1 if samples are unclear",
+    ),
 }
 
 
