@@ -88,6 +88,13 @@ def test_project_accepts_a_generator_in_place_of_a_gan(gan):
     targets = gan.sample(2, seed=5)
     ours, theirs = (latents.project(model, targets, steps=3) for model in (gan, gan.generator))
     np.testing.assert_array_equal(ours.latents, theirs.latents)
+    np.testing.assert_array_equal(ours.images, theirs.images)
+
+
+def test_project_raises_for_a_conditional_generator_without_its_gan():
+    generator, _ = models.build_networks("dense", num_classes=3)
+    with pytest.raises(ValueError, match="latents and labels. Pass its GAN"):
+        latents.project(generator, np.zeros((1, 28, 28, 1), "uint8"))
 
 
 def test_project_uses_the_average_by_default():

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from fashion_gan import metrics, runtime
-from fashion_gan.gan import GAN
+from fashion_gan import metrics
 from fashion_gan.images import premultiply
 from fashion_gan.models import introspection
 from fashion_gan.training import validation
 from fashion_gan.typing import LabeledImages, Labels, Tensor
+
+if TYPE_CHECKING:
+    from fashion_gan.gan import GAN
 
 __all__ = ["Projection", "project"]
 
@@ -50,7 +52,7 @@ class Projection:
 
 
 def project(
-    model: GAN | keras.Model,
+    model: "GAN | keras.Model",
     images: ArrayLike,
     labels: Labels | None = None,
     *,
@@ -105,14 +107,14 @@ def project(
         algorithm for least-squares estimation of nonlinear parameters: the damping.
     """
     _check_counts(candidates=candidates, starts=starts, steps=steps, refinements=refinements)
-    gan = model if isinstance(model, GAN) else _as_gan(model)
-    targets = _unit_images(images, gan)
-    classes = _check_labels(labels, len(targets), gan.num_classes)
-    search = _Search(gan, features, feature_weight, use_ema)
+    generator = _Generator.of(model, use_ema)
+    targets = _unit_images(images, generator)
+    classes = _check_labels(labels, len(targets), generator.num_classes)
+    search = _Search(generator, features, feature_weight)
     wanted = search.describe(targets)
     starting = _starting_points(search, wanted, classes, candidates, starts, seed)
 
-    chosen = np.empty((len(targets), gan.latent_dim), "float32")
+    chosen = np.empty((len(targets), generator.latent_dim), "float32")
     chosen_classes = np.empty(len(targets), "int32")
     groups = range(0, len(targets), _GROUP)
     finished = _Counter(len(groups) * (steps + refinements), progress)
@@ -124,9 +126,37 @@ def project(
         chosen[group], chosen_classes[group] = rows.latents, rows.labels
         finished.reach((number + 1) * (steps + refinements))
 
-    given = None if gan.num_classes is None else chosen_classes
-    drawn = gan.sample(latents=chosen, labels=given, use_ema=use_ema)
-    return Projection(chosen, drawn, _distances(_to_unit(drawn, gan), targets), given)
+    given = None if generator.num_classes is None else chosen_classes
+    drawn = search.draw(chosen, chosen_classes)
+    return Projection(chosen, drawn, _distances(_to_unit(drawn, generator), targets), given)
+
+
+@dataclass(frozen=True, eq=False)
+class _Generator:
+    """Holds what the search needs of a GAN, or of an unconditional generator."""
+
+    network: keras.Model
+    latent_dim: int
+    image_shape: tuple[Any, ...]
+    value_range: tuple[float, float]
+    num_classes: int | None = None
+
+    @classmethod
+    def of(cls, model: Any, use_ema: bool) -> "_Generator":
+        """Returns the parts of a GAN, or of a built generator."""
+        if hasattr(model, "sampling_network"):
+            network = model.sampling_network(use_ema)
+            size, shape = model.latent_dim, model.image_shape
+            return cls(network, size, shape, model.value_range, model.num_classes)
+        if len(introspection.input_shapes(model) or [None]) != 1:
+            raise ValueError(
+                "Expected a GAN, or a generator of latents alone. Received: a generator of latents "
+                "and labels. Pass its GAN."
+            )
+        size = introspection.infer_latent_dim(model, None)
+        inputs = keras.Input((size,))
+        shape = introspection.build_network(model, inputs)[1:]
+        return cls(model, size, shape, introspection.infer_value_range(model, inputs))
 
 
 class _Counter:
@@ -186,21 +216,21 @@ class _Search:
     """
 
     def __init__(
-        self, gan: GAN, features: keras.Model | None, feature_weight: float, use_ema: bool
+        self, generator: _Generator, features: keras.Model | None, feature_weight: float
     ) -> None:
-        self.gan = gan
+        self.generator = generator
         self._features = features
         self._feature_weight = feature_weight
-        self._network = gan.sampling_network(use_ema)
-        latents = tf.TensorSpec((None, gan.latent_dim), "float32")
+        latents = tf.TensorSpec((None, generator.latent_dim), "float32")
         labels = tf.TensorSpec((None,), "int32")
         vectors = tf.TensorSpec((None, None), "float32")
         row = tf.TensorSpec((None,), "float32")
         scalar = tf.TensorSpec((), "float32")
-        images = tf.TensorSpec((None, *gan.image_shape), "float32")
+        images = tf.TensorSpec((None, *generator.image_shape), "float32")
         # These run without XLA, whose convolutions are slow on a CPU.
         self._describe = tf.function(self._vectors, input_signature=[images])
-        self._render = tf.function(self._draw, input_signature=[latents, labels])
+        self._draw = tf.function(self._images, input_signature=[latents, labels])
+        self._render = tf.function(self._rendered, input_signature=[latents, labels])
         self._adam_step = tf.function(
             self._adam, input_signature=[latents, latents, latents, labels, vectors, scalar, scalar]
         )
@@ -211,6 +241,10 @@ class _Search:
     def describe(self, images: Floats) -> Floats:
         """Returns the vectors `(n, size)` of images in [0, 1]."""
         return _in_batches(self._describe, _RENDERED, images)[0]
+
+    def draw(self, latents: Floats, labels: np.ndarray) -> Floats:
+        """Returns the images `(n, height, width, channels)` of latents, in the value range."""
+        return _in_batches(self._draw, _RENDERED, latents, labels)[0]
 
     def render(self, latents: Floats, labels: np.ndarray) -> Floats:
         """Returns the vectors `(n, size)` of the images of latents."""
@@ -240,7 +274,7 @@ class _Search:
         """
         latents, losses = rows.latents.copy(), rows.losses.copy()
         damping = np.full(len(losses), 0.01, "float32")
-        batch = max(1, _RENDERED // (self.gan.latent_dim + 1))
+        batch = max(1, _RENDERED // (self.generator.latent_dim + 1))
         for _ in range(steps):
             least = np.full(len(wanted), np.inf)
             np.minimum.at(least, rows.owners, losses)
@@ -264,7 +298,7 @@ class _Search:
         seen = images
         if images.shape[-1] == 4:
             seen = tf.concat([images[..., :3] * images[..., 3:], images[..., 3:]], axis=-1)
-        vectors = tf.reshape(seen, (count, -1)) / np.sqrt(np.prod(self.gan.image_shape))
+        vectors = tf.reshape(seen, (count, -1)) / np.sqrt(np.prod(self.generator.image_shape))
         if self._features is None:
             return vectors
         features = tf.cast(self._features(images, training=False), "float32")
@@ -272,13 +306,16 @@ class _Search:
         size = tf.cast(tf.shape(features)[1], "float32")
         return tf.concat([vectors, features * tf.sqrt(self._feature_weight / size)], axis=1)
 
-    def _draw(self, latents: Tensor, labels: Tensor) -> Tensor:
-        given = None if self.gan.num_classes is None else labels
-        inputs = LabeledImages(tf.cast(latents, self.gan.generator.variable_dtype), given)
-        images = self._network(inputs.network_inputs(), training=False)
-        images = tf.reshape(tf.cast(images, "float32"), (-1, *self.gan.image_shape))
-        low, high = self.gan.value_range
-        return self._vectors((images - low) / (high - low))
+    def _images(self, latents: Tensor, labels: Tensor) -> Tensor:
+        network = self.generator.network
+        given = None if self.generator.num_classes is None else labels
+        inputs = LabeledImages(tf.cast(latents, network.variable_dtype), given)
+        images = network(inputs.network_inputs(), training=False)
+        return tf.reshape(tf.cast(images, "float32"), (-1, *self.generator.image_shape))
+
+    def _rendered(self, latents: Tensor, labels: Tensor) -> Tensor:
+        low, high = self.generator.value_range
+        return self._vectors((self._images(latents, labels) - low) / (high - low))
 
     def _adam(
         self,
@@ -292,7 +329,7 @@ class _Search:
     ) -> tuple[Tensor, Tensor, Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(latents)
-            loss = tf.reduce_sum(tf.square(self._draw(latents, labels) - targets))
+            loss = tf.reduce_sum(tf.square(self._rendered(latents, labels) - targets))
         gradient = tape.gradient(loss, latents)
         first = _BETA_1 * first + (1 - _BETA_1) * gradient
         second = _BETA_2 * second + (1 - _BETA_2) * tf.square(gradient)
@@ -300,15 +337,15 @@ class _Search:
         return self._shortened(latents - rate * first / (1 - _BETA_1**step) / scale), first, second
 
     def _shortened(self, latents: Tensor) -> Tensor:
-        return tf.clip_by_norm(latents, self.gan.latent_dim**0.5 + _BEYOND, axes=[1])
+        return tf.clip_by_norm(latents, self.generator.latent_dim**0.5 + _BEYOND, axes=[1])
 
     def _gauss_newton(
         self, latents: Tensor, labels: Tensor, targets: Tensor, losses: Tensor, damping: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        size = self.gan.latent_dim
+        size = self.generator.latent_dim
         offsets = tf.concat([tf.zeros((1, size)), _STEP * tf.eye(size)], axis=0)
         around = tf.reshape(latents[:, tf.newaxis] + offsets, (-1, size))
-        drawn = self._draw(around, tf.repeat(labels, size + 1))
+        drawn = self._rendered(around, tf.repeat(labels, size + 1))
         drawn = tf.reshape(drawn, (tf.shape(latents)[0], size + 1, -1))
         slopes = (drawn[:, 1:] - drawn[:, :1]) / _STEP
         gradient = tf.linalg.matvec(slopes, drawn[:, 0] - targets)
@@ -319,7 +356,7 @@ class _Search:
         factor = tf.linalg.cholesky(damped)
         step = tf.linalg.cholesky_solve(factor, gradient[..., tf.newaxis])[..., 0]
         moved = self._shortened(latents - step)
-        new_losses = tf.reduce_sum(tf.square(self._draw(moved, labels) - targets), axis=1)
+        new_losses = tf.reduce_sum(tf.square(self._rendered(moved, labels) - targets), axis=1)
         falls = new_losses < losses
         return (
             tf.where(falls[:, tf.newaxis], moved, latents),
@@ -350,10 +387,10 @@ def _starting_points(
     Returns:
         Arrays `(images, starts, latent_dim)`, `(images, starts)` and `(images, starts)`.
     """
-    gan = search.gan
-    tried = np.arange(gan.num_classes or 1) if classes is None else np.unique(classes)
+    generator = search.generator
+    tried = np.arange(generator.num_classes or 1) if classes is None else np.unique(classes)
     each = max(-(-candidates // len(tried)), starts)
-    points = np.random.default_rng(seed).standard_normal((each * len(tried), gan.latent_dim))
+    points = np.random.default_rng(seed).standard_normal((each * len(tried), generator.latent_dim))
     latents = points.astype("float32")
     labels = np.resize(tried, len(latents)).astype("int32")
     drawn = search.render(latents, labels)
@@ -369,48 +406,37 @@ def _starting_points(
     return latents[indices], labels[indices], losses
 
 
-def _as_gan(generator: keras.Model) -> GAN:
-    """Returns a GAN of an unconditional generator, for its checks and its sampling."""
-    shape = introspection.build_network(
-        generator, keras.Input((introspection.infer_latent_dim(generator, None),))
-    )[1:]
-    discriminator = keras.Sequential(
-        [keras.layers.Input(shape), keras.layers.Flatten(), keras.layers.Dense(1)]
-    )
-    with runtime.build_scope(seed=0):
-        return GAN(generator, discriminator)
-
-
-def _unit_images(images: ArrayLike, gan: GAN) -> Floats:
+def _unit_images(images: ArrayLike, generator: _Generator) -> Floats:
     """Returns images as float32 `(n, *image_shape)` in [0, 1].
 
     Raises:
         ValueError: If the images have another shape, or values outside of the value range.
     """
     pixels = np.asarray(images)
-    if pixels.shape[1:] == gan.image_shape[:-1] and gan.image_shape[-1:] == (1,):
+    if pixels.shape[1:] == generator.image_shape[:-1] and generator.image_shape[-1:] == (1,):
         pixels = pixels[..., np.newaxis]
-    if pixels.shape[1:] != gan.image_shape or not len(pixels):
+    if pixels.shape[1:] != generator.image_shape or not len(pixels):
+        shape = ", ".join(map(str, generator.image_shape))
         raise ValueError(
-            f"Expected images of shape (n, {', '.join(map(str, gan.image_shape))}). Received: "
-            f"images.shape={pixels.shape}. Resize the images."
+            f"Expected images of shape (n, {shape}). Received: images.shape={pixels.shape}. "
+            "Resize the images."
         )
     if pixels.dtype == np.uint8:
         return (pixels / np.float32(255)).astype("float32")
-    low, high = gan.value_range
+    low, high = generator.value_range
     if not (pixels.dtype.kind == "f" and pixels.min() >= low and pixels.max() <= high):
         raise ValueError(
             f"Expected images of uint8, or floats from {low:g} to {high:g}. Received: "
             f"{pixels.dtype} from {pixels.min():g} to {pixels.max():g}. Scale the images."
         )
-    return _to_unit(pixels, gan)
+    return _to_unit(pixels, generator)
 
 
-def _to_unit(images: np.ndarray, gan: GAN) -> Floats:
+def _to_unit(images: np.ndarray, generator: _Generator) -> Floats:
     """Converts images from the generator's value range to float32 in [0, 1]."""
-    low, high = gan.value_range
+    low, high = generator.value_range
     unit = ((images - low) / (high - low)).astype("float32")
-    return unit.reshape(len(unit), *gan.image_shape)
+    return unit.reshape(len(unit), *generator.image_shape)
 
 
 def _check_labels(
