@@ -151,7 +151,7 @@ def test_train_saves_a_backup_on_sighup(arguments, tmp_path):
     process.send_signal(signal.SIGHUP)
     error = process.communicate(timeout=120)[1].decode()
     assert process.returncode == 130
-    assert "resume it with: fashion-gan train --resume" in error and "Traceback" not in error
+    assert "  resume: fashion-gan train --resume" in error and "Traceback" not in error
     assert list((tmp_path / "run/backup").glob("epoch_*"))
 
 

@@ -18,11 +18,12 @@ def outcome():
     return json.loads(result.stdout)
 
 
-def test_train_prints_one_line_when_another_worker_is_lost(outcome):
+def test_train_prints_an_error_when_another_worker_is_lost(outcome):
     for victim, stop in zip((1, 0), outcome["stops"], strict=True):
-        (line,) = stop["errors"]
-        assert f"Another worker (worker {victim}, TensorFlow says) has stopped" in line
-        assert "resume it on all workers with: fashion-gan train --resume --run-dir" in line
+        error, resume, sample = stop["errors"]
+        assert f"Another worker (worker {victim}, TensorFlow says) has stopped" in error
+        assert resume.startswith("  resume on all workers: fashion-gan train --resume --run-dir")
+        assert sample.startswith("  sample: fashion-gan sample ")
         assert stop["status"] == 1
         assert not stop["finished"]
 

@@ -311,7 +311,7 @@ def test_sample_uses_the_backup_of_a_running_and_a_stopped_training(
     error = process.communicate(timeout=120)[1].decode()
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
     if number == signal.SIGINT:
-        assert f"sample from it with: fashion-gan sample {run_dir}" in error
+        assert f"\n  sample: fashion-gan sample {run_dir}\n" in error
     out.unlink()
     assert main(["sample", str(run_dir), "--out", str(out)]) == 0
     assert "is not finished: using its backup after" in capsys.readouterr().err
