@@ -68,10 +68,12 @@ def split_images(collection: Collection, held_out: str = "auto", seed: int = 0) 
         if not number:
             validation = train
         test = validation
+    training = part(train)
+    held = training if validation is train else part(validation)
     return Split(
-        *part(train),
-        *part(validation),
-        *part(test),
+        *training,
+        *held,
+        *(held if test is validation else part(test)),
         class_names=collection.class_names,
         held_out=0 if validation is train else len(validation),
     )

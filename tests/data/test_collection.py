@@ -341,6 +341,8 @@ def test_split_holds_out_the_given_number(count, held_out, expected):
     assert split.held_out == expected
     assert len(split.train_images) == count - expected
     assert len(split.test_images) == (expected or count)
+    assert split.test_images is split.validation_images  # not a copy
+    assert (split.validation_images is split.train_images) == (expected == 0)
 
 
 @pytest.mark.parametrize(
