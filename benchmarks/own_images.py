@@ -50,8 +50,11 @@ COLLECTIONS = {
     "noto-emoji": Collection("noto-emoji", ("--image-size", "32")),
     "noto-emoji-64": Collection("noto-emoji", ("--image-size", "64")),
     "twitter-emoji": Collection("twitter-emoji", ("--image-size", "32")),
+    "twitter-emoji-64": Collection("twitter-emoji", ("--image-size", "64")),
     "silk": Collection("silk", ("--held-out", "500")),
     "pokemon": Collection("pokemon", ("--image-size", "32", "--resize", "pad"), is_free=False),
+    "digits": Collection("digits"),
+    "photos": Collection("photos", ("--image-size", "64"), is_free=False),
 }
 
 
