@@ -2,6 +2,7 @@
 
 from .adaptive_augmentation import AdaptiveAugmentation
 from .backup_and_restore import BackupAndRestore
+from .baseline_scores import BaselineScores
 from .best_checkpoint import BestCheckpoint
 from .default import default
 from .evaluate_gan import EvaluateGAN
@@ -18,6 +19,7 @@ from .tensorboard import TensorBoard
 __all__ = [
     "AdaptiveAugmentation",
     "BackupAndRestore",
+    "BaselineScores",
     "BestCheckpoint",
     "EvaluateGAN",
     "FeatureProjector",

@@ -12,6 +12,7 @@ from fashion_gan import files
 from fashion_gan.typing import Images
 
 from .backup_and_restore import BackupAndRestore
+from .baseline_scores import BaselineScores
 from .best_checkpoint import BestCheckpoint
 from .evaluate_gan import EvaluateGAN
 from .image_grid import ImageGrid
@@ -32,6 +33,7 @@ def default(
     *,
     evaluator: Any = None,
     eval_freq: int = 1,
+    baselines: Mapping[str, np.ndarray] | None = None,
     final_evaluator: Any = None,
     best_checkpoint: BestCheckpoint | None = None,
     on_collapse: str = "warn",
@@ -57,6 +59,8 @@ def default(
         class_names: Names of the classes whose labels `features` returns. Defaults to None.
         evaluator: Evaluator that scores samples between epochs. Defaults to None.
         eval_freq: Number of epochs between two evaluations. Defaults to 1.
+        baselines: Images of known quality by name, such as those of `evaluation.baselines`, whose
+            scores TensorBoard shows as lines. Requires `evaluator`. Defaults to None.
         final_evaluator: Evaluator whose scores are written to `scores.json` at the end. Requires
             `evaluator`. Defaults to None.
         best_checkpoint: Callback that saves the best GAN. Requires `evaluator`. Defaults to None.
@@ -82,6 +86,8 @@ def default(
         )
         if best_checkpoint is not None:
             measuring.append(best_checkpoint)
+        if baselines:
+            measuring.append(BaselineScores(run_dir, evaluator, baselines, eval_freq))
     if on_collapse != "off":
         measuring.append(
             ModeCollapseMonitor(

@@ -11,7 +11,7 @@ from fashion_gan.evaluation.evaluator import Evaluator
 from fashion_gan.files import write_json
 from fashion_gan.training.distribute import is_chief
 
-__all__ = ["EvaluateGAN", "slug"]
+__all__ = ["EvaluateGAN", "numbers", "slug"]
 
 
 class EvaluateGAN(keras.callbacks.Callback):
@@ -65,7 +65,7 @@ class EvaluateGAN(keras.callbacks.Callback):
             return
         started = time.perf_counter()
         for name, value in self.evaluator.evaluate(self.model).items():
-            logs.update(_numbers(f"{self.prefix}{name}", value))
+            logs.update(numbers(f"{self.prefix}{name}", value))
         self.seconds = time.perf_counter() - started
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -90,12 +90,11 @@ class EvaluateGAN(keras.callbacks.Callback):
             print(f"Scores: {', '.join(numbers)}.", flush=True)
 
 
-def _numbers(name: str, value: Any) -> dict[str, float]:
+def numbers(name: str, value: Any) -> list[tuple[str, float]]:
+    """Returns the numbers in the logs, by name, of a score that may be a list or a dictionary."""
     if isinstance(value, dict):
-        return {f"share_{slug(label)}": float(share) for label, share in value.items()}
-    if isinstance(value, list):
-        return {name: float(len(value))}
-    return {name: float(value)}
+        return [(f"share_{slug(label)}", float(share)) for label, share in value.items()]
+    return [(name, float(len(value) if isinstance(value, list) else value))]
 
 
 def slug(label: str) -> str:

@@ -89,7 +89,7 @@ class RunDirectory:
     | `config.json` | settings of the run |
     | `versions.json` | versions of the packages that trained it |
     | `data.json` | number, shape, classes and SHA-256 of the images, if they are your own |
-    | `train`, `validation`, `images`, `projector` | events for TensorBoard |
+    | `train`, `validation`, `images`, `baselines`, `projector` | events for TensorBoard |
     | `samples` | image grids as PNG files, one for each epoch |
     | `metrics.jsonl` | metrics, one line for each epoch |
     | `monitor.json` | state of `ModeCollapseMonitor` |

@@ -321,6 +321,7 @@ def _callbacks(
             evaluators["evaluator"].watched_score,
             reference=run.read_data_sha256() if config.data else "",
         )
+        evaluators["baselines"] = _baselines(evaluators["evaluator"], split)
         if final:
             evaluators["final_evaluator"] = _evaluator(experiment, evaluation.FULL, "test")
             if labeled:
@@ -363,6 +364,18 @@ def _evaluator(experiment: Experiment, protocol: Any, split: str) -> evaluation.
     if experiment.config.data:
         return evaluation.image_evaluator(experiment.split, protocol)
     return evaluation.fashion_mnist_evaluator(protocol, split=split, images=experiment.split)
+
+
+def _baselines(evaluator: evaluation.Evaluator, split: data.Split) -> dict[str, Any]:
+    """Returns the images between whose scores a good generator lies; none if nothing is held out.
+
+    Without held-out images, the scores compare with the training images themselves.
+    """
+    count = evaluator.protocol.count
+    if not split.held_out or len(evaluator.train) < count:
+        return {}
+    sets = evaluation.baselines(evaluator.train, None, count, evaluator.protocol.seed)
+    return {name: sets[name] for name in ("training images", "blurred")}
 
 
 class _StopWithoutFolder(keras.callbacks.Callback):
