@@ -58,7 +58,8 @@ def default(
             `evaluation.load_classifier()`. Defaults to None.
         class_names: Names of the classes whose labels `features` returns. Defaults to None.
         evaluator: Evaluator that scores samples between epochs. Defaults to None.
-        eval_freq: Number of epochs between two evaluations. Defaults to 1.
+        eval_freq: Number of epochs between two evaluations, by `evaluator` and by
+            `ModeCollapseMonitor`. Defaults to 1.
         baselines: Images of known quality by name, such as those of `evaluation.baselines`, whose
             scores TensorBoard shows as lines. Requires `evaluator`. Defaults to None.
         final_evaluator: Evaluator whose scores are written to `scores.json` at the end. Requires
@@ -95,6 +96,7 @@ def default(
                 features,
                 class_names,
                 action=on_collapse,
+                check_freq=eval_freq,
                 state_path=run_dir / files.MONITOR,
             )
         )

@@ -58,6 +58,8 @@ GROUPS = {
 }
 """Titles and descriptions of the groups of settings, by the first setting of each group."""
 
+_STEPS_BETWEEN_SCORES = 100  # at least, unless --eval-freq is given
+
 
 def add_command(
     commands: Any,
@@ -250,7 +252,7 @@ def config_from_options(options: argparse.Namespace) -> Config:
         base = RunDirectory(options.run_dir).read_config(default=base)
     if len(in_file) == len(dataclasses.fields(Config)):
         base = Config(**in_file)
-    config = _with_length(dataclasses.replace(base, **given), options)
+    config = _with_length(dataclasses.replace(base, **given), options, "eval_freq" in given)
     changed = [name for name, value in given.items() if value != getattr(base, name)]
     for name, needs in config.idle(changed).items():
         raise ValueError(
@@ -260,8 +262,11 @@ def config_from_options(options: argparse.Namespace) -> Config:
     return config
 
 
-def _with_length(config: Config, options: argparse.Namespace) -> Config:
-    """Returns the config with the length given by `--steps` or `--images`."""
+def _with_length(config: Config, options: argparse.Namespace, is_eval_freq_given: bool) -> Config:
+    """Returns the config with the length given by `--steps` or `--images`.
+
+    Short epochs are not all evaluated, since evaluations would take much of the time.
+    """
     lengths = [name for name in ("steps", "images") if getattr(options, name)]
     if not lengths:
         return config
@@ -274,4 +279,8 @@ def _with_length(config: Config, options: argparse.Namespace) -> Config:
     # The epochs of a resumed run keep their length.
     has_run = options.resume and options.preset is None and RunDirectory(options.run_dir).exists()
     fixed = options.steps_per_epoch or (config.steps_per_epoch if has_run else 0)
-    return config.with_steps(steps, fixed)
+    config = config.with_steps(steps, fixed)
+    if fixed or is_eval_freq_given or not config.eval_freq:
+        return config
+    rare = min(math.ceil(_STEPS_BETWEEN_SCORES / config.steps_per_epoch), config.epochs)
+    return dataclasses.replace(config, eval_freq=max(config.eval_freq, rare))

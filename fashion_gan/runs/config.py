@@ -416,7 +416,12 @@ class Config:
         "stop, or restore the last good epoch",
         choices=("off", "warn", "stop", "restore"),
     )
-    eval_freq: int = _setting(1, "compute scores every N epochs; 0 for never", 0)
+    eval_freq: int = _setting(
+        1,
+        "compute scores every N epochs; 0 for never; --steps raises the default so that at least "
+        "100 steps lie between two scores",
+        0,
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

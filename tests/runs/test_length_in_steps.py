@@ -67,6 +67,24 @@ def test_with_steps_raises_when_a_number_is_out_of_bounds(steps, steps_per_epoch
         Config().with_steps(steps, steps_per_epoch)
 
 
+@pytest.mark.parametrize(
+    ("flags", "eval_freq"),
+    [
+        ("--steps 4000", 1),  # epochs of 200
+        ("--steps 1400", 2),  # of 70
+        ("--steps 600", 4),  # of 30
+        ("--steps 20", 20),  # only the last epoch
+        ("--steps 600 --eval-freq 1", 1),
+        ("--steps 600 --eval-freq 0", 0),
+        ("--steps 600 --steps-per-epoch 30", 1),
+        ("--epochs 3 --steps-per-epoch 30", 1),
+    ],
+)
+def test_a_length_in_steps_leaves_100_steps_between_scores(flags, eval_freq):
+    config = parse("--preset", "projected", *flags.split())
+    assert config.eval_freq == eval_freq
+
+
 def test_images_preset_has_10000_steps_and_decays_in_the_last_3000():
     config = PRESETS["images"]
     length = config.steps_per_epoch
