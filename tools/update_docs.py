@@ -299,7 +299,8 @@ def own_images() -> str:
             distance = f"{values['kernel_distance']:.1f} ± {values['kernel_distance_std']:.1f}"
             shares = [f"{values[key]:.2f}" for key in ("coverage", "recall")]
             pixels = f"{values['pixel_frechet_distance']:.0f}"
-            rows.append([name, distance, *shares, pixels, f"{values['copied_share']:.2f}"])
+            copied = f"{values['copied_share']:.2f}" if "copied_share" in values else ""
+            rows.append([name, distance, *shares, pixels, copied])
         machines.add(describe(record["machine"]))
     return table(["images", *(f"`{name}`" for name in head)], rows) + (
         f"\nMeasured on {' and '.join(sorted(machines))}.\n"

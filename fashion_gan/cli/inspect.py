@@ -55,9 +55,9 @@ def _inspect(options: argparse.Namespace) -> None:
     from fashion_gan.runs.presets import PRESETS, default_preset
 
     settings = {"data": options.data, **settings_from_options(options)}
-    preset = default_preset(settings)
+    train = load_split(Config(**settings), announce=print).train_images
+    preset = default_preset({**settings, "channels": str(train.shape[-1])})
     config = dataclasses.replace(PRESETS[preset], **settings)
-    train = load_split(config, announce=print).train_images
     print(f"training       {describe_length(config, len(train))} (preset {preset})")
     chosen = np.random.default_rng(0).permutation(len(train))[:_GRID]
     out = options.out or f"{Path(options.data).resolve().stem}-grid.png"

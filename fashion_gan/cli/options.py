@@ -193,7 +193,7 @@ def add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:
 
 def _defaults(field: "dataclasses.Field[Any]") -> str:
     """Returns the value of a setting in the default presets, for help texts."""
-    own = getattr(PRESETS[default_preset({"data": "images"})], field.name)
+    own = getattr(PRESETS[default_preset({"data": "images", "channels": "3"})], field.name)
     shown = [_as_text(field.default)]
     if own != field.default:
         shown.append(f"with --data {_as_text(own)}")
@@ -241,12 +241,14 @@ def config_from_options(options: argparse.Namespace) -> Config:
     """
     in_file = read_settings(options.config) if options.config else {}
     given = {**in_file, **settings_from_options(options)}
-    options.default_preset = default_preset(given)
-    base = lookup(PRESETS, preset_name(options), "preset")
     if options.resume and options.run_dir is None:
         raise ValueError(
             "Expected --run-dir with --resume. Received: none. Name the folder of the run."
         )
+    has_run = options.resume and RunDirectory(options.run_dir).exists()
+    needs_default = not (options.preset or has_run)
+    options.default_preset = default_preset(given if needs_default else {})
+    base = lookup(PRESETS, preset_name(options), "preset")
     if options.resume and options.preset is None:
         check_no_links_out(options.run_dir)
         base = RunDirectory(options.run_dir).read_config(default=base)

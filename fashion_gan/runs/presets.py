@@ -106,17 +106,34 @@ PRESETS: dict[str, Config] = {
 def default_preset(settings: Mapping[str, Any]) -> str:
     """Returns the name of the preset that fits the given settings best.
 
-    Without own images, it is `"dense"`. With own images, it is `"projected"`. It is `"images"`
-    without the extra `features`, for images with an alpha channel, and if the settings name a pair
-    of networks.
+    Without own images, it is `"dense"`. With own images in RGB, it is `"projected"`. It is
+    `"images"` for gray images and images with an alpha channel, without the extra `features`, and
+    if the settings name a pair of networks.
 
     Args:
         settings: Values of settings that differ from the preset, by name.
+
+    Raises:
+        FileNotFoundError: If there are no such images.
+        ValueError: If a setting is out of bounds, or if the images cannot be read.
     """
     if not settings.get("data"):
         return "dense"
-    other = settings.get("channels") == "4" or "model" in settings
-    return "projected" if has_imagenet_weights() and not other else "images"
+    if "model" in settings or not has_imagenet_weights():
+        return "images"
+    return "projected" if _num_channels(settings) == 3 else "images"
+
+
+def _num_channels(settings: Mapping[str, Any]) -> int:
+    """Returns the number of channels of own images, which are read if it is not a setting."""
+    from fashion_gan import data  # imports NumPy, which the help does without
+
+    names = ("data", "image_size", "resize", "resample", "channels", "background", "skip_corrupt")
+    config = Config(**{name: settings[name] for name in names if name in settings})
+    if config.channels != "auto":
+        return int(config.channels)
+    options, skip = config.image_options(), config.skip_corrupt
+    return int(data.load_images(config.data, options, skip_corrupt=skip).images.shape[-1])
 
 
 def closest_preset(config: Config) -> tuple[str, dict[str, Any]]:

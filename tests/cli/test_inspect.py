@@ -30,8 +30,9 @@ def test_inspect_describes_and_draws_images(tmp_path, capsys):
     ]
     with Image.open("icons-grid.png") as opened:
         grid = np.asarray(opened)
-    assert grid.shape == tile(DISCS).shape
-    cells = {grid[y : y + 8, x : x + 8].tobytes() for y in range(0, 45, 9) for x in range(0, 45, 9)}
+    assert grid.shape == tile(DISCS, scale=4).shape  # enlarged to at least 28 pixels
+    places = [(y, x) for y in range(0, 165, 33) for x in range(0, 165, 33)]
+    cells = {grid[y : y + 32 : 4, x : x + 32 : 4].tobytes() for y, x in places}
     assert {image.tobytes() for image in DISCS} < cells, "and one cell is empty"
 
 

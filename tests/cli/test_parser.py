@@ -60,7 +60,7 @@ from fashion_gan.runs.config import Config
         (["walk", "dense", "--seeds", "1"], "at least two latents"),
         (["walk", "dense", "--frames", "3"], "at least 4 frames, one for each latent"),
         (["walk", "dense", "--out", "w.mp4"], "ends in .gif or .webp or .png. Received: 'w.mp4'"),
-        (["project", "dense", "/nowhere.png"], "/nowhere.png: it does not exist"),
+        (["project", "dense", "/nowhere.png"], "/nowhere.png does not exist"),
         (["project", "dense", __file__], "Expected a folder of images, or a .zip"),
         (["project", "dense", "a.png", "--out", "o.jpg"], "ends in .png. Received: 'o.jpg'"),
         (["train", "--config", "/nowhere.toml"], "/nowhere.toml cannot be opened or created (No s"),

@@ -1,6 +1,7 @@
 """Tests lengths in steps: settings, flags, the plan, the warning and the estimate."""
 
 import dataclasses
+import json
 import re
 import warnings
 
@@ -94,15 +95,29 @@ def test_images_preset_has_10000_steps_and_decays_in_the_last_3000():
     assert length % config.steps_per_execution == 0
 
 
-def test_default_preset_depends_on_data_and_settings(data, monkeypatch):
+def test_default_preset_depends_on_data_and_settings(data, tmp_path, monkeypatch):
+    color = str(tmp_path / "color.npy")
+    np.save(color, np.random.default_rng(0).integers(0, 256, (220, 8, 8, 3), dtype=np.uint8))
     assert parse() == PRESETS["dense"]
     assert parse("--data", data, "--preset", "dense").model == "dense"
-    assert parse("--data", data) == dataclasses.replace(PRESETS["projected"], data=data)
-    for flags in ("--channels 4", "--model convnet"):
-        config = parse("--data", data, *flags.split())
+    assert parse("--data", color) == dataclasses.replace(PRESETS["projected"], data=color)
+    assert parse("--data", data) == dataclasses.replace(PRESETS["images"], data=data)  # gray
+    assert parse("--data", data, "--channels", "3").projected
+    for flags in ("--channels 1", "--channels 4", "--model convnet"):
+        config = parse("--data", color, *flags.split())
         assert (config.projected, config.cutout) == (False, PRESETS["images"].cutout)
     monkeypatch.setattr(presets, "has_imagenet_weights", lambda: False)
-    assert parse("--data", data) == dataclasses.replace(PRESETS["images"], data=data)
+    assert parse("--data", color) == dataclasses.replace(PRESETS["images"], data=color)
+
+
+def test_default_preset_does_not_read_the_images_to_resume(data, tmp_path):
+    run = ["--run-dir", str(tmp_path / "run"), "--resume"]
+    with pytest.raises(FileNotFoundError, match="none does not exist"):
+        parse("--data", "none", *run)
+    (tmp_path / "run").mkdir()
+    content = dataclasses.asdict(Config(data=data, epochs=3))
+    (tmp_path / "run/config.json").write_text(json.dumps(content))
+    assert parse("--data", "none", *run) == Config(data="none", epochs=3)
 
 
 def test_train_prints_the_default_preset(data, monkeypatch, capsys):
