@@ -20,7 +20,8 @@ class BaselineScores(keras.callbacks.Callback):
     """Draws the scores of images of known quality as horizontal lines in TensorBoard.
 
     The lines lie in the charts of the scores that `EvaluateGAN` logs, as runs of their own below
-    `baselines`. A good generator lies between training images and their blurred copies.
+    `baselines`. A good generator lies between training images and their blurred copies. The score
+    that the evaluator names as `watched_score` is also printed when training ends.
 
     Args:
         log_dir: Folder of the run. The events are written to `log_dir/baselines`.
@@ -68,7 +69,13 @@ class BaselineScores(keras.callbacks.Callback):
                     tf.summary.scalar(f"epoch_{score}", value)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes the event files."""
+        """Prints the watched score of each baseline, and closes the event files."""
+        watched = getattr(self.evaluator, "watched_score", None)
+        known = [
+            f"{of[watched]:.3g} for {name}" for name, of in self.scores.items() if watched in of
+        ]
+        if known and self.params.get("verbose"):
+            print(f"For comparison: {watched} {', '.join(known)}.", flush=True)
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()

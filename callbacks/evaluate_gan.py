@@ -13,6 +13,8 @@ from fashion_gan.training.distribute import is_chief
 
 __all__ = ["EvaluateGAN", "numbers", "slug"]
 
+_LOW_COVERAGE = 0.2
+
 
 class EvaluateGAN(keras.callbacks.Callback):
     """Evaluates samples and adds the scores to the logs of every `eval_freq`-th epoch.
@@ -86,8 +88,14 @@ class EvaluateGAN(keras.callbacks.Callback):
             write_json(self.filename, self.final_record)
         if self.params.get("verbose"):
             shown = dict.fromkeys((self.final_record["watched_score"], "coverage"))
-            numbers = (f"{n} {scores['samples'][n]:.3g}" for n in shown if n in scores["samples"])
-            print(f"Scores: {', '.join(numbers)}.", flush=True)
+            named = (f"{n} {scores['samples'][n]:.3g}" for n in shown if n in scores["samples"])
+            print(f"Scores: {', '.join(named)}.", flush=True)
+            if scores["samples"].get("coverage", 1.0) < _LOW_COVERAGE:
+                print(
+                    f"A coverage below {_LOW_COVERAGE:g} means that the samples lack most kinds of "
+                    "images: mode collapse, or a training that was too short.",
+                    flush=True,
+                )
 
 
 def numbers(name: str, value: Any) -> list[tuple[str, float]]:

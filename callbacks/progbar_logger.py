@@ -73,7 +73,7 @@ class ProgbarLogger(keras.callbacks.ProgbarLogger):
             self._since = now, done
         elif now - self._since[0] >= _SECONDS and done < total:
             seconds = (total - done) * (now - self._since[0]) / (done - self._since[1])
-            print(f"\nabout {_describe(seconds)} for the next {total - done:,} steps", flush=True)
+            print(f"\nabout {_describe(seconds)} left for {total - done:,} steps", flush=True)
             self._estimated = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

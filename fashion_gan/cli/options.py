@@ -246,6 +246,11 @@ def config_from_options(options: argparse.Namespace) -> Config:
             "Expected --run-dir with --resume. Received: none. Name the folder of the run."
         )
     has_run = options.resume and RunDirectory(options.run_dir).exists()
+    if options.resume and not (has_run or options.preset or options.config or "data" in given):
+        raise FileNotFoundError(
+            f"There is no run in {options.run_dir}. Name the folder of a run, which `fashion-gan "
+            "runs` lists, or pass --data or --preset to begin one there."
+        )
     needs_default = not (options.preset or has_run)
     options.default_preset = default_preset(given if needs_default else {})
     base = lookup(PRESETS, preset_name(options), "preset")

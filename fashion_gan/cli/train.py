@@ -40,7 +40,8 @@ def add_commands(commands: Any) -> None:
             "fashion-gan train --resume --run-dir logs/photos",
         ),
         details="A preset sets all settings, and flags override it. With --data, the default "
-        "preset is projected, or images without the extra features. The help shows the defaults "
+        "preset is projected for RGB images, and images for others and without the extra features. "
+        "The help shows the defaults "
         f"of the preset {PRESET}, and of the preset with --data if they differ. With --dry-run, "
         "the command prints the size of the networks, the number of steps and all settings.",
     )
@@ -49,7 +50,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--preset",
         help=f"tested settings with a name: {', '.join(PRESETS)} (default {PRESET}, or "
-        "projected with --data)",
+        "with --data projected for RGB images and images for others)",
     )
     parser.add_argument(
         "--config",
@@ -130,7 +131,7 @@ def _describe_preset(options: argparse.Namespace, config: Config) -> Iterator[st
     if not config.data or options.preset or options.resume:
         return
     yield f"{'preset':<14} {preset_name(options)}"
-    if not has_imagenet_weights():
+    if not has_imagenet_weights() and config.channels != "1":
         yield (
             f"{'':<14} The preset projected draws color images better. Install it by "
             'pip install "fashion-gan[features]".'

@@ -121,17 +121,18 @@ def default_preset(settings: Mapping[str, Any]) -> str:
         return "dense"
     if "model" in settings or not has_imagenet_weights():
         return "images"
-    return "projected" if _num_channels(settings) == 3 else "images"
+    channels = settings.get("channels", "auto")
+    if channels == "auto":
+        channels = str(_num_channels(settings))
+    return "projected" if channels == "3" else "images"
 
 
 def _num_channels(settings: Mapping[str, Any]) -> int:
-    """Returns the number of channels of own images, which are read if it is not a setting."""
+    """Reads own images, and returns their number of channels."""
     from fashion_gan import data  # imports NumPy, which the help does without
 
-    names = ("data", "image_size", "resize", "resample", "channels", "background", "skip_corrupt")
+    names = ("data", "image_size", "resize", "resample", "background", "skip_corrupt")
     config = Config(**{name: settings[name] for name in names if name in settings})
-    if config.channels != "auto":
-        return int(config.channels)
     options, skip = config.image_options(), config.skip_corrupt
     return int(data.load_images(config.data, options, skip_corrupt=skip).images.shape[-1])
 

@@ -297,7 +297,7 @@ def test_load_images_raises_with_the_contents_of_a_folder_without_images(tmp_pat
         load(tmp_path)
     with pytest.raises(ValueError, match="Expected a folder of images, or a .zip, .*Unpack or"):
         load(tmp_path / "a.heic")
-    with pytest.raises(FileNotFoundError, match="it does not exist"):
+    with pytest.raises(FileNotFoundError, match="none does not exist"):
         load(tmp_path / "none")
 
 

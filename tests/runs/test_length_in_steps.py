@@ -257,7 +257,7 @@ def test_progbar_logger_estimates_time_once_after_compilation(
     make_gan().fit(tiny_images, verbose=2, **fit)
     shown = capsys.readouterr().out
     assert shown.count("about ") == 1
-    assert "\nabout 18 min for the next 37 steps\n" in shown
+    assert "\nabout 18 min left for 37 steps\n" in shown
     make_gan().fit(tiny_images, verbose=0, **fit)
     assert "about" not in capsys.readouterr().out
 
