@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -246,7 +247,8 @@ def config_from_options(options: argparse.Namespace) -> Config:
             "Expected --run-dir with --resume. Received: none. Name the folder of the run."
         )
     has_run = options.resume and RunDirectory(options.run_dir).exists()
-    if options.resume and not (has_run or options.preset or options.config or "data" in given):
+    begins = options.preset or options.config or "data" in given
+    if options.resume and not (begins or os.path.lexists(options.run_dir)):
         raise FileNotFoundError(
             f"There is no run in {options.run_dir}. Name the folder of a run, which `fashion-gan "
             "runs` lists, or pass --data or --preset to begin one there."

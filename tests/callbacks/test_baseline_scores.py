@@ -75,7 +75,9 @@ def test_default_draws_baselines_only_with_an_evaluator(tmp_path):
 def test_train_draws_the_scores_of_training_images_and_blurred_images(held_out, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (240, 8, 8), np.uint8)
     np.save(tmp_path / "images.npy", images)
-    flags = "--preset dense --epochs 2 --steps 14 --jit-compile false --on-collapse off"
+    flags = (
+        "--preset dense --epochs 2 --steps 14 --eval-freq 1 --jit-compile false --on-collapse off"
+    )
     where = ["--data", str(tmp_path / "images.npy"), "--run-dir", str(tmp_path / "run")]
     assert main(["train", *where, *flags.split(), "--held-out", held_out]) == 0
     folder = tmp_path / "run/baselines"

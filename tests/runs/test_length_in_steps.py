@@ -114,6 +114,8 @@ def test_default_preset_does_not_read_the_images_to_resume(data, tmp_path):
     run = ["--run-dir", str(tmp_path / "run"), "--resume"]
     with pytest.raises(FileNotFoundError, match="none does not exist"):
         parse("--data", "none", *run)
+    with pytest.raises(FileNotFoundError, match="There is no run in .*pass --data or --preset"):
+        parse(*run)
     (tmp_path / "run").mkdir()
     content = dataclasses.asdict(Config(data=data, epochs=3))
     (tmp_path / "run/config.json").write_text(json.dumps(content))
