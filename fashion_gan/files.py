@@ -288,13 +288,13 @@ def create_dir_or_undo(folder: str | os.PathLike[str]) -> Iterator[None]:
 def unique_dir(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
     """Creates `parent/name`, or `parent/name-2` and so on if it exists, and yields its path.
 
-    The folder is removed at the end if it is still empty.
+    The folder is removed at the end if it is still empty, and so is a parent that was created.
 
     Args:
         parent: Parent folder.
         name: Name of the new folder.
     """
-    number = 1
+    number, has_parent = 1, Path(parent).exists()
     while True:
         folder = Path(parent) / (name if number == 1 else f"{name}-{number}")
         try:
@@ -307,3 +307,5 @@ def unique_dir(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the folder holds something
             folder.rmdir()
+            if not has_parent:
+                Path(parent).rmdir()

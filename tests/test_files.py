@@ -181,6 +181,15 @@ def test_create_dir_or_undo_keeps_existing_and_nonempty_folders(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "full", "old"]
 
 
+def test_unique_dir_removes_a_parent_that_it_created(tmp_path):
+    with unique_dir(tmp_path / "logs", "dense"):
+        pass
+    assert not (tmp_path / "logs").exists()
+    with unique_dir(tmp_path / "logs", "dense") as folder:
+        (folder / "config.json").touch()
+    assert list((tmp_path / "logs").iterdir()) == [folder]
+
+
 def test_unique_dir_numbers_folders_and_keeps_nonempty_ones(tmp_path):
     with ExitStack() as held:
         folders = [held.enter_context(unique_dir(tmp_path, "dense")) for _ in range(3)]

@@ -114,7 +114,7 @@ def test_train_command_trains_on_a_folder_of_classes(tmp_path, capsys):
     )
     out = capsys.readouterr().out
     assert "Comparing 100 samples with as many real images: held-out images." in out
-    assert "pixel" in out and "Compared 100 images with as many: held-out images" in out
+    assert "pixel" in out and "Compared 100 images with 100 real images: held-out images" in out
     assert (tmp_path / "report/closest.png").exists()
     out = [str(tmp_path / f"{i}.npy") for i in range(2)]
     sample = ["sample", str(folder), "--num-images", "4"]

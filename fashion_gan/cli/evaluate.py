@@ -132,7 +132,8 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
         print(json.dumps(record, indent=1))
         return
     show(*score_tables(record))
-    print(f"Compared {evaluator.protocol.count:,} images with as many: {evaluator.name}.")
+    count = f"{evaluator.protocol.count:,}"
+    print(f"Compared {count} images with {count} real images: {evaluator.name}.")
     for sentence in (place_among_baselines(record), describe_low_coverage(record)):
         if sentence:
             print(printable(sentence))

@@ -37,7 +37,7 @@ def test_evaluate_compares_two_folders(tmp_path, capsys):
     assert (
         "kernel" in out
         and "pixel Fréchet" in out
-        and "Compared 150 images with as many: real.npz." in out
+        and "Compared 150 images with 150 real images: real.npz." in out
     )
     record = json.loads((tmp_path / "report/scores.json").read_text())
     assert (tmp_path / "report/closest.png").exists()
