@@ -147,7 +147,7 @@ def _score_section(result: Mapping[str, Any]) -> str:
     rows, meanings = [], []
     for name in names:
         better, meaning = _SCORES[name.removeprefix("pixel_")]
-        meaning = meaning.replace("features", "pixels") if name.startswith("pixel_") else meaning
+        meaning = f"in pixels: {meaning}" if name.startswith("pixel_") else meaning
         cells = [f"{of[name]:.3g}" if name in of else "" for of in scores.values()]
         rows.append((name, *cells, better))
         meanings.append(f"<li><b>{name}</b>: {escape(meaning)}</li>")
@@ -187,7 +187,8 @@ def _group_section(groups: Groups, members: bytes) -> str:
         for index in groups.order
     ]
     caption = (
-        "A row for each, the least covered first: real images on the left, samples on the right."
+        "A row for each group of similar images, the least covered first: real images on the left, "
+        "samples on the right. Where the right is empty, the samples lack these images."
     )
     table = html_table((groups.title, "real images", "samples"), rows)
     return _figure(members, caption, 2 * _WIDTH) + table
