@@ -1,5 +1,6 @@
 """Defines the presets, tested configs that have a name."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -134,7 +135,10 @@ def _num_channels(settings: Mapping[str, Any]) -> int:
     names = ("data", "image_size", "resize", "resample", "background", "skip_corrupt")
     config = Config(**{name: settings[name] for name in names if name in settings})
     options, skip = config.image_options(), config.skip_corrupt
-    return int(data.load_images(config.data, options, skip_corrupt=skip).images.shape[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the training warns of skipped files
+        images = data.load_images(config.data, options, skip_corrupt=skip).images
+    return int(images.shape[-1])
 
 
 def closest_preset(config: Config) -> tuple[str, dict[str, Any]]:

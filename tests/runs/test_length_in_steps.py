@@ -15,6 +15,7 @@ from fashion_gan.cli.options import add_settings, config_from_options
 from fashion_gan.cli.parser import Parser
 from fashion_gan.data import ImageView, image_view
 from fashion_gan.evaluation import FULL, image_evaluator
+from fashion_gan.images import write_png
 from fashion_gan.runs import presets
 from fashion_gan.runs.builder import prepare
 from fashion_gan.runs.config import Config
@@ -108,6 +109,15 @@ def test_default_preset_depends_on_data_and_settings(data, tmp_path, monkeypatch
         assert (config.projected, config.cutout) == (False, PRESETS["images"].cutout)
     monkeypatch.setattr(presets, "has_imagenet_weights", lambda: False)
     assert parse("--data", color) == dataclasses.replace(PRESETS["images"], data=color)
+
+
+def test_train_warns_once_of_skipped_files(tmp_path, capsys):
+    for number in range(30):
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+        write_png(tmp_path / f"{number}.png", pixels)
+    (tmp_path / "damaged.png").write_bytes(b"x")
+    assert main(["train", "--data", str(tmp_path), "--skip-corrupt", "--dry-run"]) == 0
+    assert capsys.readouterr().err.count("damaged.png") == 1
 
 
 def test_default_preset_does_not_read_the_images_to_resume(data, tmp_path):
