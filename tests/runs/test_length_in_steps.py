@@ -111,6 +111,7 @@ def test_default_preset_depends_on_data_and_settings(data, tmp_path, monkeypatch
     assert parse("--data", color) == dataclasses.replace(PRESETS["images"], data=color)
 
 
+@pytest.mark.filterwarnings("always:Skipped")
 def test_train_warns_once_of_skipped_files(tmp_path, capsys):
     for number in range(30):
         pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
