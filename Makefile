@@ -11,7 +11,7 @@ export FASHION_MNIST_DIR
 # Where the system has no package lists, `apt-get update` makes some here, without root.
 APT_OWN = apt-get -q -o Dir::State::lists=$(CURDIR)/.data/apt/lists -o Dir::Cache=$(CURDIR)/.data/apt
 
-.PHONY: help setup data data-check data-debian train test test-all lint types tests tests-slow tests-all browser wheel docs tensorboard versions fuzz clean
+.PHONY: help setup data data-check data-debian train test test-all lint types tests tests-slow browser wheel docs tensorboard versions fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -ts:
@@ -45,7 +45,7 @@ docs: setup  ## build the pages of docs/ as a site in site/
 	$(PYTHON) -m zensical build --strict
 
 test: lint types tests  ## run every check except slow tests and the wheel
-test-all: lint types tests-all wheel  ## run every check
+test-all: test tests-slow wheel  ## run every check
 
 lint: setup
 	$(PYTHON) -m ruff format --check .
@@ -58,8 +58,6 @@ tests: data
 	$(PYTEST) -m "not slow"
 tests-slow: data
 	$(PYTEST) -m slow
-tests-all: data  # one session: a process that has finished fast tests helps with the slow ones
-	$(PYTEST)
 browser:  ## install Debian's chromium; without it, tests of web pages are skipped
 	@command -v chromium >/dev/null || { apt-get -q update && apt-get -q install -y chromium; } || \
 	  echo "There is no chromium, and it could not be installed: tests of web pages are skipped."

@@ -61,7 +61,13 @@ class BaselineScores(keras.callbacks.Callback):
         for name, images in self.images.items():
             if name not in self.scores:
                 scores = self.evaluator(images).items()
-                self.scores[name] = {k: v for key, value in scores for k, v in numbers(key, value)}
+                self.scores[name] = {
+                    # The shares of the classes would fill a chart with lines.
+                    key: number
+                    for score, value in scores
+                    if not isinstance(value, dict)
+                    for key, number in numbers(score, value)
+                }
             if name not in self._writers:
                 self._writers[name] = tf.summary.create_file_writer(str(self.log_dir / slug(name)))
             with self._writers[name].as_default(step=epoch + 1), tf.summary.record_if(True):

@@ -47,7 +47,7 @@ def test_baseline_scores_are_lines_at_each_evaluated_epoch(make_gan, tiny_images
     assert found["training_images", "epoch_mean"] == {2: 7.0, 4: 7.0}
     assert found["dark", "epoch_mean"] == {2: 0.0, 4: 0.0}
     assert found["dark", "epoch_missing_classes"] == {2: 2.0, 4: 2.0}
-    assert found["dark", "epoch_share_ankle_boot"] == {2: 0.5, 4: 0.5}
+    assert {tag for _, tag in found} == {"epoch_mean", "epoch_missing_classes"}
     # Epochs that are repeated are written once.
     gan.fit(tiny_images, initial_epoch=3, epochs=6, callbacks=callbacks, verbose=0)
     assert lines(tmp_path / "baselines")["dark", "epoch_mean"] == {2: 0.0, 4: 0.0, 6: 0.0}

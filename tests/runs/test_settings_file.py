@@ -70,9 +70,11 @@ def test_train_prefers_flags_to_the_file_and_the_file_to_the_preset(tmp_path):
     assert config == dataclasses.replace(PRESETS["dense_modern"], epochs=5, batch_size=16)
 
 
-def test_train_uses_the_images_preset_when_the_file_sets_data(tmp_path):
-    path = write(tmp_path, 'data = "emoji"\nimage_size = "32"\n')
-    assert config_of("--config", path).model == PRESETS["images"].model
+@pytest.mark.parametrize(("channels", "preset"), [("3", "projected"), ("4", "images")])
+def test_train_uses_a_preset_for_own_images_when_the_file_sets_data(channels, preset, tmp_path):
+    path = write(tmp_path, f'data = "emoji"\nchannels = "{channels}"\n')
+    config = config_of("--config", path)
+    assert config.steps_per_epoch == PRESETS[preset].steps_per_epoch
 
 
 def test_train_raises_for_an_idle_setting_of_the_file(tmp_path):
