@@ -61,7 +61,10 @@ class Parser(argparse.ArgumentParser):
         else:
             wrong = re.search(r"unrecognized arguments: .*?(--[\w-]+)", message)
             choices = list(self._flags())
-        close = get_close_matches(wrong[1], choices, n=1) if wrong else []
+        if not wrong:
+            return ""
+        longer = [choice for choice in choices if choice.endswith(f"-{wrong[1].lstrip('-')}")]
+        close = longer or get_close_matches(wrong[1], choices, n=1)
         return f". Did you mean {close[0]}?" if close else ""
 
     def _flags(self) -> Iterator[str]:

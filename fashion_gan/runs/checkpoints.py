@@ -300,9 +300,11 @@ def find_source(name: str | os.PathLike[str]) -> Source:
     if name in cards:
         return Source(name, Config.from_dict(cards[name]["config"]), pretrained=True)
     if not path.exists():
+        siblings = [str(other) for other in path.parent.glob("*")]
         raise FileNotFoundError(
             f"There is no {name}, and no pretrained generator of that name. The pretrained ones "
             f"are: {', '.join(cards)}. `fashion-gan runs` lists the runs."
+            f"{did_you_mean(name, [*cards, *siblings])}"
         )
     if directory.exists():
         return Source(name, directory.read_config())
