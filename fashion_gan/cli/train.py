@@ -40,8 +40,8 @@ def add_commands(commands: Any) -> None:
             "fashion-gan train --resume --run-dir logs/photos",
         ),
         details="A preset sets all settings, and flags override it. With --data, the default "
-        "preset is projected for RGB images, and images for others and without the extra features. "
-        "The help shows the defaults "
+        "preset is projected for RGB images with the extra features, and images otherwise. The "
+        "help shows the defaults "
         f"of the preset {PRESET}, and of the preset with --data if they differ. With --dry-run, "
         "the command prints the size of the networks, the number of steps and all settings.",
     )
@@ -145,7 +145,7 @@ def _train_in_folder(options: argparse.Namespace, config: Config) -> None:
     with nullcontext(options.run_dir) if options.run_dir else new_dir as run_dir:
         everywhere = " on all workers" if workers() else ""
         options.on_interrupt = (
-            f"The run is kept.\n"
+            "The run is kept.\n"
             f"  resume{everywhere}: fashion-gan train --resume --run-dir {run_dir}\n"
             f"  sample: fashion-gan sample {run_dir}"
         )
