@@ -8,12 +8,11 @@ from typing import Any
 import keras
 
 from fashion_gan.evaluation.evaluator import Evaluator
+from fashion_gan.evaluation.report import describe_low_coverage
 from fashion_gan.files import write_json
 from fashion_gan.training.distribute import is_chief
 
 __all__ = ["EvaluateGAN", "numbers", "slug"]
-
-_LOW_COVERAGE = 0.2
 
 
 class EvaluateGAN(keras.callbacks.Callback):
@@ -90,12 +89,8 @@ class EvaluateGAN(keras.callbacks.Callback):
             shown = dict.fromkeys((self.final_record["watched_score"], "coverage"))
             named = (f"{n} {scores['samples'][n]:.3g}" for n in shown if n in scores["samples"])
             print(f"Scores: {', '.join(named)}.", flush=True)
-            if scores["samples"].get("coverage", 1.0) < _LOW_COVERAGE:
-                print(
-                    f"A coverage below {_LOW_COVERAGE:g} means that the samples lack most kinds of "
-                    "images: mode collapse, or a training that was too short.",
-                    flush=True,
-                )
+            if sentence := describe_low_coverage(self.final_record):
+                print(sentence, flush=True)
 
 
 def numbers(name: str, value: Any) -> list[tuple[str, float]]:

@@ -261,7 +261,9 @@ def config_from_options(options: argparse.Namespace) -> Config:
         base = RunDirectory(options.run_dir).read_config(default=base)
     if len(in_file) == len(dataclasses.fields(Config)):
         base = Config(**in_file)
-    config = _with_length(dataclasses.replace(base, **given), options, "eval_freq" in given)
+    config = dataclasses.replace(base, **given)
+    resumes = has_run and options.preset is None
+    config = _with_length(config, options, resumes, "eval_freq" in given)
     changed = [name for name, value in given.items() if value != getattr(base, name)]
     for name, needs in config.idle(changed).items():
         raise ValueError(
@@ -271,10 +273,13 @@ def config_from_options(options: argparse.Namespace) -> Config:
     return config
 
 
-def _with_length(config: Config, options: argparse.Namespace, is_eval_freq_given: bool) -> Config:
+def _with_length(
+    config: Config, options: argparse.Namespace, resumes: bool, is_eval_freq_given: bool
+) -> Config:
     """Returns the config with the length given by `--steps` or `--images`.
 
-    Short epochs are not all evaluated, since evaluations would take much of the time.
+    The epochs of a resumed run keep their length. Short epochs are not all evaluated, since
+    evaluations would take much of the time.
     """
     lengths = [name for name in ("steps", "images") if getattr(options, name)]
     if not lengths:
@@ -285,9 +290,7 @@ def _with_length(config: Config, options: argparse.Namespace, is_eval_freq_given
         raise ValueError(f"Expected one length of the training. Received: {flags}. Omit one.")
     batch = config.batch_size * config.d_steps
     steps = options.steps or math.ceil(options.images / batch)
-    # The epochs of a resumed run keep their length.
-    has_run = options.resume and options.preset is None and RunDirectory(options.run_dir).exists()
-    fixed = options.steps_per_epoch or (config.steps_per_epoch if has_run else 0)
+    fixed = options.steps_per_epoch or (config.steps_per_epoch if resumes else 0)
     config = config.with_steps(steps, fixed)
     if fixed or is_eval_freq_given or not config.eval_freq:
         return config

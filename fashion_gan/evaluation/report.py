@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _MAX_CLUSTERS, _CLUSTER_SIZE = 12, 20
+_LOW_COVERAGE = 0.2
 
 
 def score_tables(result: dict[str, Any]) -> Iterator[Any]:
@@ -83,19 +84,21 @@ def place_among_baselines(record: Mapping[str, Any]) -> str:
 def describe_low_coverage(record: Mapping[str, Any]) -> str:
     """Returns a sentence if the first set covers less than half of what training images cover.
 
-    It is empty otherwise, and without the baseline of training images.
+    Without the baseline of training images, the limit is a coverage of 0.2. The sentence is empty
+    above the limit.
 
     Args:
-        record: Record of an evaluator, with the scores of baselines.
+        record: Record of an evaluator, whose first scores belong to the samples.
     """
     first, scores = next(iter(record["scores"].items()))
     covered = scores.get("coverage")
     possible = record["scores"].get("training images", {}).get("coverage")
-    if covered is None or possible is None or covered >= possible / 2:
+    if covered is None or covered >= (_LOW_COVERAGE if possible is None else possible / 2):
         return ""
+    best = "" if possible is None else f', while "training images" reach {possible:.2f}'
     return (
-        f'coverage of {first}: {covered:.2f}, while "training images" reach {possible:.2f}. The '
-        "samples lack many kinds of images: mode collapse, or a training that was too short."
+        f"coverage of {first}: {covered:.2f}{best}. The samples lack many kinds of images: mode "
+        "collapse, or a training that was too short."
     )
 
 

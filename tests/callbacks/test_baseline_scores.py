@@ -72,15 +72,18 @@ def test_default_draws_baselines_only_with_an_evaluator(tmp_path):
 
 
 @pytest.mark.parametrize("held_out", ["100", "0"])
-def test_train_draws_the_scores_of_training_images_and_blurred_images(held_out, tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (240, 8, 8), np.uint8)
+def test_train_draws_and_prints_the_scores_of_known_images(held_out, tmp_path, capsys):
+    images = np.random.default_rng(0).integers(200, 256, (240, 8, 8), np.uint8)
+    images[:, 0] = 0
     np.save(tmp_path / "images.npy", images)
     flags = (
         "--preset dense --epochs 2 --steps 14 --eval-freq 1 --jit-compile false --on-collapse off"
     )
     where = ["--data", str(tmp_path / "images.npy"), "--run-dir", str(tmp_path / "run")]
     assert main(["train", *where, *flags.split(), "--held-out", held_out]) == 0
-    folder = tmp_path / "run/baselines"
+    folder, printed = tmp_path / "run/baselines", capsys.readouterr().out
+    assert ("For comparison: " in printed) == (held_out != "0")
+    assert "mode collapse, or a training that was too short" in printed
     if held_out == "0":  # scores compare with the training images themselves
         assert not folder.exists()
         return
@@ -89,3 +92,5 @@ def test_train_draws_the_scores_of_training_images_and_blurred_images(held_out, 
     sharp, blurred = (found[name, f"epoch_{watched}"] for name in ("training_images", "blurred"))
     assert list(sharp) == list(blurred) == [1, 2]
     assert sharp[1] == sharp[2] < blurred[1]
+    shown = f"{watched} {sharp[1]:.3g} for training images, {blurred[1]:.3g} for blurred."
+    assert shown in printed

@@ -329,7 +329,8 @@ def test_place_among_baselines_names_the_neighbors(score, place):
             "coverage of mine: 0.40, .* 0.90. .*collapse",
         ),
         ({"mine": 0.5, "training images": 0.9}, "$"),
-        ({"mine": 0.1}, "$"),
+        ({"mine": 0.1}, "coverage of mine: 0.10. The samples lack .*collapse"),
+        ({"mine": 0.2}, "$"),
         ({"mine": None, "training images": 0.9}, "$"),
     ],
 )
