@@ -81,7 +81,8 @@ class BaselineScores(keras.callbacks.Callback):
             f"{of[watched]:.3g} for {name}" for name, of in self.scores.items() if watched in of
         ]
         if known and self.params.get("verbose"):
-            print(f"For comparison: {watched} {', '.join(known)}.", flush=True)
+            count = max(map(len, self.images.values()))  # some scores depend on it
+            print(f"Of {count:,} known images: {watched} {', '.join(known)}.", flush=True)
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()

@@ -82,7 +82,7 @@ def test_train_draws_and_prints_the_scores_of_known_images(held_out, tmp_path, c
     where = ["--data", str(tmp_path / "images.npy"), "--run-dir", str(tmp_path / "run")]
     assert main(["train", *where, *flags.split(), "--held-out", held_out]) == 0
     folder, printed = tmp_path / "run/baselines", capsys.readouterr().out
-    assert ("For comparison: " in printed) == (held_out != "0")
+    assert ("Of 100 known images: " in printed) == (held_out != "0")
     assert "mode collapse, or a training that was too short" in printed
     if held_out == "0":  # scores compare with the training images themselves
         assert not folder.exists()
