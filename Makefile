@@ -44,8 +44,10 @@ tensorboard: setup  ## show the runs below logs/ in a browser
 docs: setup  ## build the pages of docs/ as a site in site/
 	$(PYTHON) -m zensical build --strict
 
-test: lint types tests  ## run every check except slow tests and the wheel
-test-all: test tests-slow wheel  ## run every check
+test: data  ## run every check except slow tests and the wheel
+	@$(MAKE) -j -Oline lint types tests
+test-all: test  ## run every check
+	@$(MAKE) -j -Oline tests-slow wheel
 
 lint: setup
 	$(PYTHON) -m ruff format --check .

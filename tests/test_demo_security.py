@@ -149,9 +149,18 @@ def test_page_answers_names_of_this_machine_when_bound_to_all_addresses():
         assert_answers_own_address_alone(address, names)
 
 
-def test_page_answers_its_address_when_bound_to_ipv6():
-    with served("--host", "::1") as (_, address):
+def test_page_answers_its_address_when_bound_to_ipv6_and_removes_its_images_on_sigterm(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with served("--host", "::1") as (process, address):
         assert_answers_own_address_alone(address, ["[::1]", "localhost"])
+        generate(address)
+        assert list(tmp_path.glob("fashion-gan-explore-*/*/image.png"))
+        for _ in range(2):  # a second signal does not interrupt the removal
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert not list(tmp_path.glob("fashion-gan-explore-*"))
 
 
 @pytest.mark.parametrize("size", [None, 0, 1000, 5_000_000])
@@ -162,17 +171,6 @@ def test_page_rejects_uploads_of_any_size(address, path, size):
     form = {"Content_Type": "multipart/form-data; boundary=XX"}
     answer = request(address, "POST", f"/gradio_api/{path}", f"{part}--XX--\r\n", **form)
     assert answer == (403, b"")
-
-
-def test_serve_removes_its_images_on_sigterm(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with served() as (process, address):
-        generate(address)
-        assert list(tmp_path.glob("fashion-gan-explore-*/*/image.png"))
-        for _ in range(2):  # a second signal does not interrupt the removal
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    assert not list(tmp_path.glob("fashion-gan-explore-*"))
 
 
 def test_serve_restores_the_handler_and_environment_after_sigterm(monkeypatch):

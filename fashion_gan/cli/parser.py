@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -37,8 +38,9 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses arguments as argparse does, but rejects empty arguments.
 
-        An empty argument is usually a shell variable without a value. Each command has its own
-        parser, on which argparse calls this method.
+        An empty argument is usually a shell variable without a value. A path without its flag
+        raises here as well, since the parser of the command knows the flag. Each command has its
+        own parser, on which argparse calls this method.
         """
         found, rest = super().parse_known_args(args, namespace)
         for action in self._actions:
@@ -47,6 +49,8 @@ class Parser(argparse.ArgumentParser):
                 self.error(
                     str(argparse.ArgumentError(action, "expected a value, not an empty one"))
                 )
+        if rest and "--data" in self._option_string_actions and os.path.exists(rest[0]):
+            self.error(f"unrecognized arguments: {' '.join(rest)}. Did you mean --data {rest[0]}?")
         return found, rest
 
     def error(self, message: str) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -23,40 +22,46 @@ __all__ = [
 
 _MAX_CLUSTERS, _CLUSTER_SIZE = 12, 20
 _LOW_COVERAGE = 0.2
+_COMPARED = ("training images", "blurred")
 
 
 def score_tables(result: dict[str, Any]) -> Iterator[Any]:
-    """Yields two `rich` tables: one row for each set of images, and all scores of the first set.
+    """Yields `rich` tables: a row for each set of images, all scores of the first set, its classes.
 
-    A class is missing if it has less than 1 % of the images.
+    The second table has the scores of training images and of blurred images too, if they are among
+    the sets. There is no third table without classes. A class is missing if it has less than 1 % of
+    the images.
     """
     from rich.table import Table
 
-    first = next(iter(result["scores"].values()))
+    (source, first), *_ = result["scores"].items()
     columns = {
-        "frechet_distance": "Fréchet",
-        "kernel_distance": "kernel",
-        "transport_distance": "transport",
-        "pixel_frechet_distance": "pixel Fréchet",
+        "frechet_distance": "Fréchet distance",
+        "kernel_distance": "kernel distance",
+        "transport_distance": "transport distance",
+        "pixel_frechet_distance": "pixel Fréchet distance",
         "precision": "precision",
         "recall": "recall",
         "coverage": "coverage",
     }
     columns = {name: title for name, title in columns.items() if name in first}
-    missing = ["missing"] if "missing_classes" in first else []
+    missing = ["missing classes"] if "missing_classes" in first else []
     compared = Table("", *columns.values(), *missing)
     for name, scores in result["scores"].items():
         cells = [f"{scores[key]:.3g}" for key in columns]
         compared.add_row(name, *cells, *(str(len(scores["missing_classes"])) for _ in missing))
     yield compared
-    numbers = {name: f"{value:.4g}" for name, value in first.items() if isinstance(value, float)}
-    known = first.get("class_shares", {})
-    shares = {name: f"{100 * share:.1f} %" for name, share in known.items()}
-    full = Table("number", "", *(["share of", ""] if shares else []))
-    pairs = zip_longest(numbers.items(), shares.items(), fillvalue=("", ""))
-    for (name, value), (label, share) in pairs:
-        full.add_row(name, value, *([label, share] if shares else []))
+    shown = [name for name in (source, *_COMPARED) if name in result["scores"]]
+    full = Table("number", *shown)
+    for name, value in first.items():
+        if isinstance(value, float):
+            full.add_row(name, *(f"{result['scores'][images][name]:.4g}" for images in shown))
     yield full
+    if "class_shares" in first:
+        shares = Table("class", "share of the samples")
+        for name, share in first["class_shares"].items():
+            shares.add_row(name, f"{100 * share:.1f} %")
+        yield shares
 
 
 def place_among_baselines(record: Mapping[str, Any]) -> str:

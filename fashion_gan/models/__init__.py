@@ -11,6 +11,7 @@ from fashion_gan.models.conditioning import OneHot, conditional
 from fashion_gan.models.convnet import convnet
 from fashion_gan.models.dcgan import dcgan
 from fashion_gan.models.dense import dense
+from fashion_gan.models.fastgan import fastgan
 from fashion_gan.models.infogan import infogan
 from fashion_gan.models.minibatch import MinibatchStdDev
 from fashion_gan.models.projected import imagenet_projector, projected_discriminator
@@ -25,6 +26,7 @@ __all__ = [
     "conditional",
     "dcgan",
     "dense",
+    "fastgan",
     "imagenet_projector",
     "infogan",
     "inward_hard_tanh",
@@ -40,6 +42,7 @@ MODELS: dict[str, Callable[..., Networks]] = {
     "dense": dense,
     "infogan": infogan,
     "convnet": convnet,
+    "fastgan": fastgan,
     "resnet": resnet,
 }
 

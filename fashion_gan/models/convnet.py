@@ -16,7 +16,7 @@ from fashion_gan.models.blocks import (
 )
 from fashion_gan.models.minibatch import MinibatchStdDev
 
-__all__ = ["convnet"]
+__all__ = ["convnet", "convnet_discriminator"]
 
 
 def convnet(
@@ -58,7 +58,6 @@ def convnet(
             Defaults to 2.
         d_blocks: Number of residual blocks of the discriminator. Defaults to 2.
         mapping: Number of dense layers in the mapping network. Defaults to 2.
-
         output: Activation of the last layer of the generator, with values in [-1, 1]. Defaults to
             `"hard_tanh"`. `inward_hard_tanh` has the same values, but pixels at a limit keep
             learning.
@@ -93,7 +92,15 @@ def convnet(
         image_shape[2], 6, 2, padding="same", activation=output, dtype=head_dtype
     )(leaky_relu(x))
     generator = keras.Model(latents, x, name="generator")
+    return generator, convnet_discriminator(image_shape, width, d_blocks)
 
+
+def convnet_discriminator(
+    image_shape: tuple[int, int, int], width: int, d_blocks: int
+) -> keras.Model:
+    """Builds the discriminator of `convnet`, which takes the same arguments."""
+    stages = image_stages(image_shape, width)
+    he = {"padding": "same", "kernel_initializer": "he_normal"}
     images = keras.Input(image_shape)
     x = layers.Conv2D(stages[0][-1], 6, 2, **he)(images)
     for stage in stages[1:]:
@@ -101,5 +108,5 @@ def convnet(
     for _ in range(d_blocks):
         x = residual_block(x)
     x = MinibatchStdDev()(leaky_relu(x))
-    logits = layers.Dense(1, dtype=head_dtype)(layers.Flatten()(x))
-    return generator, keras.Model(images, logits, name="discriminator")
+    logits = layers.Dense(1, dtype=keras.config.dtype_policy().variable_dtype)(layers.Flatten()(x))
+    return keras.Model(images, logits, name="discriminator")

@@ -226,7 +226,7 @@ def _may_saturate(config: Config) -> bool:
     This happened on images with white backgrounds, but never on Fashion-MNIST. Its presets keep the
     output of the networks that their results were recorded with.
     """
-    return bool(config.data) and config.model in ("convnet", "resnet")
+    return bool(config.data) and config.model in ("convnet", "fastgan", "resnet")
 
 
 def _compiled(config: Config, info: DatasetInfo) -> GAN:

@@ -152,7 +152,7 @@ class Config:
     )
     model: str = _setting(
         "dense",
-        "pair of networks: dense, dcgan, convnet, resnet or infogan",
+        "pair of networks: dense, dcgan, convnet, fastgan, resnet or infogan",
         metavar="NAME",
     )
     latent_dim: int = _setting(

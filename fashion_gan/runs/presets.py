@@ -97,7 +97,15 @@ PRESETS: dict[str, Config] = {
         epochs=20,
     ),
     "projected": replace(
-        _OWN_IMAGES, projected=True, width=64, r1=0.08, r2=0.08, steps_per_epoch=200
+        _OWN_IMAGES,
+        model="fastgan",
+        projected=True,
+        width=64,
+        r1=0.25,
+        r2=0.25,
+        g_learning_rate=1e-3,
+        batch_size=32,
+        steps_per_epoch=200,
     ),
     "resnet": replace(_RESIDUAL, width=80, r1=0.25, r2=0.25),
     "resnet_conditional": replace(_RESIDUAL, conditional=True, width=72, r1=1.0, r2=1.0),

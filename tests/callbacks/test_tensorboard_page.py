@@ -26,7 +26,8 @@ def page(tmp_path_factory):
         for name, rate in (("slow", 1e-4), ("fast", 2e-3)):
             config = Config(
                 epochs=2,
-                batch_size=5000,
+                batch_size=500,
+                steps_per_epoch=4,
                 steps_per_execution=4,
                 g_learning_rate=rate,
                 jit_compile=False,

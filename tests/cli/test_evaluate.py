@@ -145,4 +145,4 @@ def test_score_tables_have_distinct_column_names():
     for measured in (scores | pixels, pixels):
         table, _ = score_tables({"scores": {"samples": measured}})
         names = [column.header for column in table.columns]
-        assert len(set(names)) == len(names) and "pixel Fréchet" in names
+        assert len(set(names)) == len(names) and "pixel Fréchet distance" in names

@@ -38,7 +38,7 @@ def test_build_networks_accepts_images_of_other_shapes(name):
     assert GAN(generator, discriminator).image_shape == shape
 
 
-@pytest.mark.parametrize("name", ["dcgan", "infogan", "convnet", "resnet"])
+@pytest.mark.parametrize("name", ["dcgan", "infogan", "convnet", "fastgan", "resnet"])
 def test_build_networks_raises_for_indivisible_sizes(name):
     with pytest.raises(ValueError, match=r"multiples of 4. Received: image_shape=\(30, 28, 1\)"):
         models.build_networks(name, image_shape=(30, 28, 1))
@@ -71,6 +71,23 @@ def test_resnet_downsamples_to_a_small_image(shape, small):
     assert reshaped.target_shape == (*small, 8)
     last = next(la for la in discriminator.layers if isinstance(la, layers.DepthwiseConv2D))
     assert last.kernel_size == small
+
+
+def test_fastgan_normalizes_each_stage_and_gates_the_two_largest():
+    generator, _ = models.build_networks("fastgan", image_shape=(32, 32, 3), width=8)
+    norms = [la for la in generator.layers if isinstance(la, layers.BatchNormalization)]
+    assert [norm.gamma.shape[0] for norm in norms] == [64, 32, 16, 8]  # twice the channels
+    assert all(norm.synchronized for norm in norms)
+    gated = [la for la in generator.layers if isinstance(la, layers.Multiply)]
+    assert [gate.output.shape[1:] for gate in gated] == [(16, 16, 8), (32, 32, 4)]
+    latents = np.random.default_rng(0).normal(size=(4, 64)).astype("float32")
+    before = generator(latents).numpy()
+    for layer in generator.layers:
+        if isinstance(layer, layers.Conv2D) and layer.activation is keras.activations.sigmoid:
+            layer.bias.assign(layer.bias - 100)  # closes the gates
+    closed = generator(latents).numpy()
+    assert before.std(axis=0).max() > 1e-3
+    np.testing.assert_allclose(closed, np.broadcast_to(closed[:1, :1, :1], closed.shape))
 
 
 @pytest.mark.parametrize("name", ["convnet", "resnet"])

@@ -9,7 +9,7 @@ from keras import layers
 from fashion_gan import GAN, models
 from fashion_gan.models.blocks import image_stages
 
-CONVOLUTIONAL = ("convnet", "resnet", "dcgan")
+CONVOLUTIONAL = ("convnet", "fastgan", "resnet", "dcgan")
 SHAPES = [
     (16, 16, 1),
     (16, 128, 3),
@@ -48,8 +48,7 @@ def test_build_networks_avoids_large_dense_layers_at_each_size(name, shape):
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_build_networks_adds_a_stage_for_each_doubling(name):
     for size, stages in ((8, 2), (16, 2), (32, 3), (64, 4), (128, 5)):
-        arguments = {} if name == "dcgan" else {"g_blocks": 1, "d_blocks": 1}
-        pair = models.build_networks(name, image_shape=(size, size, 1), width=4, **arguments)
+        pair = models.build_networks(name, image_shape=(size, size, 1), width=4)
         doubling = (layers.Conv2DTranspose, layers.UpSampling2D)
         assert sum(isinstance(layer, doubling) for layer in pair[0].layers) == stages
         halving = [
@@ -120,15 +119,13 @@ def test_build_networks_raises_with_the_nearest_sizes_for_an_indivisible_side(na
     [
         ("convnet", (32, 20, 3)),
         ("resnet", (36, 52, 4)),
-        ("resnet", (48, 64, 1)),
+        ("fastgan", (48, 64, 1)),
         ("convnet", (128, 128, 4)),
     ],
     ids=str,
 )
 def test_fit_resumes_and_export_matches_at_each_size(name, shape, tmp_path):
-    pair = models.build_networks(
-        name, latent_dim=4, image_shape=shape, width=4, g_blocks=1, d_blocks=1, mapping=1
-    )
+    pair = models.build_networks(name, latent_dim=4, image_shape=shape, width=4, d_blocks=1)
     gan = GAN(*pair, seed=0)
     penalties = [{"name": name, "weight": 0.5} for name in ("r1", "r2")]
     gan.compile("adam", "adam", "relativistic", penalties=penalties, jit_compile=False)

@@ -85,7 +85,7 @@ def test_build_gan_applies_weight_decay_without_a_gradient():
     np.testing.assert_allclose(weight, (1 - 1e-3 * 0.5) * before, rtol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["convnet", "resnet"])
+@pytest.mark.parametrize("model", ["convnet", "fastgan", "resnet"])
 def test_build_gan_keeps_pixels_learning_at_their_limits_for_own_images(model):
     def output(config):
         return build_gan(config).generator.layers[-1].activation

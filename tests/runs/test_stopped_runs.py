@@ -285,7 +285,7 @@ def start(run_dir, images):
     flags = ["--epochs", "4000", "--batch-size", "20", "--image-freq", "4000"]
     flags += ["--latent-dim", "4", "--steps-per-execution", "1", "--backup-interval", "0.01"]
     flags += ["--eval-freq", "0", "--on-collapse", "off", "--jit-compile", "false"]
-    command = [sys.executable, "-m", "fashion_gan", "train", "--preset", "images", *flags]
+    command = [sys.executable, "-m", "fashion_gan", "train", "--preset", "dense", *flags]
     process = subprocess.Popen(
         [*command, "--data", str(images), "--run-dir", str(run_dir)],
         stdout=subprocess.DEVNULL,

@@ -34,15 +34,17 @@ def command(data: Path, folder: Path, epochs: int) -> list[str]:
     return [*train, "--data", str(data), "--run-dir", str(folder), "--epochs", str(epochs)]
 
 
-def kill_repeatedly(train: list[str], folder: Path, kills: int, rng: random.Random) -> None:
-    """Starts and kills a training `kills` times; raises if it ends before."""
+def kill_repeatedly(
+    train: list[str], folder: Path, kills: int, within: float, rng: random.Random
+) -> None:
+    """Starts and kills a training `kills` times, within some seconds; raises if it ends before."""
     hits = 0
     while hits < kills:
         process = subprocess.Popen(train, stdout=subprocess.PIPE, text=True)
         line = "begin"
         while line and not line.startswith("Epoch"):
             line = process.stdout.readline()
-        time.sleep(rng.uniform(0.0, 5.0))  # the first step is compiled for two seconds
+        time.sleep(rng.uniform(0.0, within))  # the first step is compiled for two seconds
         if process.poll() is None:
             process.kill()
             hits += 1
@@ -81,14 +83,14 @@ def compare(one: Path, other: Path) -> None:
             np.testing.assert_equal(*steps, err_msg=f"{part} {tag}")
 
 
-def main(kills: int, epochs: int, seed: int) -> None:
+def main(kills: int, epochs: int, within: float, seed: int) -> None:
     """Runs the comparison and prints its result."""
     with tempfile.TemporaryDirectory() as scratch:
         images, whole, killed = (Path(scratch) / name for name in ("i.npz", "whole", "killed"))
         make_images(images)
         subprocess.run(command(images, whole, epochs), check=True, stdout=subprocess.DEVNULL)
         train = command(images, killed, epochs)
-        kill_repeatedly(train, killed, kills, random.Random(seed))
+        kill_repeatedly(train, killed, kills, within, random.Random(seed))
         subprocess.run(train, check=True, stdout=subprocess.DEVNULL)
         compare(whole, killed)
         print(f"{kills} kills, and the same bits")
@@ -98,5 +100,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--within", type=float, default=5.0, metavar="SECONDS")
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

@@ -22,12 +22,11 @@ import numpy as np
 
 BATCH, BATCHES, EPOCHS = 8, 10, 5  # 50 steps
 CASES = {
-    "own images": {"steps_per_execution": 1, "own_images": True},
-    "batch norm": {"steps_per_execution": 4, "layers": ["batch norm"]},
-    "regularizers": {"steps_per_execution": 4, "layers": ["regularizer"]},
+    "own images": {"steps_per_execution": 1, "own_images": True, "layers": ["regularizer"]},
     "dropout": {"steps_per_execution": 4, "layers": ["dropout"]},
     "augmentations": {
         "steps_per_execution": 4,
+        "layers": ["batch norm"],
         "loss": {"name": "binary_crossentropy", "label_flip_rate": 0.05},
         "augmentations": ["instance_noise", "translation", "cutout", "rotation"],
         "augment_p": {"name": "adaptive", "target": 0.1, "ramp_images": 500},

@@ -226,9 +226,13 @@ def execution_arguments(gan, dataset, first=3):
 
 
 @pytest.mark.parametrize(
-    "networks", [tiny_networks, pytest.param(convolutional, marks=pytest.mark.slow)]
+    ("networks", "accelerator"),
+    [
+        (tiny_networks, False),
+        (tiny_networks, True),
+        pytest.param(convolutional, True, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("accelerator", [False, True])
 def test_execution_compiles_to_one_program_of_static_shapes_without_host_calls(
     networks, accelerator, monkeypatch
 ):
@@ -324,11 +328,10 @@ def test_loop_with_convolutions_resumes_bit_for_bit_and_stays_close_to_keras_loo
         np.testing.assert_allclose(ours, keras_loops, rtol=0.02, atol=0.02)
 
 
-@pytest.mark.slow
 def test_loop_is_bit_for_bit_equal_for_any_steps_per_execution(monkeypatch):
     def run(accelerator):
         monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: accelerator)
-        gan = make_gan(convolutional)
+        gan = make_gan(stateful_networks)
         gan.fit(make_data(gan), epochs=2, verbose=0)
         return read_state(gan), gan._executor.loop.experimental_get_tracing_count()
 

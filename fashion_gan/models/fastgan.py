@@ -1,0 +1,84 @@
+"""Provides a pair whose generator learns color images in few steps, after FastGAN."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from fashion_gan.models.blocks import cropping, image_stages, project
+from fashion_gan.models.convnet import convnet_discriminator
+
+__all__ = ["fastgan"]
+
+
+def fastgan(
+    latent_dim: int = 64,
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    width: int = 32,
+    d_blocks: int = 2,
+    output: Callable[[Any], Any] | str = "hard_tanh",
+) -> tuple[keras.Model, keras.Model]:
+    """Builds a pair with a generator after FastGAN and the discriminator of `convnet`.
+
+    The generator maps `(batch, latent_dim)` to images `(batch, *image_shape)` in [-1, 1]. The
+    discriminator maps images to logits `(batch, 1)`. Both outputs are float32 under the mixed
+    precision policies.
+
+    Each stage of the generator enlarges the features by repeating pixels, and applies a
+    convolution, batch normalization and a gated linear unit. The stages are those of `image_stages`
+    and one at the full size, with half the channels of the first. The features of the smallest
+    stage gate the channels of the two largest (skip-layer excitation).
+
+    Args:
+        latent_dim: Size of a latent vector. Defaults to 64.
+        image_shape: Shape of the images, `(height, width, channels)`. Height and width must be
+            multiples of 4. Defaults to (28, 28, 1).
+        width: Number of channels at half the size of the images. It doubles with each stage, up to
+            `4 * width`. Images above 64 pixels start with half as many. Defaults to 32.
+        d_blocks: Number of residual blocks of the discriminator. Defaults to 2.
+        output: Activation of the last layer of the generator, with values in [-1, 1]. Defaults to
+            `"hard_tanh"`. See `convnet`.
+
+    Returns:
+        The pair `(generator, discriminator)`.
+
+    Raises:
+        ValueError: If the height or width of the images is not a multiple of 4.
+
+    References:
+        Liu et al. 2021, https://arxiv.org/abs/2101.04775. Here there is no noise in the generator,
+        and its discriminator does not reconstruct images. Sauer et al. 2021,
+        https://arxiv.org/abs/2111.01007, section 4.2, train such a generator with projected
+        discriminators.
+    """
+    stages = image_stages(image_shape, width)
+    stages.insert(0, (*image_shape[:2], max(stages[0][-1] // 2, 1)))
+    head_dtype = keras.config.dtype_policy().variable_dtype
+
+    latents = keras.Input((latent_dim,))
+    height, breadth, channels = stages[-1]
+    x = project(latents, (height, breadth, 2 * channels), 2 * channels, width)
+    smallest = x = ops.glu(_normalize(x))
+    for i in reversed(range(len(stages) - 1)):
+        x = layers.UpSampling2D()(x)
+        for layer in cropping(x.shape, stages[i]):
+            x = layer(x)
+        x = layers.Conv2D(2 * stages[i][-1], 3, padding="same", use_bias=False)(x)
+        x = ops.glu(_normalize(x))
+        if i < 2:
+            x = layers.Multiply()([x, _gates(smallest, stages[i][-1])])
+    x = layers.Conv2D(image_shape[2], 3, padding="same", activation=output, dtype=head_dtype)(x)
+    generator = keras.Model(latents, x, name="generator")
+    return generator, convnet_discriminator(image_shape, width, d_blocks)
+
+
+def _normalize(x: Any) -> Any:
+    """Applies batch normalization, over the whole batch if several replicas share it."""
+    return layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+
+
+def _gates(x: Any, channels: int) -> Any:
+    """Computes factors in (0, 1) `(batch, 1, 1, channels)` from features."""
+    x = layers.Conv2D(channels, x.shape[1:3], activation="silu")(x)
+    return layers.Conv2D(channels, 1, activation="sigmoid")(x)
