@@ -975,7 +975,7 @@ class GAN(keras.Model):
         """
         cards = hub.pretrained_cards()
         if preset in cards:
-            return cls._from_card(cards[preset]["config"], hub.pretrained_weights(preset))
+            return cls._from_card(cards[preset], hub.pretrained_weights(preset))
         file = hub.read_preset(preset)
         try:
             with build_scope():
@@ -987,13 +987,15 @@ class GAN(keras.Model):
         return gan
 
     @classmethod
-    def _from_card(cls, config: dict[str, Any], weights: list[Any]) -> "GAN":
+    def _from_card(cls, card: dict[str, Any], weights: list[Any]) -> "GAN":
         """Builds the networks of a model card, with weights of the generator."""
+        config = card["config"]
         width = {"width": config["width"]} if config.get("width") else {}
         with build_scope(config["seed"], config["dtype_policy"]):
             networks = build_networks(
                 config["model"],
                 latent_dim=config["latent_dim"],
+                image_shape=tuple(card.get("image_shape", (28, 28, 1))),
                 num_classes=10 if config["conditional"] else None,
                 **width,
             )

@@ -218,6 +218,7 @@ def pretrained_cards(
 
     Returns:
         Dicts with `sha256` of the weights, `config` and `record`, the scores of the full protocol.
+        The cards of generators of other images than Fashion-MNIST also have `image_shape`.
     """
     path = Path(folder or WEIGHTS) / PRETRAINED_CARDS
     return json.loads(path.read_text()) if path.exists() else {}

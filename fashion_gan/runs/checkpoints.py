@@ -172,6 +172,9 @@ def pack_pretrained(
 ) -> None:
     """Writes the sampling generator of a finished run and its model card.
 
+    The card of a run on own images has the shape of the images, and the name of their folder or
+    file in place of its path.
+
     The weights are rounded to 8 significant bits, the precision of bfloat16, and written as
     float16. The zero bits that this leaves take no space in a compressed file.
 
@@ -187,11 +190,14 @@ def pack_pretrained(
     }
     with atomic_write(path) as partial:
         np.savez_compressed(partial, **weights)
+    config = directory.read_config()
     card = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "config": dataclasses.asdict(directory.read_config()),
+        "config": dataclasses.asdict(dataclasses.replace(config, data=Path(config.data).name)),
         "record": json.loads(directory.scores_path.read_text()),
     }
+    if config.data:
+        card["image_shape"] = list(directory.read_dataset_info().image_shape)
     cards = {**hub.pretrained_cards(folder), name: card}
     write_json(Path(folder) / hub.PRETRAINED_CARDS, cards, sort_keys=True)
 
@@ -245,6 +251,8 @@ class Source:
     @property
     def class_names(self) -> Sequence[str]:
         """Returns the class names of the training images, empty if they have no classes."""
+        if self.pretrained and self.config is not None and self.config.data:
+            return ()
         if self.config is not None and self.config.data:
             return RunDirectory(self.name).read_dataset_info().class_names or ()
         return CLASS_NAMES

@@ -111,6 +111,11 @@ def _read_data(
     if not config.data:
         fashion = data.load_fashion_mnist(data_dir)
         return fashion, evaluation.fashion_mnist_evaluator(protocol, split=split, images=fashion)
+    if source.pretrained:
+        raise ValueError(
+            f"Expected real images to compare with. Received: {source.name}, which comes with the "
+            f"package, but without its images ({config.data}). Name images: --against FOLDER."
+        )
     if split != "test":
         raise ValueError(
             "Expected split='test' for a run on own images, of which one part is held out. "

@@ -1,5 +1,6 @@
 """Checkpoints and pretrained generators: what is packed, loaded and refused."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -12,19 +13,25 @@ from fashion_gan import GAN, evaluation, hub
 from fashion_gan.cli.main import main
 from fashion_gan.evaluation import classifier
 from fashion_gan.files import write_json
+from fashion_gan.images import to_uint8
 from fashion_gan.runs import checkpoints
 from fashion_gan.runs.builder import build_gan
 from fashion_gan.runs.config import Config
+from fashion_gan.runs.train import train_run
 
 
 @pytest.mark.parametrize("name", hub.pretrained_cards())
 def test_from_preset_returns_a_pretrained_generator_with_a_complete_card(name):
-    gan = GAN.from_preset(name)
-    assert gan.sample(4, seed=0).shape == (4, 28, 28, 1)
-    card = hub.pretrained_cards()[name]
-    assert card["record"]["classifier"] == classifier.SHA256
-    assert card["record"]["protocol"]["count"] == 10_000
-    assert Config.from_dict(card["config"]).model
+    gan, card = GAN.from_preset(name), hub.pretrained_cards()[name]
+    config = Config.from_dict(card["config"])
+    assert config.model
+    if config.data:
+        assert gan.sample(4, seed=0).shape == (4, *card["image_shape"])
+        assert card["record"]["scores"]["samples"]["kernel_distance"] > 0
+    else:
+        assert gan.sample(4, seed=0).shape == (4, 28, 28, 1)
+        assert card["record"]["classifier"] == classifier.SHA256
+        assert card["record"]["protocol"]["count"] == 10_000
 
 
 def test_sample_of_the_pretrained_dense_gan_has_no_sneakers(tmp_path):
@@ -47,6 +54,23 @@ def test_pack_pretrained_packs_the_average(make_gan, tmp_path, monkeypatch):
     loaded = GAN.from_preset("mine")
     np.testing.assert_allclose(loaded.sample(5, seed=1), gan.sample(5, seed=1), atol=2e-3)
     assert np.abs(loaded.sample(5, seed=1) - gan.sample(5, seed=1, use_ema=False)).max() > 5e-3
+
+
+def test_commands_use_a_pretrained_generator_of_own_images(tmp_path, monkeypatch, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (240, 16, 16, 3), "uint8")
+    np.save(tmp_path / "images.npy", pixels)
+    config = Config(data=str(tmp_path / "images.npy"), model="fastgan", width=4, batch_size=20)
+    config = dataclasses.replace(config, epochs=1, latent_dim=4, jit_compile=False)
+    gan = train_run(config, tmp_path / "run", verbose=0)
+    monkeypatch.setattr(hub, "WEIGHTS", tmp_path)
+    checkpoints.pack_pretrained(tmp_path / "run", "mine", tmp_path)
+    card = hub.pretrained_cards()["mine"]
+    assert (card["config"]["data"], card["image_shape"]) == ("images.npy", [16, 16, 3])
+    assert main(["sample", "mine", "--num-images", "5", "--out", str(tmp_path / "x.npy")]) == 0
+    expected = to_uint8(gan.sample(5, seed=0), gan.value_range)
+    np.testing.assert_allclose(np.load(tmp_path / "x.npy"), expected, atol=3)
+    assert main(["evaluate", "mine"]) == 2
+    assert "without its images (images.npy). Name images: --against" in capsys.readouterr().err
 
 
 def test_pack_pretrained_rounds_weights_as_bfloat16_does(tmp_path, monkeypatch):
