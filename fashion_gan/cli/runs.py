@@ -25,6 +25,9 @@ def add_commands(commands: Any) -> None:
             "fashion-gan runs",
             "fashion-gan runs experiments --json",
         ),
+        details="The table has the finished epochs of all; the score to watch, coverage and the "
+        "number of missing classes or clusters; the images that were compared with; the state and "
+        "the last change of the run; and its preset with the settings that differ.",
     )
     parser.add_argument(
         "folder", nargs="?", default="logs", metavar="FOLDER", help="folder of runs (default logs)"

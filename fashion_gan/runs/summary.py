@@ -239,7 +239,7 @@ def summary_tables(runs: Sequence[RunSummary], compared: bool = False) -> list[A
 
     if not compared:
         made = table("run", "epochs", "distance", "coverage", "missing", "on", "state", "changed")
-        made.add_column("recipe", overflow="fold")
+        made.add_column("settings", overflow="fold")
         for run in runs:
             epochs = f"{run.epochs}/{run.config.epochs}" if run.config else ""
             when = time.strftime("%d %b %H:%M", time.localtime(run.changed))
