@@ -34,7 +34,7 @@ def pytest_generate_tests(metafunc):
             ("wasserstein", ["wgan_gp"], "mixed_bfloat16", True),
         ]
     ids = ["-".join([loss, *some, policy, "xla" * xla]) for loss, some, policy, xla in cases]
-    cases[-1] = pytest.param(*cases[-1], marks=pytest.mark.slow)
+    cases[-2:] = [pytest.param(*case, marks=pytest.mark.slow) for case in cases[-2:]]
     metafunc.parametrize(("loss", "kinds", "policy", "xla"), cases, ids=ids)
 
 

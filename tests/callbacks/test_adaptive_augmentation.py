@@ -48,7 +48,9 @@ def test_adaptive_augmentation_measures_logits_of_held_out_images(make_gan):
     assert float(probability.overfitting) == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize(("brightness", "end"), [(0.0, 1.0), (1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("brightness", "end"), [(0.0, 1.0), pytest.param(1.0, 0.0, marks=pytest.mark.slow)]
+)
 def test_adaptive_augmentation_increases_the_probability_when_held_out_images_look_generated(
     make_gan, brightness, end
 ):
@@ -74,6 +76,7 @@ def train(folder, *extra):
     return gan
 
 
+@pytest.mark.slow
 def test_fit_with_adaptive_augmentation_resumes_bit_for_bit(tmp_path):
     whole = train(tmp_path / "whole")
     with pytest.raises(RuntimeError, match="stopped here"):
@@ -86,6 +89,7 @@ def test_fit_with_adaptive_augmentation_resumes_bit_for_bit(tmp_path):
     assert lines[0] == lines[1] and '"d_overfit"' in lines[0] and '"augment_p"' in lines[0]
 
 
+@pytest.mark.slow
 def test_load_model_restores_the_probability_and_averages(make_gan, tmp_path):
     gan = make_gan("sgd", "sgd", **SETTINGS)
     gan.fit(data.make_dataset(TRAIN, 8), epochs=4, callbacks=adaptive_augmentation(), verbose=0)

@@ -5,8 +5,8 @@ import re
 import warnings
 
 import pytest
+from helpers import SMALL_RUN, use_small_fashion_mnist
 
-from fashion_gan import evaluation
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.train import train_run
 from tools.browser_pages import BROWSER, browser_page, tensorboard
@@ -18,23 +18,13 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installe
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """Yields a browser page, and the address of a TensorBoard with two short runs."""
-    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
     logs = tmp_path_factory.mktemp("logs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "QUICK", small)
-        patch.setattr(evaluation, "FULL", dataclasses.replace(small, count=400, bins=5))
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the monitor speaks, with good reason
+        use_small_fashion_mnist(patch)
         for name, rate in (("slow", 1e-4), ("fast", 2e-3)):
-            config = Config(
-                epochs=2,
-                batch_size=500,
-                steps_per_epoch=4,
-                steps_per_execution=4,
-                g_learning_rate=rate,
-                jit_compile=False,
-            )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the monitor speaks, with good reason
-                train_run(config, logs / name, verbose=0)
+            settings = {**SMALL_RUN, "on_collapse": "warn", "g_learning_rate": rate}
+            train_run(Config(epochs=2, **settings), logs / name, verbose=0)
     with tensorboard(logs) as address, browser_page() as page:
         page.address = address
         yield page

@@ -206,7 +206,7 @@ def test_fit_resumes_bit_for_bit_within_and_between_epochs(train, compile_argume
     assert_same(train("parts", seed=3, **compile_arguments)[0], wanted)
 
 
-@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("mirror", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_fit_is_bit_for_bit_equal_with_and_without_indexed_images(train, mirror):
     in_loop, gan = train("loop", mirror=mirror, **LOOP)
     assert gan._executor.loop.experimental_get_tracing_count() == 1

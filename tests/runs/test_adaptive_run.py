@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
 from helpers import SMALL_RUN, use_small_fashion_mnist
 
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.train import train_run
 
 
+@pytest.mark.slow
 def test_train_run_adapts_the_probability_of_the_augmentations(tmp_path, monkeypatch):
     use_small_fashion_mnist(monkeypatch)
     settings = {"conditional": True, "rotation": 0.1, "adaptive_augmentation": True, "lecam": 0.1}

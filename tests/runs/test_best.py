@@ -202,6 +202,7 @@ def test_commands_load_the_best_state(run_dir, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["scores"][str(run_dir)]
 
 
+@pytest.mark.slow
 def test_evaluate_ranks_a_run_on_own_images_among_baselines(run_dir, capsys):
     assert main(["evaluate", str(run_dir), "--baselines"]) == 0
     out = capsys.readouterr().out

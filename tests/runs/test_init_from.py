@@ -105,6 +105,7 @@ def test_init_from_raises_for_an_untrained_gan(tmp_path):
         init_from(gan, str(tmp_path / "nothing"))
 
 
+@pytest.mark.slow
 def test_train_records_init_from_and_resumes_without_the_source(
     trained, tmp_path, monkeypatch, capsys
 ):

@@ -238,6 +238,7 @@ def test_dry_run_prints_steps_and_passes(data, capsys):
     assert f"training       {plan}\n" in out
 
 
+@pytest.mark.slow
 def test_train_run_warns_with_the_steps_of_its_preset_when_training_is_short(data, tmp_path):
     config = dataclasses.replace(PRESETS["dcgan_modern"], data=data, width=4, **TINY, epochs=2)
     message = (

@@ -155,6 +155,7 @@ def test_load_raises_for_a_link_out_of_the_run(run_dir, tmp_path):
         checkpoints.load(run_dir)
 
 
+@pytest.mark.slow
 def test_load_uses_the_backup_when_a_longer_training_is_unfinished(stopped, tmp_path):
     run_dir, images, lines = tmp_path / "run", stopped / "images.npy", []
     train(run_dir, images, 1)
