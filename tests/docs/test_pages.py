@@ -10,12 +10,12 @@ import sys
 import warnings
 
 import pytest
-from helpers import ROOT, stand_in_for_hub, use_small_fashion_mnist
+from helpers import ROOT, SMALL_RUN, stand_in_for_hub, use_small_fashion_mnist
 
 import fashion_gan
-from fashion_gan import evaluation
 from fashion_gan.cli.main import build_parser, main
 from fashion_gan.data.split import MIN_IMAGES
+from fashion_gan.runs.config import Config
 from fashion_gan.runs.settings_file import read_settings
 from fashion_gan.runs.train import train_run
 
@@ -188,14 +188,11 @@ def test_page_commands_parse(arguments):
 
 @pytest.mark.slow
 def test_logs_page_lists_every_metric_of_a_run(tmp_path, monkeypatch):
-    small = evaluation.EvalConfig(count=300, kernel_subsets=2, kernel_size=100, bins=0)
-    monkeypatch.setattr(evaluation, "QUICK", small)
-    from fashion_gan.runs.config import Config
-
+    use_small_fashion_mnist(monkeypatch)
+    settings = {**SMALL_RUN, "on_collapse": "warn", "r1": 0.1, "log_gradients": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        settings = {"batch_size": 5000, "epochs": 1, "r1": 0.1, "log_gradients": True}
-        train_run(Config(**settings), tmp_path / "run", verbose=0, final=False)
+        train_run(Config(**settings, epochs=1), tmp_path / "run", verbose=0, final=False)
     (line,) = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
     page = (ROOT / "docs/logs.md").read_text()
     for name in set(json.loads(line)) - {"epoch", "steps"}:
