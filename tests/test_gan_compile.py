@@ -290,13 +290,14 @@ def test_fit_logs_the_gradient_norms_and_update_ratios_of_the_step(tiny_images, 
     ("name", "num_classes"),
     [
         pytest.param("resnet", 3, id="resnet", marks=pytest.mark.slow),
+        pytest.param("fastgan", 3, id="fastgan", marks=pytest.mark.slow),
         pytest.param("infogan", None, id="infogan"),
     ],
 )
 def test_fit_trains_convolutions_in_half_precision(name, num_classes):
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        size = {"width": 4, "g_blocks": 1, "d_blocks": 1} if name == "resnet" else {}
+        size = {} if name == "infogan" else {"width": 4, "d_blocks": 1}
         pair = models.build_networks(
             name, latent_dim=3, image_shape=(8, 8, 1), num_classes=num_classes, **size
         )

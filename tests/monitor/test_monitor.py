@@ -293,20 +293,20 @@ LOST_TWO = Issue("missing", ("sneaker", "bag"), "", "")
 
 def test_state_reports_an_issue_once_after_two_checks():
     state = MonitorState()
-    told = [
+    reported = [
         bool(state.new_issues(found, patience=2))
         for found in ([LOST], [], [LOST], [LOST], [LOST], [], [LOST])
     ]
-    assert told == [False, False, False, True, False, False, False]
+    assert reported == [False, False, False, True, False, False, False]
     assert state.active([LOST]) == (LOST,)
 
 
 def test_state_repeats_an_issue_after_a_pause_or_with_another_class():
     state = MonitorState()
     seen = [[LOST], [LOST], [], [], [LOST], [LOST], [LOST_TWO], [LOST_TWO], [LOST_TWO], [LOST]]
-    told = [state.new_issues(found, patience=2) for found in seen]
-    assert [len(news) for news in told] == [0, 1, 0, 0, 0, 1, 0, 1, 0, 0]
-    assert told[7] == [LOST_TWO]
+    reported = [state.new_issues(found, patience=2) for found in seen]
+    assert [len(news) for news in reported] == [0, 1, 0, 0, 0, 1, 0, 1, 0, 0]
+    assert reported[7] == [LOST_TWO]
     assert state.active([]) == ()
 
 

@@ -206,9 +206,9 @@ def test_run_worker_resumes_the_trial_of_a_killed_worker(tmp_path):
         worker.send_signal(signal.SIGKILL)
     before = lines.read_text()
     made = study(folder, SPACE, storage)
-    told = []
-    sweep.run_worker(made, folder, CONFIG, SPACE, SEEDS, train=train, say=told.append)
-    assert "trial-0000 was not finished; it is resumed." in told
+    reported = []
+    sweep.run_worker(made, folder, CONFIG, SPACE, SEEDS, train=train, say=reported.append)
+    assert "trial-0000 was not finished; it is resumed." in reported
     assert_each_point_was_tried_once(made)
     assert lines.read_text().startswith(before), "no epoch of it was made again"
     assert [t.user_attrs["folder"] for t in made.trials].count("trial-0000") == 2
@@ -241,9 +241,9 @@ def test_run_worker_resumes_a_trial_and_skips_finished_seeds_after_ctrl_c(tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         work(tmp_path / "sweep", train=interrupted)
-    told = []
-    made = work(tmp_path / "sweep", train=interrupted, say=told.append)
-    assert "trial-0001 was not finished; it is resumed." in told
+    reported = []
+    made = work(tmp_path / "sweep", train=interrupted, say=reported.append)
+    assert "trial-0001 was not finished; it is resumed." in reported
     assert_each_point_was_tried_once(made)
     assert trained.count("trial-0001seed-2") == 2
     assert trained.count("trial-0001seed-1") == 1
