@@ -332,7 +332,7 @@ CASES = {
         r"Received: 1 of 24 files of .* such as 11\.png: .*--skip-corrupt\.$",
     ),
     "html": Case(
-        "one file is a web page that is named .jpg",
+        "one file is a web page with the suffix .jpg",
         with_file(RGB, "xx.jpg", b"<html>404</html>"),
         r"Received: 1 of 25 files of .* such as xx\.jpg: it is not an image.*--skip-corrupt\.$",
     ),

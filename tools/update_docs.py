@@ -268,23 +268,6 @@ def image_cases() -> str:
     return table(["images", "what is read"], rows)
 
 
-def projected_scores() -> str:
-    """Makes the table of the preset projected on color images, with baselines."""
-    scores = read("projected-noto")["scores"]
-    rows = [
-        [
-            "samples" if name.startswith("logs") else name,
-            f"{values['kernel_distance']:.1f} ± {values['kernel_distance_std']:.1f}",
-            *(f"{values[key]:.2f}" for key in ("coverage", "recall")),
-            f"{values['pixel_frechet_distance']:.0f}",
-            f"{values['copied_share']:.2f}",
-        ]
-        for name, values in scores.items()
-    ]
-    head = ("kernel_distance", "coverage", "recall", "pixel_frechet_distance", "copied_share")
-    return table(["images", *(f"`{name}`" for name in head)], rows)
-
-
 def own_images() -> str:
     """Makes the table of the scores of trainings on collections, with those of two baselines."""
     head = ("kernel_distance", "coverage", "recall", "pixel_frechet_distance", "copied_share")
@@ -393,7 +376,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/memory-leaks.json": memory_leaks,
     "docs/results/image-cases.json": image_cases,
     "docs/results/image-reading.json": image_reading,
-    "docs/results/projected-noto.json": projected_scores,
     "docs/results/own-images.json": own_images,
     "docs/results/projection.json": projection,
     "docs/results/export-formats.json": export_formats,
