@@ -149,9 +149,7 @@ def test_page_answers_names_of_this_machine_when_bound_to_all_addresses():
         assert_answers_own_address_alone(address, names)
 
 
-def test_page_answers_its_address_when_bound_to_ipv6_and_removes_its_images_on_sigterm(
-    tmp_path, monkeypatch
-):
+def test_page_answers_its_address_on_ipv6_and_removes_its_images_on_sigterm(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with served("--host", "::1") as (process, address):
         assert_answers_own_address_alone(address, ["[::1]", "localhost"])

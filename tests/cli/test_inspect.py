@@ -25,7 +25,7 @@ def test_inspect_describes_and_draws_images(tmp_path, capsys):
         "skipped        files that end in .txt: notes.txt",
         "held out       none: all images train, and scores compare with these",
         "training       20 epochs of 200 steps: 4,000 steps, "
-        f"{4_000 * 64 / COUNT:,.0f} passes over {COUNT} images (preset projected)",
+        f"{4_000 * 32 / COUNT:,.0f} passes over {COUNT} images (preset projected)",
         f"grid           {COUNT} training images: icons-grid.png",
     ]
     with Image.open("icons-grid.png") as opened:
