@@ -246,7 +246,7 @@ def peak():  # getrusage() begins with the peak of the parent process
 gan = GAN(*models.convnet(16, (32, 32, 1)), seed=0)
 gan.compile("sgd", "sgd", accumulate=int(sys.argv[1]), jit_compile=False)
 before = peak()
-gan.fit(np.zeros((512, 32, 32, 1), "float32"), batch_size=512, verbose=0)
+gan.fit(np.zeros((1024, 32, 32, 1), "float32"), batch_size=1024, verbose=0)
 print(peak() - before)
 """
     kilobytes = [
