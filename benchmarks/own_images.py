@@ -1,8 +1,8 @@
 """Trains on collections of color images by one command, and scores the samples.
 
     python tools/fetch_images.py silk
-    python benchmarks/own_images.py silk --steps 1400
-    python benchmarks/own_images.py silk --steps 1400 --label strong --r1 0.5 --r2 0.5
+    python benchmarks/own_images.py silk --steps 600
+    python benchmarks/own_images.py silk --steps 600 --label strong --r1 0.5 --r2 0.5
 
 Each training is the command `fashion-gan train --data FOLDER` in logs/COLLECTION[-LABEL]-SEED. All
 other flags are passed on to it. Interrupted runs are resumed, and finished ones are scored again.

@@ -25,9 +25,10 @@ def add_commands(commands: Any) -> None:
             "fashion-gan runs",
             "fashion-gan runs experiments --json",
         ),
-        details="The table has the finished epochs of all; the score to watch, coverage and the "
-        "number of missing classes or clusters; the images that were compared with; the state and "
-        "the last change of the run; and its preset with the settings that differ.",
+        details="The columns: finished epochs out of all, the main score (lower is better), "
+        "coverage, the number of missing classes or clusters, the images that the samples were "
+        "compared with, the state and the last change of the run, and its preset with the settings "
+        "that differ.",
     )
     parser.add_argument(
         "folder", nargs="?", default="logs", metavar="FOLDER", help="folder of runs (default logs)"

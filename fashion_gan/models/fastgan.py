@@ -47,10 +47,9 @@ def fastgan(
         ValueError: If the height or width of the images is not a multiple of 4.
 
     References:
-        Liu et al. 2021, https://arxiv.org/abs/2101.04775. Here there is no noise in the generator,
-        and its discriminator does not reconstruct images. Sauer et al. 2021,
-        https://arxiv.org/abs/2111.01007, section 4.2, train such a generator with projected
-        discriminators.
+        Liu et al. 2021, https://arxiv.org/abs/2101.04775. Here the generator has no noise, and the
+        discriminator does not reconstruct images. Sauer et al. 2021,
+        https://arxiv.org/abs/2111.01007, train such a generator with projected discriminators.
     """
     stages = image_stages(image_shape, width)
     stages.insert(0, (*image_shape[:2], max(stages[0][-1] // 2, 1)))
@@ -79,6 +78,10 @@ def _normalize(x: Any) -> Any:
 
 
 def _gates(x: Any, channels: int) -> Any:
-    """Computes factors in (0, 1) `(batch, 1, 1, channels)` from features."""
+    """Computes factors in (0, 1) `(batch, 1, 1, channels)` from features.
+
+    A side of 8 or more is pooled to at most 7 first, so that the kernel stays small.
+    """
+    x = layers.AveragePooling2D([max(size // 4, 1) for size in x.shape[1:3]])(x)
     x = layers.Conv2D(channels, x.shape[1:3], activation="silu")(x)
     return layers.Conv2D(channels, 1, activation="sigmoid")(x)

@@ -251,11 +251,11 @@ class Source:
     @property
     def class_names(self) -> Sequence[str]:
         """Returns the class names of the training images, empty if they have no classes."""
-        if self.pretrained and self.config is not None and self.config.data:
-            return ()
-        if self.config is not None and self.config.data:
-            return RunDirectory(self.name).read_dataset_info().class_names or ()
-        return CLASS_NAMES
+        if self.config is None or not self.config.data:
+            return CLASS_NAMES
+        if self.pretrained:
+            return ()  # no card names classes of own images
+        return RunDirectory(self.name).read_dataset_info().class_names or ()
 
     def class_name(self, index: int) -> str:
         """Returns the name of a class, or its number if the names are unknown."""

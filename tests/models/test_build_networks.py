@@ -90,6 +90,12 @@ def test_fastgan_normalizes_each_stage_and_gates_the_two_largest():
     np.testing.assert_allclose(closed, np.broadcast_to(closed[:1, :1, :1], closed.shape))
 
 
+def test_fastgan_pools_long_features_before_its_gates():
+    generator, _ = models.build_networks("fastgan", image_shape=(128, 28, 3), width=8)
+    kernels = [la.kernel_size for la in generator.layers if isinstance(la, layers.Conv2D)]
+    assert max(kernels) == (4, 7), "the smallest features are 32 x 7"
+
+
 @pytest.mark.parametrize("name", ["convnet", "resnet"])
 def test_residual_branches_start_at_zero(name):
     _, discriminator = models.build_networks(name, width=4)
