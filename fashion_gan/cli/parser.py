@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
                     str(argparse.ArgumentError(action, "expected a value, not an empty one"))
                 )
         if rest and "--data" in self._option_string_actions and os.path.exists(rest[0]):
-            self.error(f"unrecognized arguments: {' '.join(rest)}. Did you mean --data {rest[0]}?")
+            self.error(f"Expected a flag. Received: {rest[0]!r}. Did you mean --data {rest[0]}?")
         return found, rest
 
     def error(self, message: str) -> NoReturn:

@@ -66,7 +66,7 @@ from fashion_gan.runs.config import Config
         (["train", "--config", "/nowhere.toml"], "/nowhere.toml cannot be opened or created (No s"),
         (["train", "--config", "a.yaml"], "ends in .toml or .json. Received: 'a.yaml'"),
         (["train", "--size", "16"], "Did you mean --image-size?"),
-        (["train", "."], "unrecognized arguments: .. Did you mean --data .?"),
+        (["train", "."], "Expected a flag. Received: '.'. Did you mean --data .? (--help shows"),
         (["sample", "rsnet"], "Did you mean 'resnet'?"),
         (["sample", "/nowhere"], "There is no /nowhere, and no pretrained generator"),
         (["sample", "/nowhere", "--num-images", "0"], "expected at least 1, not 0"),
