@@ -88,8 +88,15 @@ def test_import_raises_when_keras_has_another_backend():
 
 
 @pytest.mark.slow
-def test_train_ignores_the_defaults_of_keras_json(arguments, digest, tmp_path):
-    defaults = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3},
+        {"floatx": "float64"},
+    ],
+    ids=str,
+)
+def test_train_ignores_the_defaults_of_keras_json(defaults, arguments, digest, tmp_path):
     home = keras_home(tmp_path / "home", **defaults)
     done = run(*arguments, "--run-dir", tmp_path / "run", env={"KERAS_HOME": home})
     assert done.returncode == 0, done.stderr
@@ -149,7 +156,8 @@ def test_train_saves_a_backup_on_sighup(arguments, tmp_path):
 
 
 @pytest.mark.slow
-def test_commands_print_on_an_ascii_terminal(tmp_path):
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_commands_print_on_any_terminal(encoding, tmp_path):
     folder = tmp_path / "run-é-\u2028-\N{PILE OF POO}"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
@@ -157,7 +165,7 @@ def test_commands_print_on_an_ascii_terminal(tmp_path):
     os.mkdir(odd)
     with open(odd + b"/config.json", "w") as file:
         file.write("{}")
-    environment = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    environment = {"PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONUTF8": "0"}
     for command in (["runs", tmp_path], ["compare", folder, os.fsdecode(odd)]):
         done = run(*command, env=environment, text=False)
         assert done.returncode == 0, done.stderr

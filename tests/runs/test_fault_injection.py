@@ -1,6 +1,6 @@
 """Tests failing writes and SIGKILL in a short training, which resumes bit-for-bit.
 
-Every eighteenth write, or with `--all-writes` each of them.
+Every twelfth write, or with `--all-writes` each of them.
 """
 
 import contextlib
@@ -112,7 +112,7 @@ def reference(tmp_path_factory, faults):
 
 def test_train_resumes_bit_for_bit_after_any_failed_write(reference, faults, request):
     folder, expected, lines, count = reference
-    raised, numbers = 0, range(1, count + 1, 1 if request.config.getoption("--all-writes") else 18)
+    raised, numbers = 0, range(1, count + 1, 1 if request.config.getoption("--all-writes") else 12)
     for number in numbers:
         run_dir, code = folder / f"run-{number}", ERRORS[number % 3]
 
