@@ -5,7 +5,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -32,15 +32,24 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
+_SYNONYMS = {"--lr": "--learning-rate"}
+
+
 class Parser(argparse.ArgumentParser):
-    """Parses arguments, and reports wrong use in one line."""
+    """Parses arguments, and reports wrong use in one line.
+
+    Flags cannot be abbreviated, since a new flag would make an abbreviation ambiguous.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses arguments as argparse does, but rejects empty arguments.
 
-        An empty argument is usually a shell variable without a value. A path without its flag
-        raises here as well, since the parser of the command knows the flag. Each command has its
-        own parser, on which argparse calls this method.
+        An empty argument is usually a shell variable without a value. Unknown arguments raise here
+        as well, since the parser of the command knows its flags. Each command has its own parser,
+        on which argparse calls this method.
         """
         found, rest = super().parse_known_args(args, namespace)
         for action in self._actions:
@@ -51,6 +60,8 @@ class Parser(argparse.ArgumentParser):
                 )
         if rest and "--data" in self._option_string_actions and os.path.exists(rest[0]):
             self.error(f"Expected a flag. Received: {rest[0]!r}. Did you mean --data {rest[0]}?")
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
         return found, rest
 
     def error(self, message: str) -> NoReturn:
@@ -64,20 +75,14 @@ class Parser(argparse.ArgumentParser):
             choices = re.findall(r"[\w.-]+", wrong[2])
         else:
             wrong = re.search(r"unrecognized arguments: .*?(--[\w-]+)", message)
-            choices = list(self._flags())
+            choices = list(self._option_string_actions)
         if not wrong:
             return ""
-        longer = [choice for choice in choices if choice.endswith(f"-{wrong[1].lstrip('-')}")]
-        close = longer or get_close_matches(wrong[1], choices, n=1)
-        return f". Did you mean {close[0]}?" if close else ""
-
-    def _flags(self) -> Iterator[str]:
-        """Yields the flags of this parser and of all commands."""
-        for action in self._actions:
-            yield from action.option_strings
-            if isinstance(action.choices, dict):
-                for parser in action.choices.values():
-                    yield from parser._flags()
+        name = _SYNONYMS.get(wrong[1], wrong[1])
+        longer = [choice for choice in choices if choice.startswith(name)]
+        longer += [choice for choice in choices if choice.endswith(f"-{name.lstrip('-')}")]
+        close = longer or get_close_matches(name, choices, n=1)
+        return f". Did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
 
 
 def _within(kind: type, name: str, least: float, most: float, wanted: str) -> Callable[[str], Any]:

@@ -210,6 +210,7 @@ def _load_arrays(place: Path, options: ImageOptions, max_bytes: int | None) -> C
     plain = options.size in (None, tuple(shape[:2])) and options.num_channels in (None, shape[2])
     if not plain or shape[2] == 4:
         results = [decoding.decode_array(image, options) for image in images]
+        changes.update(_resizing(Counter(result.size for result in results), options))
         for result in results:
             changes.update(result.changes)
         images = np.stack([result.pixels for result in results if result.pixels is not None])
@@ -315,9 +316,28 @@ def _decode(
     return images, {
         "shape": [len(keep), *size, channels],
         "broken": {names[index]: why for index, why in sorted(broken.items())},
-        "changes": dict(changes),
+        "changes": _resizing(sizes, options) | changes,
         "duplicates": len(keep) - len(digests),
     }
+
+
+def _resizing(sizes: Counter[tuple[int, int]], options: ImageOptions) -> dict[str, int]:
+    """Returns the number of resized images, with a phrase that names their original sizes."""
+    if options.size is None:
+        return {}
+    height, width = options.size
+    others = {size: count for size, count in sizes.items() if size != options.size}
+    if not others:
+        return {}
+    low, high = (f"{w}x{h}" for h, w in (min(others, key=_area), max(others, key=_area)))
+    origin = low if len(others) == 1 else f"{len(others):,} sizes, {low} to {high},"
+    distorted = any(h * width != w * height for h, w in others)
+    method = f" ({options.resize})" if distorted else ""
+    return {f"resized from {origin} to {width}x{height}{method}": sum(others.values())}
+
+
+def _area(size: tuple[int, int]) -> tuple[int, int]:
+    return size[0] * size[1], size[0]
 
 
 def _to_collection(

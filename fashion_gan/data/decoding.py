@@ -136,7 +136,8 @@ class Decoded:
             number. None if the size of the image differs from the required size.
         size: Height and width in the file, after EXIF orientation.
         gray: Whether all channels are equal.
-        changes: Changes beyond copying pixels, as phrases that complete "204 images: …".
+        changes: Changes of pixels and format, as phrases that complete "204 images: …". A new size
+            is no such change, since `size` and `pixels` tell it.
     """
 
     pixels: NDArray[np.uint8] | None
@@ -233,8 +234,6 @@ def _decode(
         image = image.transpose(_TRANSPOSES[orientation])
     image = _with_known_mode(image)
     if target is not None:
-        if size != target:
-            changes.append(f"resized to {target[1]}x{target[0]}")
         image = _resized(image, turned, options)
         if orientation in _TRANSPOSES:
             image = image.transpose(_TRANSPOSES[orientation])

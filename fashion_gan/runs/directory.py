@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from fashion_gan import files
 from fashion_gan.runs.config import Config
-from fashion_gan.training.backups import newest_backup, newest_position
+from fashion_gan.training.backups import list_backups, newest_backup, newest_position
 
 if TYPE_CHECKING:
     from fashion_gan.data import Split
@@ -26,9 +26,6 @@ except ImportError:  # Windows has no fcntl, so that folders are not locked ther
 __all__ = ["DatasetInfo", "RunDirectory", "changed_settings"]
 
 _CONFIG, _DATA, _VERSIONS, _LOCK = "config.json", "data.json", "versions.json", ".lock"
-
-_LENGTHS = ("epochs",)
-"""Settings of length, which may change, but not below the finished part."""
 
 _DATA_SETTINGS = ("data", "skip_corrupt")
 """Settings that may change if the images stay the same."""
@@ -151,7 +148,7 @@ class RunDirectory:
                 files but no run; if the path is a file.
             ValueError: If the run has another config. Only the path of the images may change, and
                 `epochs`, which may not fall below the finished epochs. Also if a link in the
-                folder leads out of it.
+                folder leads out of it, or if a finished run has no backups.
         """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self} is a file. Name a folder for the run.")
@@ -164,6 +161,12 @@ class RunDirectory:
                     "folder."
                 )
             self._check_config(config)
+            if self.model_path.exists() and not list_backups(self.backup_dir):
+                raise ValueError(
+                    f"Expected the backups of the finished run in {self} in {self.backup_dir}. "
+                    "Received: none. Restore them, or start a new run from its weights with "
+                    f"--init-from {self}."
+                )
         elif self.path.exists() and any(path.name != _LOCK for path in self.path.iterdir()):
             raise FileExistsError(
                 f"{self} is not empty, and holds no run to resume. Name another folder."
@@ -178,28 +181,18 @@ class RunDirectory:
         if before.data and config.data:  # `check_images` compares the images themselves
             for name in _DATA_SETTINGS:
                 changes.pop(name, None)
-        for name in _LENGTHS:
-            length = getattr(config, name)
-            if name not in changes or length > getattr(before, name):
-                changes.pop(name, None)
-                continue
-            done = self._finished_lengths(before)[name]
-            if length >= done:
-                del changes[name]
+        if "epochs" in changes:
+            backup = newest_backup(self.backup_dir)
+            done = backup.epoch if backup else 0
+            if config.epochs >= done:
+                del changes["epochs"]
             else:
-                changes[name] += f", but {done:,} are done"
+                changes["epochs"] += f", but {done:,} are done"
         if changes:
             raise ValueError(
                 f"A resumed run keeps its config: {'; '.join(changes.values())}. Omit these "
                 "settings, or name another folder."
             )
-
-    def _finished_lengths(self, before: Config) -> dict[str, int]:
-        """Returns the finished part of each setting of length, by the name of the setting."""
-        backup = newest_backup(self.backup_dir)
-        if backup is not None:
-            return {"epochs": backup.epoch}
-        return {"epochs": before.epochs if self.model_path.exists() else 0}
 
     def check_images(
         self, split: "Split", config: Config | None = None, *, allow_changed: bool = False

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,13 +60,13 @@ def evaluate_source(
             there are fewer images than the protocol needs.
     """
     source = find_source(name)
-    gan = None if source.config is None else source.load(which, report)
-    if gan is None and which != "last":
+    if source.config is None and which != "last":
         raise ValueError(
             f"Expected the folder of a run, which has a best state. Received: {name}, "
             f"which holds images. Omit which={which!r}."
         )
-    images = train = None
+    measured = _load_images(source.path) if source.config is None else source.load(which, report)
+    train = None
     if against is not None:
         if baselines:
             raise ValueError(
@@ -75,16 +74,18 @@ def evaluate_source(
                 f"against={against!s}. Omit --baselines."
             )
         announce(f"reading {against}")
-        images, evaluator = _compare_with(source, gan, against, protocol)
+        measured, evaluator = _compare_with(source, measured, against, protocol)
     else:
+        if isinstance(measured, np.ndarray):
+            measured = _first(measured, protocol.count, source)
         train, evaluator = _read_data(source, protocol, split, data_dir)
     scores: dict[str, dict[str, Any]] = {}
     announce(f"measuring {source.name}")
-    if gan is not None:
-        images = evaluator.sample(gan, use_ema)
-        scores[source.name] = evaluator.evaluate(gan, use_ema)
+    if isinstance(measured, GAN):
+        images = evaluator.sample(measured, use_ema)
+        scores[source.name] = evaluator.evaluate(measured, use_ema)
     else:
-        images = _read_samples(source.path, protocol.count) if images is None else images
+        images = measured
         scores[source.name] = evaluator(images)
     if baselines and train is not None:
         config = source.config or Config()
@@ -127,23 +128,26 @@ def _read_data(
 
 
 def _compare_with(
-    source: Source, gan: GAN | None, against: str | os.PathLike[str], protocol: EvalConfig
-) -> tuple[np.ndarray | None, Evaluator]:
-    """Returns the images to measure, or None for a generator, and an evaluator of `against`.
+    source: Source,
+    measured: GAN | np.ndarray,
+    against: str | os.PathLike[str],
+    protocol: EvalConfig,
+) -> tuple[GAN | np.ndarray, Evaluator]:
+    """Returns the generator or images to measure, and an evaluator of `against`.
 
     If one set is larger than the other, a random subset of it is taken by the protocol's seed.
     """
     real = _load_images(against)
-    images, shape = None, None if gan is None else gan.image_shape
-    if gan is None:
-        images = _load_images(source.path)
-        shape = images.shape[1:]
+    if isinstance(measured, GAN):
+        shape, available = measured.image_shape, len(real)
+    else:
+        shape, available = measured.shape[1:], min(len(real), len(measured))
     if shape != real.shape[1:]:
         raise ValueError(
             f"Expected images of shape {shape}, as in {source.name}. Received: images of shape "
             f"{real.shape[1:]} in {against}. Resize the images of one of them."
         )
-    count = min(protocol.count, len(real), len(real) if images is None else len(images))
+    count = min(protocol.count, available)
     fitting = dataclasses.replace(protocol, count=count, kernel_size=None, bins=0)
     features = evaluation.load_imagenet_features() if evaluation.has_imagenet_weights() else None
     evaluator = Evaluator(
@@ -153,7 +157,9 @@ def _compare_with(
         protocol=fitting,
         name=os.fspath(against),
     )
-    return None if images is None else _choose(images, count, protocol.seed), evaluator
+    if isinstance(measured, np.ndarray):
+        measured = _choose(measured, count, protocol.seed)
+    return measured, evaluator
 
 
 def _load_images(path: str | os.PathLike[str]) -> np.ndarray:
@@ -167,14 +173,14 @@ def _choose(images: np.ndarray, count: int, seed: int) -> np.ndarray:
     return images[np.sort(np.random.default_rng(seed).permutation(len(images))[:count])]
 
 
-def _read_samples(path: Path, count: int) -> np.ndarray:
-    samples = _one_channel(data.load_images(path).images)[:count]
-    if len(samples) < count:
+def _first(images: np.ndarray, count: int, source: Source) -> np.ndarray:
+    """Returns the first `count` images, or raises if there are fewer."""
+    if len(images) < count:
         raise ValueError(
-            f"Expected {count:,} images, as the protocol requires. Received: {len(samples):,} in "
-            f"{path}. Lower --num-images, and compare only with scores of that number."
+            f"Expected {count:,} images, as the protocol requires. Received: {len(images):,} in "
+            f"{source.path}. Lower --num-images, and compare only with scores of that number."
         )
-    return samples
+    return images[:count]
 
 
 def _one_channel(images: np.ndarray) -> np.ndarray:

@@ -115,10 +115,7 @@ def train_run(
             announce(f"training       {describe_length(config, len(split.train_images))}")
             if gan.jit_compile:
                 announce(str(gan.jit_decision))
-            if position := newest_position(run.backup_dir):
-                epoch, batch = position
-                done = epoch * len(experiment.train) + batch
-                announce(f"Resuming {run} after {done:,} steps.")
+            announce(_describe_start(run, experiment))
         guard = [_StopWithoutFolder(run)] if chief else []
         with _named_batch(config):
             gan.fit(
@@ -134,6 +131,16 @@ def train_run(
         # The other workers wait here for the chief.
         assert_equal_on_workers(strategy, "the number of steps", gan.steps)
         return gan
+
+
+def _describe_start(run: RunDirectory, experiment: Experiment) -> str:
+    """Returns a line on the step at which training starts, and the wait before it."""
+    epoch, batch = newest_position(run.backup_dir) or (0, 0)
+    done, epochs = epoch * len(experiment.train) + batch, experiment.config.epochs
+    resuming = f"Resuming {run} after {done:,} steps. " if done else ""
+    if epoch >= epochs:
+        return f"{resuming}All {epochs} epochs are done. To train longer, pass more --epochs."
+    return f"{resuming}The train step is compiled first, which can take a minute."
 
 
 @contextmanager
@@ -206,8 +213,10 @@ def describe_training(
         yield f"{network.name:<14} {network.count_params():,} parameters"
     yield f"training       {describe_length(config, len(split.train_images))}"
     yield f"compilation    {experiment.gan.jit_decision}"
+    preset, changed = closest_preset(config)
+    yield f"settings       * where they differ from the preset {preset}"
     for name, value in dataclasses.asdict(config).items():
-        yield f"  {name:<20} {value}"
+        yield f"{'*' if name in changed else ' '} {name:<22} {value}"
 
 
 def _warn_if_short(experiment: Experiment) -> None:

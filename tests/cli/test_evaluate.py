@@ -139,6 +139,12 @@ def test_evaluate_prints_one_line_for_unusable_images(make, message, tmp_path, c
     assert "Traceback" not in error
 
 
+def test_evaluate_checks_the_given_images_before_it_reads_the_real_ones(monkeypatch, capsys):
+    monkeypatch.setattr(data, "load_fashion_mnist", lambda *_: pytest.fail("read the real images"))
+    assert evaluate(__file__) == 2
+    assert "Expected a folder of images" in capsys.readouterr().err
+
+
 def test_score_tables_have_distinct_column_names():
     scores = {"frechet_distance": 1.0, "precision": 1.0, "recall": 1.0, "coverage": 1.0}
     pixels = {f"pixel_{name}": score for name, score in scores.items()}

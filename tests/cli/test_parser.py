@@ -65,7 +65,10 @@ from fashion_gan.runs.config import Config
         (["project", "dense", "a.png", "--out", "o.jpg"], "ends in .png. Received: 'o.jpg'"),
         (["train", "--config", "/nowhere.toml"], "/nowhere.toml cannot be opened or created (No s"),
         (["train", "--config", "a.yaml"], "ends in .toml or .json. Received: 'a.yaml'"),
-        (["train", "--size", "16"], "Did you mean --image-size?"),
+        (["train", "--size", "16"], "Did you mean --image-size or --replay-size or --batch-size?"),
+        (["train", "--lr", "1"], "Did you mean --g-learning-rate or --d-learning-rate?"),
+        (["train", "--epoch", "3"], "Did you mean --epochs or --steps-per-epoch?"),
+        (["train", "--seeds", "3"], "train: error: unrecognized arguments: --seeds 3. Did you me"),
         (["train", "."], "Expected a flag. Received: '.'. Did you mean --data .? (--help shows"),
         (["sample", "rsnet"], "Did you mean 'resnet'?"),
         (["sample", "/nowhere"], "There is no /nowhere, and no pretrained generator"),
@@ -125,6 +128,7 @@ def test_train_dry_run_describes_the_training_and_writes_nothing(tmp_path, capsy
     assert "136,634 parameters" in out
     assert "7 epochs of 1,718 steps" in out
     assert "XLA is on: on the CPU" in out
+    assert [line for line in out.splitlines() if line.startswith("* ")] == [f"* {'epochs':<22} 7"]
     assert not (tmp_path / "x").exists()
 
 

@@ -98,6 +98,21 @@ def test_describe_counts_skipped_and_converted_files(tmp_path):
     assert "\x1b" not in lines
 
 
+@pytest.mark.parametrize("as_array", [False, True], ids=["files", "array"])
+def test_describe_names_the_original_sizes_of_resized_images(tmp_path, as_array):
+    path = tmp_path / "images"
+    if as_array:
+        path = path.with_suffix(".npy")
+        np.save(path, np.zeros((5, 8, 8), np.uint8))
+        expected = {"resized from 8x8 to 16x16": 5}
+    else:
+        path.mkdir()
+        for index, shape in enumerate([(16, 16), (8, 8), (20, 4), (40, 30), (8, 8)]):
+            Image.fromarray(np.zeros(shape, np.uint8)).save(path / f"{index}.png")
+        expected = {"resized from 3 sizes, 8x8 to 30x40, to 16x16 (pad)": 4}
+    assert load(path, image_size="16", resize="pad").changes == expected
+
+
 @pytest.mark.parametrize(("resize", "corner"), [("crop", 200), ("pad", 0), ("stretch", 200)])
 def test_load_images_resizes_to_image_size(tmp_path, resize, corner):
     for index in range(2):

@@ -147,6 +147,17 @@ def test_load_raises_when_there_is_no_backup(run_dir, capsys):
     assert "no backup yet" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_train_run_keeps_a_finished_run_whose_backups_are_gone(stopped, tmp_path):
+    run_dir, images = tmp_path / "run", stopped / "images.npy"
+    train(run_dir, images, 1)
+    before = (run_dir / "model.keras").read_bytes()
+    shutil.rmtree(run_dir / "backup")
+    with pytest.raises(ValueError, match="Expected the backups of the finished run .* --init-from"):
+        train(run_dir, images, 3)
+    assert (run_dir / "model.keras").read_bytes() == before
+
+
 def test_load_raises_for_a_link_out_of_the_run(run_dir, tmp_path):
     newest = max((run_dir / "backup").iterdir())
     newest.rename(tmp_path / "elsewhere")
