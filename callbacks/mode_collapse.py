@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from fashion_gan.files import atomic_write, read_json, write_json
-from fashion_gan.images import to_uint8, with_channels
+from fashion_gan.files import CLUSTERS, atomic_write, read_json, write_json
+from fashion_gan.images import tile_rows, to_uint8, with_channels, write_png
 from fashion_gan.keras_compat import iter_layers
 from fashion_gan.losses import Relativistic
 from fashion_gan.models import MinibatchStdDev
@@ -54,15 +54,17 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
 
     With the classifier of the package, warnings name the classes:
     `ModeCollapseMonitor(fashion.train_images, evaluation.load_classifier(), data.CLASS_NAMES)`.
-    Without labels, as in `ModeCollapseMonitor(images)`, clusters of the real images replace the
-    classes. The monitor then misses the loss of a class whose images resemble another class.
+    Without labels, clusters of the real images replace the classes. Pass
+    `evaluation.load_imagenet_features()`, whose clusters separate kinds of images better than those
+    of pixels. The monitor then misses the loss of a class whose images resemble another class.
 
     Args:
         real_images: Real images `(n, height, width[, channels])`, n >= 100, uint8 or floats in the
             generator's range. `num_real` images are chosen at random.
-        features: Function that maps uint8 images to features `(n, d)`, or to a pair of features and
-            labels `(n,)`, such as `evaluation.load_classifier()`. Defaults to None, which uses the
-            principal components of the pixels.
+        features: Function that maps uint8 images to features `(n, d)`, which is applied to the real
+            images and gives their clusters. Or to a pair of features and labels `(n,)`, such as
+            `evaluation.load_classifier()`. Defaults to None, which uses the principal components of
+            the pixels.
         class_names: Names of the classes, in the order of their labels. Defaults to None.
         action: `"warn"`, `"stop"` or `"restore"`. `"stop"` also ends training. `"restore"` restores
             the last state without any issue and continues with other latents. It stops if there is
@@ -82,7 +84,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             to `monitor.UNLABELED` without.
         state_path: JSON file for the state of the monitor. Without it, a resumed run starts
             monitoring from scratch. A `.npz` file of the same name holds the state that `"restore"`
-            restores. Defaults to None.
+            restores. Without labels, `clusters.png` beside it shows 12 real images of each cluster,
+            a row for each. Defaults to None.
 
     Attributes:
         signals: Signals of the last evaluation.
@@ -165,6 +168,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
                     f"{'no labels' if labels is None else 'labels'}."
                 )
             self._reference = ReferenceSet(real, features, labels, self.class_names, seed=self.seed)
+            self._write_clusters(real)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Loads the state of the monitor before the first epoch of this run."""
@@ -210,7 +214,9 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             logs.setdefault(name, value)
         for issue in news:
             self.warned.append((epochs, issue))
-            warnings.warn(f"After {epochs} epochs: {issue}", stacklevel=2)
+            names_clusters = self._clusters_file is not None and "cluster " in issue.text
+            where = f" {self._clusters_file} shows the clusters." if names_clusters else ""
+            warnings.warn(f"After {epochs} epochs: {issue}{where}", stacklevel=2)
         if news and self.action == "stop":
             self.model.stop_training = True
         elif news and self.action == "restore":
@@ -224,11 +230,19 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             self._state.series["g_loss"] = [float("nan")]  # so that training counts as diverged
             return HealthSignals()
         samples = with_channels(to_uint8(samples, self.model.value_range))
-        return self._reference.signals(samples, *self._measure(samples))  # type: ignore[union-attr]
+        output = (None, None) if self.class_names is None else self._measure(samples)
+        return self._reference.signals(samples, *output)  # type: ignore[union-attr]
 
     def _measure(self, images: np.ndarray) -> tuple[Any, Any]:
         output = None if self._features is None else self._features(images)
         return output if isinstance(output, tuple) else (output, None)
+
+    def _write_clusters(self, real: np.ndarray) -> None:
+        """Draws real images of each cluster."""
+        path, reference = self._clusters_file, self._reference
+        if path is not None and reference and is_chief(self.model.distribute_strategy):
+            rows = [real[reference.labels == i] for i in range(len(reference.names))]
+            write_png(path, tile_rows(rows, 12, invert=real.shape[-1] == 1))
 
     def _signal_numbers(self) -> dict[str, float]:
         numbers = self.signals.numbers()
@@ -272,6 +286,12 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             f"{tries + 1} of {self.max_restores}).",
             stacklevel=3,
         )
+
+    @property
+    def _clusters_file(self) -> Path | None:
+        if self.state_path is None or self.class_names is not None:
+            return None
+        return self.state_path.with_name(CLUSTERS)
 
     @property
     def _healthy_file(self) -> Path | None:

@@ -14,6 +14,7 @@ from typing import Any
 __all__ = [
     "BACKUP",
     "BEST",
+    "CLUSTERS",
     "METRICS",
     "MODEL",
     "MONITOR",
@@ -37,7 +38,7 @@ __all__ = [
 
 # Names in the folder of a run that callbacks share with `runs.directory.RunDirectory`.
 BACKUP, BEST, METRICS, MODEL = "backup", "best.keras", "metrics.jsonl", "model.keras"
-MONITOR, SAMPLES, SCORES = "monitor.json", "samples", "scores.json"
+CLUSTERS, MONITOR, SAMPLES, SCORES = "clusters.png", "monitor.json", "samples", "scores.json"
 
 READ_LIMIT = 256 * 2**20
 """Largest size in bytes of a file that `read_bytes` reads."""

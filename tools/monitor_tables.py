@@ -12,7 +12,10 @@ EPOCHS = (1, 2, 3, 4, 5, 10, 20, 30, 40, 50)
 SIGNALS = ("diversity", "mode_rotation", "loss_oscillation", "loss_growth")
 MISSING = 0.01
 MODES = {"labeled": "with the classifier", "unlabeled": "without labels"}
-UNUSED = {"labeled": ("class_imbalance",), "unlabeled": ("missing_class_ratio_nn", "dominant")}
+UNUSED = {
+    "labeled": ("class_imbalance", "missing_z_score"),
+    "unlabeled": ("missing_class_ratio_nn", "dominant"),
+}
 
 
 def thresholds() -> str:
@@ -32,53 +35,93 @@ def thresholds() -> str:
 
 
 def scores() -> str:
-    """Makes the table of detections and false alarms in both halves of the cases."""
+    """Makes the table of detections and false alarms among the reported and the fitted cases."""
     report = read("mode-collapse")
     rows = []
     for mode, title in MODES.items():
-        half, fitted = report[mode]["reported"], report[mode]["fitted"]
+        reported, fitted = report[mode]["reported"], report[mode]["fitted"]
         rows.append(
             [
                 f"**{title}**",
                 ", ".join(f"`{n}` {v:g}" for n, v in report[mode]["thresholds"].items()),
-                f"{half['detection']:.1%} of {half['collapsed']}",
-                f"{half['false_alarms']:.1%} of {half['healthy']}",
+                f"{reported['detection']:.1%} of {reported['collapsed']}",
+                f"{reported['false_alarms']:.1%} of {reported['healthy']}",
                 f"{fitted['detection']:.1%} and {fitted['false_alarms']:.1%}",
             ]
         )
-    head = ["", "thresholds", "collapsed, detected", "healthy, false alarms"]
+    head = ["", "thresholds", "collapsed, detected", "healthy, false alarms", "on the fitted sets"]
     return (
-        f"{report['cases']} sets of {report['samples']:,} images, each compared with "
-        f"{report['real_images']:,} training images; gray sets: {report['gray']}; classifier with "
-        f"SHA-256 {report['classifier'][:8]}….\n\n{table([*head, 'on the fitted half'], rows)}"
+        f"Sets of {report['samples']:,} images, each compared with {report['real_images']:,} "
+        f"training images; gray sets: {report['gray']}; classifier with SHA-256 "
+        f"{report['classifier'][:8]}….\n\n{table(head, rows)}"
     )
 
 
 def groups() -> str:
-    """Makes the table of the alarms in each group of cases, in both halves."""
+    """Makes the table of the alarms in each group, among all cases."""
     report = read("mode-collapse")
+    counts: dict[tuple[str, bool], dict[str, list[int]]] = {}
+    for mode in MODES:
+        for part in ("fitted", "reported"):
+            for row in report[mode][part]["groups"]:
+                by_mode = counts.setdefault((row["group"], row["collapsed"]), {})
+                total = by_mode.setdefault(mode, [0, 0])
+                total[0] += row["alarms"]
+                total[1] += row["cases"]
     rows = [
         [
-            labeled["group"],
-            "collapsed" if labeled["collapsed"] else "healthy",
-            f"{labeled['alarms']} of {labeled['cases']}",
-            f"{unlabeled['alarms']} of {unlabeled['cases']}",
+            group,
+            "collapsed" if collapsed else "healthy",
+            *(f"{by_mode[mode][0]} of {by_mode[mode][1]}" for mode in MODES),
         ]
-        for labeled, unlabeled in zip(
-            report["labeled"]["groups"], report["unlabeled"]["groups"], strict=True
-        )
+        for (group, collapsed), by_mode in counts.items()
     ]
     titles = [f"alarms {title}" for title in MODES.values()]
     return table(["sets", "", *titles], rows)
 
 
+def color_scores() -> str:
+    """Makes the table of detections and false alarms without labels, on color images."""
+    report = read("mode-collapse-color")
+    rows = [
+        [
+            name,
+            f"{result['real_images']:,}",
+            f"{result['detection']:.1%} of {result['collapsed']}",
+            f"{result['false_alarms']:.1%} of {result['healthy']}",
+        ]
+        for name, result in report.items()
+        if name != "versions"
+    ]
+    return table(["images", "real images", "collapsed, detected", "healthy, false alarms"], rows)
+
+
+def color_groups() -> str:
+    """Makes the table of the alarms without labels in each group of color images."""
+    report = {name: r for name, r in read("mode-collapse-color").items() if name != "versions"}
+    cells: dict[tuple[str, bool], dict[str, str]] = {}
+    for name, result in report.items():
+        for row in result["groups"]:
+            key = row["group"], row["collapsed"]
+            cells.setdefault(key, {})[name] = f"{row['alarms']} of {row['cases']}"
+    rows = [
+        [
+            group,
+            "collapsed" if collapsed else "healthy",
+            *(counts.get(name, "") for name in report),
+        ]
+        for (group, collapsed), counts in sorted(cells.items(), key=lambda item: item[0][1])
+    ]
+    return table(["sets", "", *report], rows)
+
+
 def wrong() -> str:
-    """Lists the missed cases and the false alarms."""
+    """Lists the missed cases and the false alarms among the reported cases."""
     report, items = read("mode-collapse"), []
     for mode, title in MODES.items():
         for collapsed, what in ((True, "missed"), (False, "false alarms")):
-            cases = [w for w in report[mode]["wrong"] if w["collapsed"] == collapsed]
-            listed = "; ".join(f"{w['group']}: {w['name']} ({w['half']} half)" for w in cases)
+            cases = [w for w in report[mode]["reported"]["wrong"] if w["collapsed"] == collapsed]
+            listed = "; ".join(f"{w['group']}: {w['name']}" for w in cases)
             items.append(f"- {title.capitalize()}, {what}: {listed or 'none'}.\n")
     return "".join(items)
 
@@ -140,6 +183,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/mode-collapse.json": scores,
     "docs/results/mode-collapse.json, groups": groups,
     "docs/results/mode-collapse.json, wrong": wrong,
+    "docs/results/mode-collapse-color.json": color_scores,
+    "docs/results/mode-collapse-color.json, groups": color_groups,
     "docs/results/mode-collapse-book.json": book_epochs,
     "docs/results/mode-collapse-book.json, classes": book_classes,
     "docs/results/mode-collapse-book.json, issues": book_issues,

@@ -69,7 +69,9 @@ def train(num_epochs: int) -> dict:
     real = experiment.split.train_images
     monitors = {
         "labeled": ModeCollapseMonitor(real, classifier, data.CLASS_NAMES, patience=PATIENCE),
-        "unlabeled": ModeCollapseMonitor(real, patience=PATIENCE),
+        "unlabeled": ModeCollapseMonitor(
+            real, evaluation.load_imagenet_features(), patience=PATIENCE
+        ),
     }
     recorder = Recorder(classifier, monitors)
     with warnings.catch_warnings():

@@ -16,6 +16,17 @@ from fashion_gan.metrics import fit_pca
 NUM_IMAGES = 1_000
 MISSING, DOMINANT = 0.01, 0.30
 HEALTHY = (0.04, 0.25)
+DISTORTIONS = {
+    "blurred": {"blur": 1},
+    "blurred twice": {"blur": 2},
+    "noise of 5 %": {"noise": 0.05},
+    "noise of 10 %": {"noise": 0.1},
+    "shifted by 1": {"shift": 1},
+    "blurred, noise of 5 %": {"blur": 1, "noise": 0.05},
+    "contrast of 1.5": {"contrast": 1.5},
+    "contrast of 0.8": {"contrast": 0.8},
+}
+"""Arguments of `Maker.spoil` for distortions that are no collapse, by group."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +59,8 @@ class Maker:
     """Makes sets of images from real images.
 
     Args:
-        images: uint8 images `(n, 28, 28, 1)`.
-        labels: Classes of the images `(n,)`.
+        images: uint8 images `(n, height, width, channels)`.
+        labels: Classes of the images `(n,)`, integers from 0.
         seed: Seed of all random choices.
     """
 
@@ -57,7 +68,7 @@ class Maker:
         self.images = images
         self.labels = labels
         self.rng = np.random.default_rng(seed)
-        self.members = [np.flatnonzero(labels == c) for c in range(10)]
+        self.members = [np.flatnonzero(labels == c) for c in range(labels.max() + 1)]
 
     def draw(self, shares: dict[int, float] | None = None) -> np.ndarray:
         """Draws images at random, or with given class shares and the others in equal numbers."""
@@ -87,16 +98,17 @@ class Maker:
 
     def _rows(self, shares: dict[int, float]) -> list[np.ndarray]:
         """Draws the indices of the images of each class."""
-        rest = (1 - sum(shares.values())) / (10 - len(shares))
-        expected = np.array([shares.get(c, rest) for c in range(10)])
+        count = len(self.members)
+        rest = (1 - sum(shares.values())) / (count - len(shares))
+        expected = np.array([shares.get(c, rest) for c in range(count)])
         counts = self.rng.multinomial(NUM_IMAGES, expected / expected.sum())
         return [
             self.rng.choice(m, n, replace=False) for m, n in zip(self.members, counts, strict=True)
         ]
 
-    @staticmethod
-    def _images(pixels: np.ndarray) -> np.ndarray:
-        return (pixels.clip(0, 1) * 255).round().astype(np.uint8).reshape(-1, 28, 28, 1)
+    def _images(self, pixels: np.ndarray) -> np.ndarray:
+        pixels = pixels.reshape(-1, *self.images.shape[1:])
+        return (pixels.clip(0, 1) * 255).round().astype(np.uint8)
 
     def duplicates(self, different: int, noise: float, shift: int) -> np.ndarray:
         """Repeats `different` images under noise and shifts of up to `shift` pixels."""
@@ -126,8 +138,10 @@ class Maker:
             moves = self.rng.integers(-shift, shift + 1, (len(x), 2))
             x = np.stack([np.roll(i, tuple(m), (0, 1)) for i, m in zip(x, moves, strict=True)])
         for _ in range(blur):
-            padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-            x = sum(padded[:, i : i + 28, j : j + 28] for i in range(3) for j in range(3)) / 9
+            padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+            height, width = x.shape[1:3]
+            x = sum(padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3))
+            x /= 9
         x = 0.5 + contrast * (x - 0.5) if contrast != 1 else x
         x = x + self.rng.normal(0, noise, x.shape) if noise else x
         return self._images(x)
@@ -158,17 +172,7 @@ def make_cases(split: data.Split, seed: int = 0) -> Iterator[Case]:
     for _ in range(8):
         pair = several(2)
         yield healthy("two classes halved", f"{pair}", maker.draw(dict.fromkeys(pair, 0.05)))
-    distortions = {
-        "blurred": {"blur": 1},
-        "blurred twice": {"blur": 2},
-        "noise of 5 %": {"noise": 0.05},
-        "noise of 10 %": {"noise": 0.1},
-        "shifted by 1": {"shift": 1},
-        "blurred, noise of 5 %": {"blur": 1, "noise": 0.05},
-        "contrast of 1.5": {"contrast": 1.5},
-        "contrast of 0.8": {"contrast": 0.8},
-    }
-    for group, arguments in distortions.items():
+    for group, arguments in DISTORTIONS.items():
         for i in range(8):
             yield healthy(group, f"draw {i}", maker.spoil(maker.draw(), **arguments))
     for i in range(10):
@@ -192,10 +196,13 @@ def make_cases(split: data.Split, seed: int = 0) -> Iterator[Case]:
             yield collapsed(
                 f"{count} classes removed", f"{missing}", maker.draw(dict.fromkeys(missing, 0.0))
             )
+    yield from near_duplicates(maker)
+
+
+def near_duplicates(maker: Maker) -> Iterator[Case]:
+    """Yields collapsed cases of at most 50 different images."""
     for different in (5, 10, 20, 50):
         for noise, shift in ((0.0, 0), (0.02, 0), (0.05, 0), (0.0, 1), (0.02, 1)):
-            yield collapsed(
-                "near-duplicates",
-                f"{different} images, noise {noise:.0%}, shift {shift}",
-                maker.duplicates(different, noise, shift),
-            )
+            name = f"{different} images, noise {noise:.0%}, shift {shift}"
+            images = maker.duplicates(different, noise, shift)
+            yield Case("near-duplicates", name, True, images)

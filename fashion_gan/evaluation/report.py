@@ -169,20 +169,17 @@ def group_grid(
 
     If there are fewer samples in a group, the row ends early.
     """
-    inverted = samples.shape[-1] == 1
-    margin = 255 - 192 if inverted else 192  # the gray of the margins of `images.tile`
-    empty = np.full_like(samples[:1], margin)
-    if samples.shape[-1] == 4:
-        empty[..., 3] = 255
-    cells = []
-    for label in groups.order:
-        for pictures, labels in (
-            (evaluator.real, groups.real_labels),
-            (samples, groups.labels),
-        ):
-            shown = pictures[labels == label][:count]
-            cells += [shown, np.repeat(empty, count + 1 - len(shown), axis=0)]
-    return images.tile(np.concatenate(cells), 2 * count + 2, invert=inverted)
+    real, fake = (
+        images.tile_rows(
+            [pictures[labels == label] for label in groups.order],
+            count,
+            invert=samples.shape[-1] == 1,
+        )
+        for pictures, labels in ((evaluator.real, groups.real_labels), (samples, groups.labels))
+    )
+    gap = np.full_like(real[:, : samples.shape[2] + 2], 192)
+    gap[..., 3:] = 255  # opaque
+    return np.concatenate([real, gap, fake], axis=1)
 
 
 def nearest_neighbor_grid(samples: np.ndarray, evaluator: Evaluator, count: int = 24) -> np.ndarray:

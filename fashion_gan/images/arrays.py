@@ -189,6 +189,29 @@ def tile(
     return grid[: rows * cell_h - margin, : columns * cell_w - margin]
 
 
+def tile_rows(
+    rows: Sequence[NDArray[np.uint8]], columns: int, *, invert: bool = False
+) -> NDArray[np.uint8]:
+    """Arranges sets of images in a grid, a row for each set.
+
+    Args:
+        rows: For each row, uint8 images `(n, h, w, c)`, of which the first `columns` are shown.
+            `n` may be 0.
+        columns: Number of images in a full row. Other rows end with empty cells.
+        invert: Whether to show gray images dark on white. Defaults to False.
+
+    Returns:
+        uint8 grid as from `tile`.
+    """
+    background = 192
+    empty = np.full_like(rows[0], background, shape=(columns, *rows[0].shape[1:]))
+    if invert:
+        empty = 255 - empty
+    empty[..., 3:] = 255  # opaque
+    cells = [np.concatenate([row[:columns], empty[len(row) :]]) for row in rows]
+    return tile(np.concatenate(cells), columns, background=background, invert=invert)
+
+
 def invert(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Inverts light and dark in uint8 images `(…, channels)`, except for alpha."""
     inverted = 255 - images

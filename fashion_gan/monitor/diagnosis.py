@@ -13,18 +13,20 @@ from fashion_gan.monitor.reference import HealthSignals
 
 __all__ = ["LABELED", "UNLABELED", "Issue", "Thresholds", "diagnose", "read_thresholds"]
 
-_LISTED = 10  # largest number of classes in a text; `Issue.classes` holds all
+_LISTED, _LISTED_CLUSTERS = 10, 4  # largest numbers in a text; `Issue.classes` holds all
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """Limits beyond which `diagnose` reports an issue.
 
-    The first five were fitted to labeled cases, see docs/monitor.md.
+    The first six were fitted to labeled cases, see docs/monitor.md.
 
     Attributes:
         missing_class_ratio: Ratio of the fraction of fakes in a class to the fraction of reals,
             below which the class is missing.
+        missing_z_score: Size of a negative `HealthSignals.share_z_scores`, above which a cluster is
+            missing if its ratio is below `missing_class_ratio`. Classes have no such score.
         missing_class_ratio_nn: Limit of this ratio in the nearest-neighbor vote, if there is a
             vote. Both ratios must be below their limits.
         dominant: Difference between the fractions of fakes and of reals in a class, above which
@@ -54,6 +56,7 @@ class Thresholds:
     """
 
     missing_class_ratio: float = 0.35
+    missing_z_score: float = 4.0
     missing_class_ratio_nn: float = 0.6
     dominant: float = 0.14
     class_imbalance: float = 1.0
@@ -154,6 +157,8 @@ def _classes(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
         return
     fake, real = np.asarray(signals.shares), np.asarray(signals.real_shares)
     gone = (fake < limits.missing_class_ratio * real) & (real >= limits.min_class_share)
+    if signals.share_z_scores:
+        gone &= np.asarray(signals.share_z_scores) < -limits.missing_z_score
     excess = fake - real
     if signals.neighbor_shares:
         near, real_near = (
@@ -170,8 +175,8 @@ def _classes(signals: HealthSignals, limits: Thresholds) -> Iterator[Issue]:
         # Clusters with at least twice their share, or else the largest one. They change between
         # evaluations, so they are named only in the text.
         crowded = (fake > 2 * real) | (excess == excess.max())
-        excess_share = f"{signals.class_imbalance:.0%} of the samples are too many in some places"
-        much = f"spread unevenly: {excess_share}"
+        excess_share = f"{100 * signals.class_imbalance:.0f} % of the samples are in excess"
+        much = f"spread unevenly ({excess_share}), above all in"
         yield dataclasses.replace(_about("unbalanced", much, crowded, signals), classes=())
 
 
@@ -182,8 +187,9 @@ def _about(kind: str, what: str, chosen: np.ndarray, signals: HealthSignals) -> 
         f"{100 * signals.real_shares[i]:.1f} % of the real images)"
         for i in sorted(indices, key=lambda i: -signals.real_shares[i])
     ]
-    if len(listed) > _LISTED:
-        listed[_LISTED - 1 :] = [f"and {len(listed) - _LISTED + 1} more"]
+    limit = _LISTED_CLUSTERS if signals.share_z_scores else _LISTED
+    if len(listed) > limit:
+        listed[limit - 1 :] = [f"and {len(listed) - limit + 1} more"]
     names = tuple(signals.names[i] for i in indices)
     return Issue(kind, names, f"Mode collapse, {what}: {', '.join(listed)}.")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fashion_gan.images import premultiply
+from fashion_gan.images import premultiply, with_channels
 from fashion_gan.metrics.bins import fit_ndb_bins
 from fashion_gan.metrics.distances import nearest
 from fashion_gan.metrics.pca import PCA, fit_pca, pca_images
@@ -20,6 +20,10 @@ MIN_IMAGES = 100
 
 DIM = 64
 
+_NEIGHBORS = 20
+_CLUSTER_SIZE = 80
+_PATTERN_SIDE = 28  # pixels
+
 
 @dataclass(frozen=True)
 class HealthSignals:
@@ -29,6 +33,8 @@ class HealthSignals:
         names: Names of the `k` classes, or of the clusters that replace classes.
         shares: Fraction of the fakes in each class, `(k,)`, summing to 1.
         real_shares: Fraction of the reals in each class.
+        share_z_scores: Difference of `shares` and `real_shares`, divided by its standard deviation
+            for random reals, `(k,)`. Measured for clusters, or empty.
         neighbor_shares: Fraction of the fakes whose nearest real in pixel space is in each class,
             `(k,)`, or empty. This vote does not share a classifier's errors on unclear images.
         real_neighbor_shares: Fraction of the reals whose nearest other real is in each class.
@@ -47,6 +53,7 @@ class HealthSignals:
     names: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
     real_shares: tuple[float, ...] = ()
+    share_z_scores: tuple[float, ...] = ()
     neighbor_shares: tuple[float, ...] = ()
     real_neighbor_shares: tuple[float, ...] = ()
     class_imbalance: float | None = None
@@ -75,17 +82,26 @@ class HealthSignals:
 class ReferenceSet:
     """Holds real images, with their classes if known, or with clusters otherwise.
 
-    Clusters are computed by k-means from the features, or from the first 64 principal components of
-    the pixels without features. They replace classes, but do not separate classes that look alike.
+    Clusters are computed by k-means from the first 64 principal components of the features, or of
+    the patterns without features. They replace classes, but do not separate classes that look
+    alike.
+
+    The pattern of an image is the smoothed image, minus its mean, with a norm of 1. Distances of
+    patterns depend on the correlation of two images. A fake belongs to the clusters of the 20 reals
+    with the nearest patterns, a twentieth to each. Features of fakes are not used, since noise and
+    blur, which are no loss of diversity, change features more than patterns.
+
     RGBA images are measured after `images.premultiply`.
 
     Args:
         images: Real images `(n, ...)` of `p` pixels, uint8, at least 100.
-        features: Features of the images `(n, d)`. Defaults to the principal components.
+        features: Features of the images `(n, d)`. Defaults to principal components, of the pixels
+            with labels and of the patterns without labels.
         labels: Integers `(n,)` in `0..k - 1`, from the classifier that also labels the fakes.
             Defaults to None.
         names: Names of the `k` classes. Required with labels.
-        clusters: Number of clusters without labels.
+        clusters: Number of clusters without labels. There are fewer if clusters would have less
+            than 80 reals on average, since small clusters lack fakes by chance. Defaults to 20.
         seed: Seed of the clusters.
 
     Raises:
@@ -101,7 +117,7 @@ class ReferenceSet:
         labels: ArrayLike | None = None,
         names: Sequence[str] | None = None,
         *,
-        clusters: int = 30,
+        clusters: int = 20,
         seed: int = 0,
     ) -> None:
         images = np.asarray(images)
@@ -118,32 +134,37 @@ class ReferenceSet:
         pixels = premultiply(images) / 255
         self._pca: PCA = fit_pca(pca_images(pixels), min(DIM, images[0].size, len(images) - 1))
         self._pixels = self._pca.transform(pixels)
-        self._features = (
-            self._pixels if features is None else as_samples(features, "features of the reals")
-        )
-        if len(self._features) != len(images):
-            raise ValueError(
-                f"Expected features of {len(images)} real images. Received: {len(self._features)}."
-            )
+        if features is not None:
+            features = as_samples(features, "features of the reals")
+            if len(features) != len(images):
+                raise ValueError(
+                    f"Expected features of {len(images)} real images. Received: {len(features)}."
+                )
+        self.labeled = labels is not None
         self._spreads: dict[int, float] = {}
-        self._centroids: Floats | None = None
-        self._real_nearby: Floats | None = None
+        self._features = self._pixels
         if labels is not None and names is not None:
             self.names = tuple(names)
-            self._labels = np.asarray(labels)
-            self.real_shares = self._shares(self._labels)
+            self.labels = np.asarray(labels)
+            self._features = self._pixels if features is None else features
+            self.real_shares = self._shares(self.labels)
             neighbor = nearest(self._pixels, self._pixels, count=2).indices[:, 1]
-            self._real_nearby = self._shares(self._labels[neighbor])
+            self._real_nearby = self._shares(self.labels[neighbor])
         else:
-            bins = fit_ndb_bins(self._features, min(clusters, len(images) // 20), seed=seed)
-            self._centroids = bins.centroids
-            self.real_shares = bins.counts / bins.counts.sum()
+            patterns = _patterns(pixels)
+            self._pattern_pca = fit_pca(pca_images(patterns), self._pca.components.shape[0])
+            self._patterns = self._pattern_pca.transform(patterns)
+            embedded = self._patterns if features is None else features
+            if embedded.shape[1] > DIM:
+                embedded = fit_pca(embedded, min(DIM, len(embedded) - 1)).transform(embedded)
+            bins = fit_ndb_bins(
+                embedded, max(1, min(clusters, len(images) // _CLUSTER_SIZE)), seed=seed
+            )
             self.names = tuple(f"cluster {i}" for i in range(len(bins.counts)))
-
-    @property
-    def labeled(self) -> bool:
-        """Returns whether the names are names of classes, not of clusters."""
-        return self._centroids is None
+            self.labels = nearest(embedded, bins.centroids).indices[:, 0]
+            neighbors = nearest(self._patterns, self._patterns, count=_NEIGHBORS + 1).indices
+            votes = self._votes(neighbors[:, 1:])
+            self.real_shares, self._vote_variances = votes.mean(axis=0), votes.var(axis=0, ddof=1)
 
     def signals(
         self,
@@ -153,37 +174,55 @@ class ReferenceSet:
     ) -> HealthSignals:
         """Measures the signals of fakes.
 
-        Features and labels are required if the reals have them.
+        Args:
+            images: Fakes `(m, ...)` of `p` pixels, uint8, at least two.
+            features: Features `(m, d)`. Required if the reals have labels and features, and unused
+                without labels.
+            labels: Classes `(m,)`. Required if the reals have labels, and unused otherwise.
 
         Raises:
             TypeError: If images or features are not real numbers.
             ValueError: If images or features are not finite, do not match the reals, or are fewer
                 than two.
         """
-        pixels = self._pca.transform(premultiply(images) / 255)
+        scaled = premultiply(images) / 255
+        pixels = self._pca.transform(scaled)
+        if not self.labeled:
+            patterns = self._pattern_pca.transform(_patterns(scaled))
+            votes = self._votes(nearest(patterns, self._patterns, count=_NEIGHBORS).indices)
+            shares, count = votes.mean(axis=0), len(pixels)
+            variances = self._vote_variances * (1 / count + 1 / len(self._pixels))
+            z_scores = (shares - self.real_shares) / np.sqrt(np.maximum(variances, 1e-12))
+            return HealthSignals(
+                names=self.names,
+                shares=_tuple(shares),
+                real_shares=_tuple(self.real_shares),
+                share_z_scores=_tuple(z_scores),
+                class_imbalance=mode_rotation(self.real_shares, shares, count),
+                diversity=self._diversity(pixels),
+            )
+        if labels is None:
+            raise ValueError("Expected labels of the fakes, since the reals have labels.")
         fakes = pixels if features is None else as_samples(features, "features of the fakes")
         check_dims(reals=self._features, fakes=fakes)
-        neighbor_shares: tuple[float, ...] = ()
-        real_neighbor_shares: tuple[float, ...] = ()
-        if self._centroids is not None:
-            classes = nearest(fakes, self._centroids).indices[:, 0]
-        elif labels is None:
-            raise ValueError("Expected labels of the fakes, since the reals have labels.")
-        else:
-            classes = np.asarray(labels)
-            neighbor = nearest(pixels, self._pixels).indices[:, 0]
-            neighbor_shares = _tuple(self._shares(self._labels[neighbor]))
-            real_neighbor_shares = _tuple(self._real_nearby)
-        shares = self._shares(classes)
+        shares = self._shares(np.asarray(labels))
+        neighbor = nearest(pixels, self._pixels).indices[:, 0]
         return HealthSignals(
             names=self.names,
             shares=_tuple(shares),
             real_shares=_tuple(self.real_shares),
-            neighbor_shares=neighbor_shares,
-            real_neighbor_shares=real_neighbor_shares,
+            neighbor_shares=_tuple(self._shares(self.labels[neighbor])),
+            real_neighbor_shares=_tuple(self._real_nearby),
             class_imbalance=mode_rotation(self.real_shares, shares, len(fakes)),
             diversity=self._diversity(fakes),
         )
+
+    def _votes(self, neighbors: NDArray[np.int64]) -> Floats:
+        """Returns the fraction of each image's neighbors in each cluster, `(n, k)`."""
+        votes = np.zeros((len(neighbors), len(self.names)))
+        for column in neighbors.T:
+            votes[np.arange(len(votes)), self.labels[column]] += 1
+        return votes / neighbors.shape[1]
 
     def _diversity(self, fakes: Floats) -> float:
         """Computes `diversity(reals, fakes)` with the spread of the reals cached."""
@@ -205,5 +244,27 @@ class ReferenceSet:
         return np.bincount(labels, minlength=len(self.names)) / len(labels)
 
 
-def _tuple(values: Floats | None) -> tuple[float, ...]:
-    return () if values is None else tuple(values.tolist())
+def _patterns(images: Floats) -> Floats:
+    """Returns smoothed images with a mean of 0 and a norm of 1, `(n, p)`.
+
+    Images of 56 pixels or more are reduced to 28 to 55 pixels first. Then each pixel is replaced
+    three times by the sum of 3 x 3 pixels. The norm removes the scale.
+    """
+    x = with_channels(images).astype(np.float32)
+    count, height, width, channels = x.shape
+    size = max(min(height, width) // _PATTERN_SIDE, 1)
+    height, width = height // size, width // size
+    x = x[:, : height * size, : width * size].reshape(count, height, size, width, size, channels)
+    x = x.mean(axis=(2, 4))
+    for _ in range(3):
+        padded = np.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)), "edge")
+        x = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+        padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), "edge")
+        x = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    x = x.reshape(count, -1).astype(np.float64)
+    x -= x.mean(axis=1, keepdims=True)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+
+
+def _tuple(values: Floats) -> tuple[float, ...]:
+    return tuple(values.tolist())

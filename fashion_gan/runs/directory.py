@@ -90,6 +90,7 @@ class RunDirectory:
     | `samples` | image grids as PNG files, one for each epoch |
     | `metrics.jsonl` | metrics, one line for each epoch |
     | `monitor.json` | state of `ModeCollapseMonitor` |
+    | `clusters.png` | clusters of your own images, whose numbers appear in warnings |
     | `backup` | states to resume from |
     | `.lock` | the process that trains, and its lock |
     | `best.keras` | the GAN with the best score of a quick evaluation so far |

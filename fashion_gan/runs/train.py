@@ -354,13 +354,16 @@ def _callbacks(
     if watch is not None:
         extra.append(_StopWhen(watch))
     few = len(split.train_images) < monitor.MIN_IMAGES
+    on_collapse = "off" if few else config.on_collapse
+    needs_features = on_collapse != "off" and evaluation.has_imagenet_weights()
+    unlabeled = (evaluation.load_imagenet_features(),) if needs_features else ()
     return callbacks.default(
         run.path,
         split.train_images,
-        *labeled,
+        *(labeled or unlabeled),
         **evaluators,
         eval_freq=config.eval_freq or 1,
-        on_collapse="off" if few else config.on_collapse,
+        on_collapse=on_collapse,
         image_freq=config.image_freq,
         seed=config.seed,
         backup_interval=backup_interval,

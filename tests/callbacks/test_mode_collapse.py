@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import ROOT
+from PIL import Image
 
 from fashion_gan import GAN, data, evaluation, models, monitor
 from fashion_gan.callbacks import BackupAndRestore, JSONLogger, ModeCollapseMonitor
@@ -20,10 +21,12 @@ BALANCED = {"d_accuracy_real": 0.8, "d_accuracy_fake": 0.8, "d_logit_real": 1, "
 
 
 def draw(shares, count, seed=0):
-    """Returns noisy 4 x 4 images in [0, 1], with another brightness for each class."""
+    """Returns noisy 4 x 4 images in [0, 1]; brightness and bright quarter depend on the class."""
     labels = np.repeat(np.arange(4), np.round(np.array(shares) * count).astype(int))
-    noise = np.random.default_rng(seed).uniform(0, 0.1, (len(labels), 4, 4, 1))
-    return (0.25 * labels[:, np.newaxis, np.newaxis, np.newaxis] + noise).astype("float32")
+    noise = np.random.default_rng(seed).uniform(0, 0.05, (len(labels), 4, 4, 1))
+    quarters = np.eye(4).reshape(4, 2, 2, 1).repeat(2, axis=1).repeat(2, axis=2)
+    classes = 0.25 * np.arange(4).reshape(4, 1, 1, 1) + 0.15 * quarters
+    return (classes[labels] + noise).astype("float32")
 
 
 def classifier(images):
@@ -147,7 +150,7 @@ def test_monitor_does_not_warn_during_warmup(make_gan):
 
 
 def test_monitor_reports_clusters_without_labels(make_gan):
-    monitor = ModeCollapseMonitor(draw(EVEN, 400, seed=9), num_samples=200, warmup_steps=0)
+    monitor = ModeCollapseMonitor(draw(EVEN, 800, seed=9), num_samples=400, warmup_steps=0)
     history, texts = train(script(make_gan(), [EVEN, LOST]), monitor, 3)
     assert epochs_of(texts)[0] == 3
     assert "missing or nearly so: cluster " in texts[0]
@@ -159,9 +162,9 @@ def test_monitor_reports_clusters_without_labels(make_gan):
 
 def test_monitor_clusters_features_without_labels(make_gan):
     monitor = ModeCollapseMonitor(
-        draw(EVEN, 400, seed=9),
+        draw(EVEN, 800, seed=9),
         lambda images: classifier(images)[0][:, :8],
-        num_samples=200,
+        num_samples=400,
         warmup_steps=0,
     )
     _, texts = train(script(make_gan(), [EVEN, LOST]), monitor, 3)
@@ -301,6 +304,31 @@ def test_monitor_warns_in_the_same_epochs_when_a_run_resumes(make_gan, tmp_path,
         np.testing.assert_array_equal(got[name], expected[name][crashed:])
 
 
+def test_monitor_draws_the_clusters_that_its_warnings_name(make_gan, tmp_path):
+    counts = []
+
+    def features(images):
+        counts.append(len(images))
+        return images.reshape(len(images), -1)
+
+    watcher = ModeCollapseMonitor(
+        draw(EVEN, 800, seed=9),
+        features,
+        warmup_steps=0,
+        num_samples=400,
+        state_path=tmp_path / "monitor.json",
+    )
+    _, texts = train(script(make_gan(), [LOST]), watcher, 3)
+    (missing,) = [text for text in texts if "missing" in text]
+    assert missing.endswith(f"{tmp_path / 'clusters.png'} shows the clusters.")
+    assert counts == [800], "samples need no features"
+    picture = 255 - np.asarray(Image.open(tmp_path / "clusters.png"))  # gray is dark on white
+    (_, issue) = next((e, i) for e, i in watcher.warned if i.kind == "missing")
+    rows = [int(name.removeprefix("cluster ")) for name in issue.classes]
+    lost = [picture[5 * row : 5 * row + 4, :4].mean() for row in rows]
+    assert rows and all(0.25 * 255 <= brightness <= 0.35 * 255 for brightness in lost)
+
+
 def test_monitor_keeps_the_healthy_state_only_when_a_run_resumes(make_gan, tmp_path):
     plan, state = [EVEN, EVEN, LOST], tmp_path / "monitor.json"
 
@@ -384,10 +412,10 @@ def test_monitor_finds_missing_classes_of_fashion_mnist(monkeypatch):
     from cases import Maker
 
     fashion, judge = data.load_fashion_mnist(), evaluation.load_classifier()
-    real = fashion.train_images[:3000]
+    real = fashion.train_images[:5000]
     reference = monitor.ReferenceSet(real, *judge(real), data.CLASS_NAMES)
-    unlabeled = monitor.ReferenceSet(real)
-    maker = Maker(fashion.test_images, fashion.test_labels, seed=5)
+    unlabeled = monitor.ReferenceSet(real, evaluation.load_imagenet_features()(real))
+    maker = Maker(fashion.test_images, fashion.test_labels, seed=6)
     cases = {
         "real": maker.draw(),
         "trousers halved": maker.draw({1: 0.05}),

@@ -48,13 +48,13 @@ def test_find_groups_clusters_real_images_and_orders_clusters_by_missing_samples
 def test_group_grid_draws_real_images_left_and_samples_right(evaluator):
     samples = shades([2, 20, 58, 0], seed=3)
     grid = group_grid(find_groups(samples, evaluator), samples, evaluator, count=3)
-    assert grid.shape == (4 * 5 - 1, 8 * 5 - 1, 3)
+    assert grid.shape == (4 * 5 - 1, 7 * 5 - 1, 3)
     for row, shade in enumerate((250, 0, 90, 180)):
-        cells = [grid[row * 5 : row * 5 + 4, i * 5 : i * 5 + 4].mean() for i in range(8)]
+        cells = [grid[row * 5 : row * 5 + 4, i * 5 : i * 5 + 4].mean() for i in range(7)]
         drawn = [0, 2, 3, 3][row]
         np.testing.assert_allclose(cells[:3], shade, atol=7)
         np.testing.assert_allclose(cells[4 : 4 + drawn], shade, atol=7)
-        assert cells[3] == 192 and cells[4 + drawn : 8] == [192] * (4 - drawn)
+        assert cells[3] == 192 and cells[4 + drawn : 7] == [192] * (3 - drawn)
 
 
 def test_write_report_embeds_all_images_and_escapes_names(evaluator, tmp_path):

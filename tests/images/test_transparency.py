@@ -80,6 +80,19 @@ def test_tile_keeps_alpha_and_draws_opaque_margins():
     assert (grid[7:, 6:] == [77, 77, 77, 255]).all()
 
 
+def test_tile_rows_ends_short_rows_with_opaque_empty_cells():
+    rgba = np.full((5, 2, 3, 4), 7, np.uint8)
+    grid = images.tile_rows([rgba[:1], rgba[:0], rgba], 2)
+    assert grid.shape == (8, 7, 4)
+    assert (grid[:2, :3] == 7).all() and (grid[6:, :3] == 7).all() and (grid[6:, 4:] == 7).all()
+    for cells in (grid[:2, 4:], grid[3:5]):
+        assert (cells[..., :3] == 192).all() and (cells[..., 3] == 255).all()
+    gray = np.full((1, 2, 2, 1), 7, np.uint8)
+    np.testing.assert_array_equal(
+        images.tile_rows([gray], 2, invert=True)[0, :, 0], [248] * 2 + [192] * 3
+    )
+
+
 def test_tile_raises_for_invert_with_rgba_images():
     with pytest.raises(ValueError, match="gray"):
         images.tile(random_images(2), invert=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from helpers import ROOT
 
 from fashion_gan import monitor
@@ -152,18 +153,19 @@ def test_issue_lists_the_largest_clusters_and_counts_the_rest():
     real = np.arange(30) / np.arange(30).sum()
     shares = np.where(np.arange(30) < 10, real, 0)
     shares[:15] += (1 - shares.sum()) / 15
-    (issue,) = diagnose(HealthSignals(names, tuple(shares), tuple(real)), UNLABELED)
+    signals = HealthSignals(names, tuple(shares), tuple(real), share_z_scores=(-9.0,) * 30)
+    (issue,) = diagnose(signals, UNLABELED)
     assert issue.classes == names[15:]
     assert "cluster 29 (0.0 % of" in issue.text
-    assert issue.text.endswith("of the real images), and 6 more.")
+    assert issue.text.endswith("of the real images), and 12 more.")
 
 
 def test_issue_lists_the_crowded_clusters():
-    limits = dataclasses.replace(UNLABELED, class_imbalance=0.2)
+    limits = dataclasses.replace(UNLABELED, class_imbalance=0.2, missing_class_ratio=0.5)
     shares = {"names": NAMES, "shares": (0.55, 0.15, 0.15, 0.15), "real_shares": EVEN}
     (issue,) = diagnose(HealthSignals(**shares, class_imbalance=0.3), limits)
     assert (issue.kind, issue.classes) == ("unbalanced", ())
-    assert "30% of the samples are too many in some places: trouser (55.0 % of" in issue.text
+    assert "(30 % of the samples are in excess), above all in: trouser (55.0 % of" in issue.text
     assert "sneaker" not in issue.text
     assert kinds(limits, **shares, class_imbalance=0.19) == []
 
@@ -227,10 +229,11 @@ def test_diagnose_ignores_missing_signals():
 
 @pytest.fixture(scope="module")
 def blobs():
-    """Returns 400 images of 4 x 4 in four groups of equal brightness, and their labels."""
+    """Returns 400 images of 8 x 8 in four groups, each bright in another quarter, and labels."""
     labels = np.arange(400) % 4
-    noise = np.random.default_rng(0).integers(0, 30, (400, 4, 4, 1))
-    return (60 * labels[:, np.newaxis, np.newaxis, np.newaxis] + noise).astype(np.uint8), labels
+    quarters = np.eye(4).reshape(4, 2, 2, 1).repeat(4, axis=1).repeat(4, axis=2)
+    noise = np.random.default_rng(0).integers(0, 30, (400, 8, 8, 1))
+    return (200 * quarters[labels] + noise).astype(np.uint8), labels
 
 
 def test_reference_set_computes_both_estimates_for_labeled_images(blobs):
@@ -264,6 +267,70 @@ def test_reference_set_uses_clusters_without_labels(blobs):
     assert f"{name} (0.0 % of the samples, 25.0 % of the real images)" in str(issue)
     assert name.startswith("cluster ")
     assert diagnose(reference.signals(images[:200]), UNLABELED) == ()
+
+
+def test_reference_set_gives_each_fake_a_twentieth_of_the_clusters_of_its_nearest_reals():
+    rng = np.random.default_rng(1)
+    reals, fakes = (rng.integers(0, 256, (n, 3, 3, 1)).astype(np.uint8) for n in (240, 40))
+    group = np.arange(240) % 3
+    reference = ReferenceSet(reals, np.eye(3)[group], clusters=3)
+    groups = [[reference.labels[group == g][0] for g in range(3)].index(c) for c in range(3)]
+
+    def pattern(image):
+        for _ in range(3):
+            image = scipy.ndimage.uniform_filter(image, 3, mode="nearest")
+        return image.ravel()
+
+    def votes(images, first):  # `first` skips the image itself
+        correlations = np.corrcoef(
+            *([pattern(x[..., 0] / 255) for x in a] for a in (images, reals))
+        )
+        order = np.argsort(-correlations[: len(images), len(images) :], axis=1, kind="stable")
+        near = group[order[:, first : first + 20]]
+        return np.stack([(near == g).mean(axis=1) for g in groups], axis=1)
+
+    real, fake = votes(reals, 1), votes(fakes, 0)
+    error = np.sqrt(real.var(axis=0, ddof=1) * (1 / 240 + 1 / 40))
+    signals = reference.signals(fakes)
+    np.testing.assert_allclose(signals.real_shares, real.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(signals.shares, fake.mean(axis=0), rtol=1e-12)
+    expected = (fake.mean(axis=0) - real.mean(axis=0)) / error
+    np.testing.assert_allclose(signals.share_z_scores, expected, rtol=1e-9)
+
+
+def test_clusters_do_not_change_with_contrast_blur_and_size():
+    rng = np.random.default_rng(4)
+    coarse = rng.integers(0, 256, (400, 4, 4, 3))
+    images = coarse.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+    reference = ReferenceSet(images)
+    shares = [
+        reference.signals(changed.astype(np.uint8)).shares
+        for changed in (images[:100], 60 + images[:100] // 2, np.roll(images, 1, axis=1)[:100])
+    ]
+    np.testing.assert_allclose(shares[1], shares[0], atol=0.02)
+    np.testing.assert_allclose(shares[2], shares[0], atol=0.05)
+    large = ReferenceSet(images.repeat(2, axis=1).repeat(2, axis=2))
+    np.testing.assert_array_equal(large.labels, reference.labels)
+
+
+def test_reference_set_finds_a_lost_group_that_the_features_separate(blobs):
+    images, labels = blobs
+    reference = ReferenceSet(images, np.eye(4)[labels] + 0.01 * images[:, 0, 0], clusters=4)
+    (lost,) = diagnose(reference.signals(images[labels != 2]), _only_missing(UNLABELED))
+    assert lost.classes == (f"cluster {reference.labels[labels == 2][0]}",)
+
+
+def test_few_random_images_are_no_lost_cluster():
+    images = np.random.default_rng(3).integers(0, 256, (300, 4, 4, 1)).astype(np.uint8)
+    reference, limits = ReferenceSet(images), _only_missing(UNLABELED)
+    ignoring = dataclasses.replace(limits, missing_class_ratio=0.8, missing_z_score=0.0)
+    draws = [reference.signals(images[start : start + 20]) for start in range(0, 300, 20)]
+    assert sum(bool(diagnose(draw, ignoring)) for draw in draws) >= 10
+    assert not any(diagnose(draw, limits) for draw in draws)
+
+
+def _only_missing(limits):
+    return dataclasses.replace(limits, class_imbalance=1.0, diversity=0.0)
 
 
 @pytest.mark.parametrize(
