@@ -139,7 +139,8 @@ COLLECTIONS: dict[str, tuple[Callable[[Path], None], str]] = {
 def main() -> None:
     """Fetches the collections that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", choices=COLLECTIONS, metavar="NAME")
+    known = "; ".join(f"{name}, license {license}" for name, (_, license) in COLLECTIONS.items())
+    parser.add_argument("names", nargs="+", choices=COLLECTIONS, metavar="NAME", help=known)
     for name in parser.parse_args().names:
         fetch, license_name = COLLECTIONS[name]
         target = FOLDER / name
