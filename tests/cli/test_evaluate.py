@@ -79,7 +79,7 @@ def test_evaluate_prints_scores_and_class_fractions_and_writes_images(real, tmp_
     record = json.loads((tmp_path / "report/scores.json").read_text())
     assert record["scores"][str(real)]["missing_classes"] == ["Sandal"]
     classes = tf.io.decode_png((tmp_path / "report/classes.png").read_bytes()).numpy()
-    assert classes.shape == (10 * 29 - 1, 26 * 29 - 1, 1)
+    assert classes.shape == (10 * 29 - 1, 25 * 29 - 1, 1)
     right = classes[:28, 13 * 29 : 14 * 29 - 1]
     assert len(np.unique(right)) == 1, "the rarest class comes first, and no sandal was generated"
     closest = tf.io.decode_png((tmp_path / "report/closest.png").read_bytes()).numpy()
