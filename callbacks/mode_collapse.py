@@ -242,7 +242,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         path, reference = self._clusters_file, self._reference
         if path is not None and reference and is_chief(self.model.distribute_strategy):
             rows = [real[reference.labels == i] for i in range(len(reference.names))]
-            write_png(path, tile_rows(rows, 12, invert=real.shape[-1] == 1))
+            write_png(path, tile_rows(rows, 12, invert=real.shape[-1] == 1, scale=None))
 
     def _signal_numbers(self) -> dict[str, float]:
         numbers = self.signals.numbers()

@@ -1,6 +1,6 @@
 """Fits the thresholds of the monitor, and measures its detections and false alarms.
 
-    python benchmarks/mode_collapse/fit_thresholds.py          # about 5 minutes of one core
+    python benchmarks/mode_collapse/fit_thresholds.py          # about 10 minutes of one core
     python benchmarks/mode_collapse/fit_thresholds.py logs/dense logs/snapshots/*.npz
 
 Uses the trainings that snapshots.py recorded, or the given ones. Record them once, in about 20

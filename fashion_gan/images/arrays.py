@@ -190,7 +190,11 @@ def tile(
 
 
 def tile_rows(
-    rows: Sequence[NDArray[np.uint8]], columns: int, *, invert: bool = False
+    rows: Sequence[NDArray[np.uint8]],
+    columns: int,
+    *,
+    invert: bool = False,
+    scale: int | None = 1,
 ) -> NDArray[np.uint8]:
     """Arranges sets of images in a grid, a row for each set.
 
@@ -199,6 +203,7 @@ def tile_rows(
             `n` may be 0.
         columns: Number of images in a full row. Other rows end with empty cells.
         invert: Whether to show gray images dark on white. Defaults to False.
+        scale: Enlargement as in `tile`. Defaults to 1.
 
     Returns:
         uint8 grid as from `tile`.
@@ -209,7 +214,7 @@ def tile_rows(
         empty = 255 - empty
     empty[..., 3:] = 255  # opaque
     cells = [np.concatenate([row[:columns], empty[len(row) :]]) for row in rows]
-    return tile(np.concatenate(cells), columns, background=background, invert=invert)
+    return tile(np.concatenate(cells), columns, background=background, invert=invert, scale=scale)
 
 
 def invert(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -104,6 +104,12 @@ class ReferenceSet:
             than 80 reals on average, since small clusters lack fakes by chance. Defaults to 20.
         seed: Seed of the clusters.
 
+    Attributes:
+        labeled: Whether the names are names of classes, not of clusters.
+        names: Names of the `k` classes or clusters.
+        labels: Class or cluster of each real image, `(n,)`.
+        real_shares: Fraction of the reals in each class or cluster, `(k,)`.
+
     Raises:
         TypeError: If images or features are not real numbers.
         ValueError: If images or features are not finite, too few, or differ in number; if only one

@@ -325,7 +325,7 @@ def test_monitor_draws_the_clusters_that_its_warnings_name(make_gan, tmp_path):
     picture = 255 - np.asarray(Image.open(tmp_path / "clusters.png"))  # gray is dark on white
     (_, issue) = next((e, i) for e, i in watcher.warned if i.kind == "missing")
     rows = [int(name.removeprefix("cluster ")) for name in issue.classes]
-    lost = [picture[5 * row : 5 * row + 4, :4].mean() for row in rows]
+    lost = [picture[29 * row : 29 * row + 28, :28].mean() for row in rows]
     assert rows and all(0.25 * 255 <= brightness <= 0.35 * 255 for brightness in lost)
 
 
