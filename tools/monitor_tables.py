@@ -115,6 +115,28 @@ def color_groups() -> str:
     return table(["sets", "", *report], rows)
 
 
+def trainings() -> str:
+    """Makes the table of the warnings in healthy trainings and after a fault in each of them."""
+    rows = []
+    for name, result in read("mode-collapse-trainings").items():
+        broken, epochs = result["broken"], result["epochs"]
+        low = (i + 1 for i, c in enumerate(broken["coverage"]) if c < result["coverage"] / 2)
+        first = min((warning["epoch"] for warning in broken["warnings"]), default=None)
+        rows.append(
+            [
+                f"`{name}`",
+                f"{result['steps']:,}",
+                f"{epochs}",
+                f"{len(result['warnings'])}",
+                broken["fault"],
+                f"{next(low, 'never')}",
+                f"{first or 'never'}",
+            ]
+        )
+    titles = ["training", "steps", "epochs", "warnings", "fault after it"]
+    return table([*titles, "broken in epoch", "first warning after epoch"], rows)
+
+
 def wrong() -> str:
     """Lists the missed cases and the false alarms among the reported cases."""
     report, items = read("mode-collapse"), []
@@ -185,6 +207,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/mode-collapse.json, wrong": wrong,
     "docs/results/mode-collapse-color.json": color_scores,
     "docs/results/mode-collapse-color.json, groups": color_groups,
+    "docs/results/mode-collapse-trainings.json": trainings,
     "docs/results/mode-collapse-book.json": book_epochs,
     "docs/results/mode-collapse-book.json, classes": book_classes,
     "docs/results/mode-collapse-book.json, issues": book_issues,
