@@ -189,7 +189,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE.json")
     options = parser.parse_args()
     if unknown := set(options.names) - TRAININGS.keys():
-        parser.error(f"Expected names of trainings. Received: {', '.join(sorted(unknown))}.")
+        parser.error(
+            f"Expected names among {', '.join(TRAININGS)}. Received: {', '.join(sorted(unknown))}."
+        )
     for name in options.names or TRAININGS:
         training = record(TRAININGS[name])
         results = json.loads(options.out.read_text()) if options.out.exists() else {}
