@@ -291,7 +291,7 @@ def test_fit_logs_the_gradient_norms_and_update_ratios_of_the_step(tiny_images, 
     [
         pytest.param("resnet", 3, id="resnet", marks=pytest.mark.slow),
         pytest.param("fastgan", 3, id="fastgan", marks=pytest.mark.slow),
-        pytest.param("infogan", None, id="infogan"),
+        pytest.param("infogan", None, id="infogan", marks=pytest.mark.slow),
     ],
 )
 def test_fit_trains_convolutions_in_half_precision(name, num_classes):

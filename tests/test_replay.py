@@ -127,6 +127,7 @@ def test_fit_applies_augmentations_in_both_phases_and_flips_and_replay_in_the_fi
     assert replayed["d_logit_fake"][1] == pytest.approx(replayed["d_logit_fake"][0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_fit_traces_once_with_every_setting(make_gan, tiny_images):
     gan = make_gan(
         loss={"name": "relativistic", "label_flip_rate": 0.1},

@@ -71,7 +71,7 @@ def test_default_draws_baselines_only_with_an_evaluator(tmp_path):
     assert BaselineScores not in kinds()
 
 
-@pytest.mark.parametrize("held_out", ["100", "0"])
+@pytest.mark.parametrize("held_out", ["100", pytest.param("0", marks=pytest.mark.slow)])
 def test_train_draws_and_prints_the_scores_of_known_images(held_out, tmp_path, capsys):
     images = np.random.default_rng(0).integers(200, 256, (240, 8, 8), np.uint8)
     images[:, 0] = 0

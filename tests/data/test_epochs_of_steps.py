@@ -215,6 +215,7 @@ def test_fit_is_bit_for_bit_equal_with_and_without_indexed_images(train, mirror)
     assert_same(in_loop, by_batches)
 
 
+@pytest.mark.slow
 def test_fit_gives_other_weights_with_mirror_images(train):
     plain, mirrored = (train(str(mirror), mirror=mirror)[0] for mirror in (False, True))
     assert any(not np.array_equal(a, b) for a, b in zip(plain, mirrored, strict=True))

@@ -132,7 +132,7 @@ def test_make_dataset_loads_a_view_of_an_array_above_the_limit(on_disk):
     assert make_dataset(ImageView(IMAGES, INDICES), 6).indexed_images is not None
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_fit_is_bit_for_bit_equal_from_disk_and_memory(make_gan, mapped, on_disk, jit_compile):
     def train(images):
         keras.utils.set_random_seed(0)

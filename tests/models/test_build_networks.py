@@ -174,7 +174,10 @@ def test_inward_hard_tanh_keeps_the_gradients_that_lead_into_the_range():
     np.testing.assert_array_equal(gradient, expected)
 
 
-@pytest.mark.parametrize(("output", "learns"), [("hard_tanh", False), ("inward_hard_tanh", True)])
+@pytest.mark.parametrize(
+    ("output", "learns"),
+    [pytest.param("hard_tanh", False, marks=pytest.mark.slow), ("inward_hard_tanh", True)],
+)
 def test_generator_leaves_white_images_only_with_inward_gradients(output, learns):
     activation = getattr(models, output, output)
     generator, _ = models.build_networks(

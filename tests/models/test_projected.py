@@ -173,7 +173,7 @@ def test_train_step_with_a_projector_matches_numpy():
     assert logs["g_loss"][0] == pytest.approx(np.log1p(np.exp(reals - fakes)).mean(), rel=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_fit_does_not_train_the_projector(jit_compile):
     gan = make_gan(
         penalties=[penalties.WGANGP(1.0), penalties.DRAGAN(1.0, interval=2)],

@@ -56,6 +56,7 @@ def test_pack_pretrained_packs_the_average(make_gan, tmp_path, monkeypatch):
     assert np.abs(loaded.sample(5, seed=1) - gan.sample(5, seed=1, use_ema=False)).max() > 5e-3
 
 
+@pytest.mark.slow
 def test_commands_use_a_pretrained_generator_of_own_images(tmp_path, monkeypatch, capsys):
     pixels = np.random.default_rng(0).integers(0, 256, (240, 16, 16, 3), "uint8")
     np.save(tmp_path / "images.npy", pixels)

@@ -284,7 +284,7 @@ def record_transfers(gan, source, monkeypatch):
     return sent
 
 
-@pytest.mark.parametrize("accelerator", [False, True])
+@pytest.mark.parametrize("accelerator", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_host_sends_a_scalar_in_each_epoch_and_the_position_in_each_execution(
     accelerator, monkeypatch
 ):
@@ -328,6 +328,7 @@ def test_loop_with_convolutions_resumes_bit_for_bit_and_stays_close_to_keras_loo
         np.testing.assert_allclose(ours, keras_loops, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.slow
 def test_loop_is_bit_for_bit_equal_for_any_steps_per_execution(monkeypatch):
     def run(accelerator):
         monkeypatch.setattr("fashion_gan.training.executor.has_accelerator", lambda: accelerator)

@@ -1,5 +1,7 @@
 """Tests the checks of all data: every source of batches with every fault."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -75,6 +77,13 @@ def make_gan(num_classes=None):
     gan = GAN(*pair, seed=0)
     gan.compile("sgd", "sgd", jit_compile=False)
     return gan
+
+
+@pytest.fixture(autouse=True)
+def delete_iterators():
+    """Deletes iterators of generators after each test, as many at once take half a minute."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
