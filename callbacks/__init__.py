@@ -12,6 +12,7 @@ from .image_grid import ImageGrid
 from .json_logger import JSONLogger
 from .latent_interpolation import LatentInterpolation
 from .mode_collapse import ModeCollapseMonitor
+from .power_average_snapshots import PowerAverageSnapshots
 from .progbar_logger import ProgbarLogger
 from .restore_on_nan import RestoreOnNaN
 from .tensorboard import TensorBoard
@@ -28,6 +29,7 @@ __all__ = [
     "JSONLogger",
     "LatentInterpolation",
     "ModeCollapseMonitor",
+    "PowerAverageSnapshots",
     "ProgbarLogger",
     "RestoreOnNaN",
     "TensorBoard",

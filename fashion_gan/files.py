@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "AVERAGES",
     "BACKUP",
     "BEST",
     "CLUSTERS",
@@ -37,8 +38,9 @@ __all__ = [
 ]
 
 # Names in the folder of a run that callbacks share with `runs.directory.RunDirectory`.
-BACKUP, BEST, METRICS, MODEL = "backup", "best.keras", "metrics.jsonl", "model.keras"
-CLUSTERS, MONITOR, SAMPLES, SCORES = "clusters.png", "monitor.json", "samples", "scores.json"
+AVERAGES, BACKUP, SAMPLES = "averages", "backup", "samples"
+BEST, MODEL = "best.keras", "model.keras"
+CLUSTERS, METRICS, MONITOR, SCORES = "clusters.png", "metrics.jsonl", "monitor.json", "scores.json"
 
 READ_LIMIT = 256 * 2**20
 """Largest size in bytes of a file that `read_bytes` reads."""

@@ -35,6 +35,7 @@ from fashion_gan.training.distribute import distributed_step, local_replicas
 from fashion_gan.training.ema import EMANetwork
 from fashion_gan.training.executor import Executor
 from fashion_gan.training.inputs import NO_BATCH, InputChecks, check_shape
+from fashion_gan.training.power_averages import PowerAverages
 from fashion_gan.training.random import StepRandom
 from fashion_gan.training.resume import ResumeState, SetEpoch
 from fashion_gan.training.updates import MeanTracker
@@ -134,6 +135,7 @@ class GAN(keras.Model):
         self.projector = projector
         self.ema_generator: EMANetwork | None = None
         self.ema_decay: float | None = None
+        self.power_averages: PowerAverages | None = None
         self.replay: ReplayBuffer | None = None
         self.lecam: LeCam | None = None
         self.augment_probability: Any = 1.0
@@ -192,6 +194,7 @@ class GAN(keras.Model):
         replay: Any = None,
         lecam: Any = None,
         ema_decay: float | None = None,
+        post_hoc_ema: bool = False,
         d_steps: int = 1,
         accumulate: int = 1,
         log_gradients: bool = False,
@@ -225,6 +228,9 @@ class GAN(keras.Model):
                 `generator.set_weights()`, call `gan.ema_generator.reset()`.
                 `training.ema.decay_from_half_life` converts a half-life in images. Defaults to no
                 average.
+            post_hoc_ema: Whether to keep two power-function averages of the generator in
+                `gan.power_averages`. From the snapshots of `callbacks.PowerAverageSnapshots`, the
+                length of the average can be chosen after training. Defaults to False.
             d_steps: Number of discriminator updates in a step, each on its own part of the batch.
                 One generator update follows, with as many fakes as one part has images. Defaults
                 to 1.
@@ -280,6 +286,7 @@ class GAN(keras.Model):
             replay=(buffer := get_replay(replay)),
             lecam=(regularization := get_lecam(lecam)),
             ema_decay=ema_decay,
+            post_hoc_ema=post_hoc_ema,
             d_steps=d_steps,
             accumulate=accumulate,
             log_gradients=log_gradients,
@@ -290,6 +297,7 @@ class GAN(keras.Model):
         with self.distribute_strategy.scope():
             self._compile_optimizers(g_optimizer, d_optimizer)
             self._compile_average(ema_decay)
+            self._compile_power_averages(post_hoc_ema)
             self._compile_part("replay", buffer)
             self._compile_part("lecam", regularization)
             self._compile_part("augment_probability", probability)
@@ -349,6 +357,15 @@ class GAN(keras.Model):
         if ema_decay is not None and self.ema_generator is None:
             self.ema_generator = EMANetwork(self.generator, name="ema_generator")
         self.ema_decay = ema_decay
+
+    def _compile_power_averages(self, wanted: bool) -> None:
+        """Keeps, creates or drops the power-function averages."""
+        averages = self.power_averages
+        if averages is not None and not (wanted and averages.follows(self.generator)):
+            untrack(self, averages)
+            self.power_averages = None
+        if wanted and self.power_averages is None:
+            self.power_averages = PowerAverages(self.generator, name="power_averages")
 
     def _compile_part(self, name: str, part: Any) -> None:
         """Keeps, replaces or drops a part of the step whose variables are saved with the GAN."""

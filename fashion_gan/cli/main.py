@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from fashion_gan._version import __version__
 from fashion_gan.cli import (
+    average,
     benchmark,
     evaluate,
     generate,
@@ -93,6 +94,17 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=Parser
     )
-    for module in (inspect, train, evaluate, generate, walk, project, runs, sweep, benchmark):
+    for module in (
+        inspect,
+        train,
+        average,
+        evaluate,
+        generate,
+        walk,
+        project,
+        runs,
+        sweep,
+        benchmark,
+    ):
         module.add_commands(commands)
     return parser

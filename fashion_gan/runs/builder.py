@@ -257,6 +257,7 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
         replay=config.replay_size or None,
         lecam=config.lecam or None,
         ema_decay=config.ema_decay or None,
+        post_hoc_ema=config.post_hoc_ema,
         d_steps=config.d_steps,
         accumulate=config.accumulate,
         log_gradients=config.log_gradients,

@@ -324,6 +324,11 @@ class Config:
         below=1,
         metavar="DECAY",
     )
+    post_hoc_ema: bool = _setting(
+        False,
+        "keep averages of several lengths after each epoch, from which `fashion-gan average` "
+        "chooses; each takes as much disk space as two generators",
+    )
     d_steps: int = _setting(1, "updates of the discriminator per update of the generator", 1)
     g_optimizer: str = _setting(
         "rmsprop", "optimizer of the generator, by its name in Keras", metavar="NAME"

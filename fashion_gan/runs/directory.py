@@ -92,6 +92,7 @@ class RunDirectory:
     | `monitor.json` | state of `ModeCollapseMonitor` |
     | `clusters.png` | clusters of your own images, whose numbers appear in warnings |
     | `backup` | states to resume from |
+    | `averages` | averages of the generator after each epoch, with `post_hoc_ema` |
     | `.lock` | the process that trains, and its lock |
     | `best.keras` | the GAN with the best score of a quick evaluation so far |
     | `model.keras`, `scores.json` | the trained GAN and its scores, once training has ended |
@@ -109,6 +110,7 @@ class RunDirectory:
         self.samples_dir = self.path / files.SAMPLES
         self.scores_path = self.path / files.SCORES
         self.backup_dir = self.path / files.BACKUP
+        self.averages_dir = self.path / files.AVERAGES
         self.config_path = self.path / _CONFIG
         self._lock_path = self.path / _LOCK
 

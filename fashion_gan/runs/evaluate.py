@@ -15,7 +15,7 @@ from fashion_gan.runs.checkpoints import Source, find_source
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
 
-__all__ = ["evaluate_source"]
+__all__ = ["evaluate_source", "quick_evaluator"]
 
 
 def evaluate_source(
@@ -99,6 +99,26 @@ def evaluate_source(
             announce(f"measuring {label}")
             scores[label] = evaluator(pixels)
     return evaluator.record(scores), images, evaluator
+
+
+def quick_evaluator(
+    run: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None
+) -> Evaluator:
+    """Returns the evaluator of a run for choices, as the quick evaluation in its training.
+
+    It compares with the held-out images of the run, or with the validation images of Fashion-MNIST.
+
+    Args:
+        run: Run folder.
+        data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        ValueError: If the images of the run have changed.
+    """
+    source = find_source(run)
+    split = "test" if source.config is not None and source.config.data else "validation"
+    return _read_data(source, evaluation.QUICK, split, data_dir)[1]
 
 
 def _read_data(

@@ -351,6 +351,8 @@ def _callbacks(
                 seed=config.seed,
             )
         )
+    if config.post_hoc_ema:
+        extra.append(callbacks.PowerAverageSnapshots(run.averages_dir))
     if watch is not None:
         extra.append(_StopWhen(watch))
     few = len(split.train_images) < monitor.MIN_IMAGES

@@ -43,6 +43,8 @@ def train_step(gan: Any, real: LabeledImages, random: StepRandom) -> dict[str, A
     g_logs = generator_step(gan, parts[-1], random.at(first + gan.d_steps))
     if gan.ema_decay is not None:
         gan.ema_generator.update(gan.ema_decay, gan.step_count)
+    if gan.power_averages is not None:
+        gan.power_averages.update(gan.step_count)
     means = {name: ops.mean(ops.stack([logs[name] for logs in d_logs])) for name in d_logs[0]}
     return means | g_logs | {"augment_p": gan.augment_p}
 
