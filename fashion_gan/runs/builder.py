@@ -189,8 +189,8 @@ def build_gan(config: Config, images: data.Split | DatasetInfo = FASHION_MNIST) 
             to the description of Fashion-MNIST.
 
     Raises:
-        ValueError: If the config is conditional and the images have no classes; in the cases that
-            `models.build_networks` lists.
+        ValueError: If the config is conditional and the images have no classes; if it freezes all
+            layers of the discriminator; in the cases that `models.build_networks` lists.
     """
     info = images if isinstance(images, DatasetInfo) else DatasetInfo.from_split(images)
     if config.conditional and info.class_names is None:
@@ -245,6 +245,7 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
         value_range = models.introspection.infer_value_range(generator, generator.input)
         projector = models.imagenet_projector(info.image_shape, value_range)
         discriminator = models.projected_discriminator(info.image_shape, num_classes=num_classes)
+    _freeze_first_layers(discriminator, config.freeze_d)
     gan = GAN(generator, discriminator, config.latent_dim, projector=projector, seed=config.seed)
     steps = steps_per_epoch(config, info.num_images)
     gan.compile(
@@ -265,6 +266,22 @@ def _compiled(config: Config, info: DatasetInfo) -> GAN:
         steps_per_execution=config.steps_per_execution,
     )
     return gan
+
+
+def _freeze_first_layers(discriminator: keras.Model, count: int) -> None:
+    """Freezes the first layers with weights, as in Mo et al. 2020, arxiv.org/abs/2002.10964.
+
+    Raises:
+        ValueError: If no layer would be left to train.
+    """
+    layers = [layer for layer in discriminator.layers if layer.trainable_weights]
+    if count >= len(layers):
+        raise ValueError(
+            f"Expected fewer layers than the {len(layers)} of the discriminator. Received: "
+            f"freeze_d={count}. Leave some to train."
+        )
+    for layer in layers[:count]:
+        layer.trainable = False
 
 
 def _penalties(config: Config, steps_per_epoch: int) -> list[GradientPenalty]:

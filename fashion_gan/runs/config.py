@@ -399,6 +399,12 @@ class Config:
         "resnet",
         metavar="RUN",
     )
+    freeze_d: int = _setting(
+        0,
+        "number of first layers of the discriminator that keep the weights of --init-from",
+        0,
+        needs={"init_from": ()},
+    )
     seed: int = _setting(
         42, "seed of the initial weights, the latents and the order of the images", 0, 2**32 - 1
     )

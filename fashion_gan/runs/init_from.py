@@ -25,13 +25,19 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     Raises:
         FileNotFoundError: If there is no source of that name, or it holds no trained model.
         ValueError: If the source holds images, or networks with weights of other shapes. The
-            message names the first layer that differs.
+            message names the first layer that differs. Also if layers of the discriminator are
+            frozen, and the source has no discriminator.
     """
     source = find_source(name)
     if source.config is None:
         raise ValueError(
             "Expected the folder of a run, a .keras file or a pretrained name. Received: "
             f"init_from={name!r}, which holds images. Name a trained GAN."
+        )
+    if source.pretrained and any(not layer.trainable for layer in gan.discriminator.layers):
+        raise ValueError(
+            "Expected a source with a discriminator, whose layers freeze_d keeps. Received: "
+            f"init_from={name!r}, which has none. Omit --freeze-d, or name a run or a .keras file."
         )
     trained = source.load(announce=announce)
     names = ["generator"] if source.pretrained else ["generator", "discriminator"]

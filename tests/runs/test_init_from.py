@@ -96,6 +96,32 @@ def test_init_from_raises_with_the_first_differing_layer(trained, changes, messa
     assert_equal(weights(gan.generator), before)
 
 
+def test_freeze_d_keeps_the_first_layers_of_the_trained_discriminator(trained, tmp_path):
+    config = dataclasses.replace(CONFIG, init_from=str(trained), freeze_d=2, epochs=2)
+    gan = build_gan(config, INFO)
+    init_from(gan, str(trained))
+    before = [layer.get_weights() for layer in gan.discriminator.layers if layer.weights]
+    images = np.random.default_rng(0).random((140, 8, 8, 1), dtype="float32")
+    gan.fit(images, batch_size=140, epochs=2, verbose=0)
+    after = [layer.get_weights() for layer in gan.discriminator.layers if layer.weights]
+    assert len(before) == 3
+    assert_equal(after[0] + after[1], before[0] + before[1])
+    assert_equal(after[2], before[2], equal=False)
+    gan.save(tmp_path / "frozen.keras")
+    loaded = checkpoints.load(tmp_path / "frozen.keras")
+    assert len(loaded.discriminator.trainable_weights) == 2  # kernel and bias of the last layer
+
+
+def test_freeze_d_raises_for_all_layers_and_without_a_trained_discriminator():
+    with pytest.raises(ValueError, match="fewer layers than the 3 of the discriminator. Received"):
+        build_gan(dataclasses.replace(CONFIG, freeze_d=3), INFO)
+    gan = build_gan(Config(freeze_d=1))
+    before = weights(gan.generator)
+    with pytest.raises(ValueError, match="'dense', which has none. Omit --freeze-d"):
+        init_from(gan, "dense")
+    assert_equal(weights(gan.generator), before)
+
+
 def test_init_from_raises_for_an_untrained_gan(tmp_path):
     np.save(tmp_path / "images.npy", np.zeros((3, 8, 8, 1), np.uint8))
     gan = build_gan(CONFIG, INFO)
