@@ -26,7 +26,8 @@ def add_commands(commands: Any) -> None:
             "fashion-gan average logs/photos --width 0.1 --out smooth.keras",
         ),
         details="The run must be trained with --post-hoc-ema. A width is the spread of the "
-        "averaged steps, as a fraction of the training: 0.1 averages about the last tenths.",
+        "averaged steps, as a fraction of the training: 0.1 weighs mostly the last third of the "
+        "steps, and 0.05 the last sixth.",
     )
     parser.add_argument("run", metavar="RUN", help="folder of a run")
     how = parser.add_mutually_exclusive_group(required=True)
@@ -73,6 +74,11 @@ def _average(options: argparse.Namespace) -> None:
             )
         show(next(score_tables(evaluator.record(scores))))
         print(f"The lowest {evaluator.watched_score} of all widths is that of width {width}.")
+        before, after = (
+            scores[name][evaluator.watched_score] for name in ("as trained", f"width {width}")
+        )
+        if before <= after:
+            print("The run as trained is at least as good. Use the run itself.")
     else:
         width = options.width
         gan.sampling_network().set_weights(snapshots.average(width))

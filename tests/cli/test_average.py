@@ -34,11 +34,14 @@ def test_average_writes_a_gan_with_the_average_of_a_width(run, tmp_path, capsys)
 def test_average_best_writes_the_width_with_the_best_score(run, capsys):
     assert main(["average", str(run), "--best"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    scores = {
-        width: float(next(line for line in lines if f"width {width} " in line).split("│")[2])
-        for width in CANDIDATES
-    }
+
+    def score(name):
+        return float(next(line for line in lines if f" {name} " in line).split("│")[2])
+
+    scores = {width: score(f"width {width}") for width in CANDIDATES}
     best = min(scores, key=scores.get)
+    better_as_trained = "The run as trained is at least as good. Use the run itself." in lines
+    assert better_as_trained == (score("as trained") <= scores[best])
     assert f"The lowest frechet_distance of all widths is that of width {best}." in lines
     gan = checkpoints.load(run / "average.keras")
     expected = Snapshots.of_run(run).average(best)
