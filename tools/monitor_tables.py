@@ -121,6 +121,7 @@ def trainings() -> str:
     for name, result in read("mode-collapse-trainings").items():
         broken, epochs = result["broken"], result["epochs"]
         low = (i + 1 for i, c in enumerate(broken["coverage"]) if c < result["coverage"] / 2)
+        control = result["control"]
         first = min((warning["epoch"] for warning in broken["warnings"]), default=None)
         rows.append(
             [
@@ -128,13 +129,16 @@ def trainings() -> str:
                 f"{result['steps']:,}",
                 f"{epochs}",
                 f"{len(result['warnings'])}",
+                f"{min(control['coverage']) / result['coverage']:.2f}",
+                f"{len(control['warnings'])}",
                 broken["fault"],
                 f"{next(low, 'never')}",
                 f"{first or 'never'}",
             ]
         )
-    titles = ["training", "steps", "epochs", "warnings", "fault after it"]
-    return table([*titles, "broken in epoch", "first warning after epoch"], rows)
+    titles = ["training", "steps", "epochs", "warnings", "lowest coverage of the control"]
+    titles += ["its warnings", "fault", "broken in epoch", "first warning after epoch"]
+    return table(titles, rows)
 
 
 def wrong() -> str:
