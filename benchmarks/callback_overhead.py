@@ -1,7 +1,7 @@
 """Measures the time that callbacks, evaluations and resuming add to an epoch.
 
     python benchmarks/callback_overhead.py callbacks      # about ten minutes on two cores
-    python benchmarks/callback_overhead.py evaluation     # about three minutes on two cores
+    python benchmarks/callback_overhead.py evaluation     # about five minutes on two cores
     python benchmarks/callback_overhead.py callbacks --rounds 1 --turns 1 --epochs 4
 
 `callbacks` trains the dense preset with each callback in one process, an epoch of each in turn, and
@@ -9,7 +9,8 @@ compares the epochs with those of a GAN that logs only losses. It also stops a r
 it in a new process, and compares its epochs with those of an uninterrupted run. Writes
 docs/results/callback-overhead.json.
 
-`evaluation` times the quick evaluation after each epoch, and the full protocol. Writes
+`evaluation` times steps, quick evaluations and the monitor in trainings of several presets, and the
+full protocol. It needs the images of `python tools/fetch_images.py digits noto-emoji`. Writes
 docs/results/evaluation-cost.json.
 """
 
@@ -27,10 +28,20 @@ from _harness import (
     make_parser,
     measure,
     measure_in_rounds,
+    read_result,
     write_result,
 )
 
 BARE = "bare"
+IMAGES = Path(__file__).parents[1] / ".data/images"
+EVALUATED = {
+    "dense": {},
+    "dense_modern": {},
+    "dcgan_modern": {},
+    "images": {"data": str(IMAGES / "digits")},
+    "projected": {"data": str(IMAGES / "noto-emoji"), "image_size": "32"},
+}
+"""Settings of each preset whose evaluations are timed."""
 
 
 def make_clock():
@@ -123,26 +134,60 @@ def measure_epochs(folder, epochs):
     return seconds
 
 
-def measure_evaluation(epochs):
-    """Returns the seconds of epochs, quick evaluations and the full protocol."""
+def measure_evaluation(preset, epochs):
+    """Returns the seconds of a step, of quick evaluations and of the monitor in a preset.
+
+    The epochs are shortened to 40 steps, or 400 of the pair `dense`. The first one is not timed,
+    since it compiles.
+    """
+    import dataclasses
+
     from fashion_gan import data, evaluation
-    from fashion_gan.callbacks import EvaluateGAN
+    from fashion_gan.callbacks import EvaluateGAN, ModeCollapseMonitor
+    from fashion_gan.runs.builder import load_split, prepare, steps_per_epoch
+    from fashion_gan.runs.presets import PRESETS
+
+    config = dataclasses.replace(PRESETS[preset], **EVALUATED[preset])
+    split = load_split(config)
+    between = config.eval_freq * steps_per_epoch(config, len(split.train_images))
+    steps = 400 if config.model == "dense" else 40
+    experiment = prepare(dataclasses.replace(config, steps_per_epoch=steps), split=split)
+    if config.data:
+        evaluator = evaluation.image_evaluator(split, evaluation.QUICK)
+        features = (evaluation.load_imagenet_features(),)
+    else:
+        evaluator = evaluation.fashion_mnist_evaluator(
+            evaluation.QUICK, split="validation", images=split
+        )
+        features = evaluation.load_classifier(), data.CLASS_NAMES
+    training, evaluating, monitoring = make_clock(), make_clock(), make_clock()
+    first, last, epoch_seconds = training
+    callbacks = [monitoring[0], evaluating[0], first, last]
+    callbacks += [EvaluateGAN(evaluator), evaluating[1]]
+    callbacks += [ModeCollapseMonitor(split.train_images, *features), monitoring[1]]
+    experiment.gan.fit(experiment.train, epochs=epochs, callbacks=callbacks, verbose=0)
+    with_evaluation, with_monitor = evaluating[2], monitoring[2]
+    return {
+        "steps_between_evaluations": between,
+        "step_seconds": [seconds / steps for seconds in epoch_seconds[1:]],
+        "quick_seconds": differences(with_evaluation, epoch_seconds),
+        "monitor_seconds": differences(with_monitor, with_evaluation),
+    }
+
+
+def differences(longer, shorter):
+    """Returns the differences of pairs after the first one."""
+    return [a - b for a, b in zip(longer[1:], shorter[1:], strict=True)]
+
+
+def measure_protocol():
+    """Returns the seconds of the full protocol and of the reference statistics."""
+    from fashion_gan import data, evaluation
     from fashion_gan.runs.builder import build_gan
     from fashion_gan.runs.presets import PRESETS
 
-    split, config = data.load_fashion_mnist(), PRESETS["dense"]
-    gan = build_gan(config)
+    split, gan = data.load_fashion_mnist(), build_gan(PRESETS["dense"])
     arguments = (split.train_images, evaluation.load_classifier(), data.CLASS_NAMES)
-    evaluate = EvaluateGAN(
-        evaluation.Evaluator(split.validation_images, *arguments, evaluation.QUICK)
-    )
-    first, last, without = make_clock()
-    around_first, around_last, with_evaluation = make_clock()
-    dataset = data.make_dataset(split.train_images, config.batch_size)
-    callbacks = [around_first, first, last, evaluate, around_last]
-    gan.fit(dataset, epochs=epochs, callbacks=callbacks, verbose=0)
-    quick = [total - epoch for total, epoch in zip(with_evaluation, without, strict=True)]
-
     evaluator = evaluation.Evaluator(split.test_images, *arguments, evaluation.FULL)
     start = time.perf_counter()
     _ = evaluator.reference_stats
@@ -152,14 +197,7 @@ def measure_evaluation(epochs):
         start = time.perf_counter()
         evaluator.evaluate(gan)
         protocol.append(time.perf_counter() - start)
-    fractions = [q / e for q, e in zip(quick, without, strict=True)]
-    return {
-        "epoch_seconds": without[1:],  # the first one compiles
-        "quick_seconds": quick[1:],
-        "share_of_an_epoch": statistics.median(fractions[1:]),
-        "reference_stats_seconds": reference_stats,
-        "protocol_seconds": protocol,
-    }
+    return {"reference_stats_seconds": reference_stats, "protocol_seconds": protocol}
 
 
 def measure_resumption(epochs):
@@ -210,6 +248,7 @@ def main():
         measure_callbacks=measure_callbacks,
         measure_epochs=measure_epochs,
         measure_evaluation=measure_evaluation,
+        measure_protocol=measure_protocol,
         measure_resumption=measure_resumption,
     )
     parser = make_parser(__doc__, rounds=5)
@@ -220,16 +259,29 @@ def main():
     parser.add_argument(
         "--epochs",
         type=int,
-        help="epochs of the run that is ended after half of them (default 12), or of the one with "
+        help="epochs of the run that is ended after half of them (default 12), or of those with "
         "an evaluation after each (default 9)",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=EVALUATED,
+        metavar="PRESET",
+        help=f"presets to time, of {', '.join(EVALUATED)} (default all, and the full protocol)",
     )
     options = parser.parse_args()
     if options.cost == "callbacks":
         options.epochs = options.epochs or 12
         write_result(options.out, "callback-overhead", run_callbacks(options))
     else:
-        request = Request("measure_evaluation", {"epochs": options.epochs or 9})
-        result = {"machine": describe_machine(), **measure(__file__, request)}
+        epochs, presets = options.epochs or 9, {}
+        for preset in EVALUATED if options.only is None else options.only:
+            request = Request("measure_evaluation", {"preset": preset, "epochs": epochs})
+            presets[preset] = measure(__file__, request)
+        result = {**read_result(options.out, "evaluation-cost"), "machine": describe_machine()}
+        if options.only is None:
+            result |= measure(__file__, Request("measure_protocol"))
+        result["presets"] = {**result.get("presets", {}), **presets}
         write_result(options.out, "evaluation-cost", result)
 
 

@@ -19,9 +19,9 @@ ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(__file__).parent / "scripts"
 
 SMALL_RUN = {"batch_size": 100, "steps_per_execution": 4, "jit_compile": False}
-SMALL_RUN |= {"on_collapse": "off"}
+SMALL_RUN |= {"on_collapse": "off", "eval_freq": 1}
 SMALL_RUN_FLAGS = ["--batch-size", "100", "--steps-per-execution", "4", "--jit-compile", "false"]
-SMALL_RUN_FLAGS += ["--on-collapse", "off"]
+SMALL_RUN_FLAGS += ["--on-collapse", "off", "--eval-freq", "1"]
 """Settings of a run on `load_small_fashion_mnist`, whose epochs have 11 steps."""
 
 

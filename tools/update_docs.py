@@ -8,7 +8,7 @@ all tables. The script also writes the notebook of docs/story.md. `--runs` first
 of three runs of the dense preset that the pages show:
 
     for seed in 42 1 2; do
-      fashion-gan train --preset dense --seed $seed --run-dir logs/dense-$seed
+      fashion-gan train --preset dense --eval-freq 1 --seed $seed --run-dir logs/dense-$seed
     done
     fashion-gan evaluate logs/dense-42 --baselines --out logs/dense-42/report
     python tools/update_docs.py --runs logs/dense-42 logs/dense-1 logs/dense-2
@@ -250,14 +250,21 @@ def memory_leaks() -> str:
 
 
 def evaluation_cost() -> str:
-    """States the time of the quick evaluation and of the full protocol."""
+    """Makes the table of the time of evaluations in each preset, and states the protocol's."""
     cost = read("evaluation-cost")
-    quick, epoch = (statistics.median(cost[f"{name}_seconds"]) for name in ("quick", "epoch"))
-    protocol, fraction = statistics.median(cost["protocol_seconds"]), cost["share_of_an_epoch"]
-    return (
-        f"{describe(cost['machine'])}; medians. A quick evaluation takes {quick:.2f} s, which "
-        f"is {100 * fraction:.0f} % of an epoch of the dense GAN ({epoch:.1f} s). The full "
-        f"protocol takes {protocol:.0f} s, and the reference statistics, once, "
+    rows = []
+    for name, preset in cost["presets"].items():
+        step, quick, monitor = (
+            statistics.median(preset[f"{part}_seconds"]) for part in ("step", "quick", "monitor")
+        )
+        between = preset["steps_between_evaluations"]
+        cells = [f"{between:,}", f"{between * step:.1f}", f"{quick:.2f}", f"{monitor:.2f}"]
+        rows.append([f"`{name}`", *cells, f"{(quick + monitor) / (between * step):.1%}"])
+    titles = ["preset", "steps between two", "seconds of these", "quick evaluation", "monitor"]
+    protocol = statistics.median(cost["protocol_seconds"])
+    return table([*titles, "more time"], rows) + (
+        f"\n{describe(cost['machine'])}; medians, in seconds. The full protocol for Fashion-MNIST "
+        f"takes {protocol:.0f} s, and its reference statistics, once, "
         f"{cost['reference_stats_seconds']:.0f} s.\n"
     )
 

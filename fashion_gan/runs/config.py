@@ -428,7 +428,7 @@ class Config:
         choices=("off", "warn", "stop", "restore"),
     )
     eval_freq: int = _setting(
-        1,
+        5,
         "compute scores every N epochs; 0 for never; --steps raises the default so that at least "
         "100 steps lie between two scores",
         0,

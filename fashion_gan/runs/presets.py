@@ -21,6 +21,7 @@ _MODERN = Config(
     beta_1=0.0,
     beta_2=0.99,
     batch_size=64,
+    eval_freq=1,
 )
 
 _CONVOLUTIONAL = replace(
@@ -72,7 +73,7 @@ PRESETS: dict[str, Config] = {
         epochs=200,
         eval_freq=5,
     ),
-    "dcgan": replace(_BOOK, model="dcgan", latent_dim=100),
+    "dcgan": replace(_BOOK, model="dcgan", latent_dim=100, eval_freq=1),
     "dcgan_modern": replace(
         _CONVOLUTIONAL,
         model="convnet",
@@ -95,6 +96,7 @@ PRESETS: dict[str, Config] = {
         beta_1=0.5,
         batch_size=64,
         epochs=20,
+        eval_freq=1,
     ),
     "projected": replace(
         _OWN_IMAGES,

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("small_fashion_mnist")
 def run(tmp_path_factory, small_fashion_mnist):
     path = tmp_path_factory.mktemp("runs") / "run"
     settings = {"ema_decay": 0.9, "post_hoc_ema": True, "eval_freq": 0, "epochs": 3}
-    train_run(Config(**SMALL_RUN, **settings), path, verbose=0)
+    train_run(Config(**{**SMALL_RUN, **settings}), path, verbose=0)
     return path
 
 

@@ -14,7 +14,7 @@ def test_train_run_adapts_the_probability_of_the_augmentations(tmp_path, monkeyp
     use_small_fashion_mnist(monkeypatch)
     settings = {"conditional": True, "rotation": 0.1, "adaptive_augmentation": True, "lecam": 0.1}
     settings |= {"augment_ramp": 2_000, "overfit_target": 0.01, "eval_freq": 0, "epochs": 4}
-    gan = train_run(Config(**SMALL_RUN, **settings), tmp_path / "run", verbose=0)
+    gan = train_run(Config(**{**SMALL_RUN, **settings}), tmp_path / "run", verbose=0)
     text = (tmp_path / "run/metrics.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]

@@ -165,6 +165,7 @@ def run_dir(tmp_path_factory):
         data=str(folder / "images.npy"),
         batch_size=20,
         epochs=3,
+        eval_freq=1,
         latent_dim=4,
         on_collapse="off",
         jit_compile=False,
@@ -228,7 +229,8 @@ def test_runs_command_shows_the_score_of_own_images(run_dir, capsys):
 def test_train_run_monitors_pixels_without_imagenet_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation.evaluator, "has_imagenet_weights", lambda: False)
     np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1), "u1"))
-    config = Config(data=str(tmp_path / "images.npy"), epochs=1, latent_dim=4, jit_compile=False)
+    settings = {"epochs": 1, "eval_freq": 1, "latent_dim": 4, "jit_compile": False}
+    config = Config(data=str(tmp_path / "images.npy"), **settings)
     train_run(config, tmp_path / "run", verbose=0)
     info = read_model_info(RunDirectory(tmp_path / "run").best_path)
     assert info["monitor"] == "pixel_frechet_distance"
