@@ -153,11 +153,12 @@ def test_resume_at_raises_for_a_partial_execution(make_gan):
 
 def test_state_tree_restores_every_variable(make_gan, tiny_images):
     settings = {"ema_decay": 0.9, "replay": 8, "lecam": 0.1, "augment_p": "adaptive"}
+    settings["post_hoc_ema"] = True
     gan, other = (make_gan("adam", "rmsprop", seed=seed, **settings) for seed in (0, 1))
     fit(gan, tiny_images, 1)
     tree = gan.get_state_tree("numpy_array")
     assert set(tree["trainable_variables"]) == {"generator", "discriminator"}
-    owners = {"gan", "ema_generator", "replay", "lecam", "augment_probability"}
+    owners = {"gan", "ema_generator", "power_averages", "replay", "lecam", "augment_probability"}
     assert set(tree["non_trainable_variables"]) == owners
     other.set_state_tree(tree)
     assert_equal_states(read_state(gan), read_state(other))

@@ -32,6 +32,7 @@ CASES = {
         "augment_p": {"name": "adaptive", "target": 0.1, "ramp_images": 500},
         "replay": 2048,
         "lecam": 0.1,
+        "post_hoc_ema": True,
     },
 }
 
