@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["EMANetwork", "decay_from_half_life"]
+__all__ = ["EMANetwork", "add_average", "decay_from_half_life", "move_average"]
 
 
 def decay_from_half_life(half_life: float, batch_size: int) -> float:
@@ -29,6 +29,28 @@ def decay_from_half_life(half_life: float, batch_size: int) -> float:
     return math.pow(0.5, batch_size / half_life)
 
 
+def add_average(layer: keras.Layer, weight: Any, name: str) -> None:
+    """Adds a weight to a layer that is the average of another weight, and starts at it."""
+    average = layer.add_weight(
+        name=name,
+        shape=weight.shape,
+        dtype=weight.dtype,
+        initializer="zeros",
+        trainable=False,
+        aggregation="only_first_replica",
+    )
+    average.assign(weight)
+
+
+def move_average(average: Any, weight: Any, rate: Any) -> None:
+    """Moves an average towards its weight by a fraction `rate` of the way."""
+    now = ops.cast(weight, average.dtype)
+    if "float" in average.dtype:
+        average.assign_add(ops.cast(rate, average.dtype) * (now - average))
+    else:
+        average.assign(now)  # integers such as counters are copied
+
+
 @keras.saving.register_keras_serializable("fashion_gan")
 class EMANetwork(keras.Model):
     """Runs a network with a moving average of its weights in place of the weights.
@@ -46,15 +68,7 @@ class EMANetwork(keras.Model):
         self._network = lambda: network  # a bare attribute would be tracked as a sublayer
         self._followed = [id(weight) for weight in network.weights]
         for weight in network.weights:
-            average = self.add_weight(
-                name=weight.name,
-                shape=weight.shape,
-                dtype=weight.dtype,
-                initializer="zeros",
-                trainable=False,
-                aggregation="only_first_replica",
-            )
-            average.assign(weight)
+            add_average(self, weight, weight.name)
         # Separate noise, since the network's seed generators belong to training.
         self._seeds = [keras.random.SeedGenerator(seed=1) for _ in self._seed_states()]
         self.built = True
@@ -91,11 +105,7 @@ class EMANetwork(keras.Model):
         step = ops.cast(step, "float32")
         rate = 1 - ops.minimum(decay, (1 + step) / (10 + step))
         for average, weight in zip(self.weights, self._network().weights, strict=True):
-            fast = ops.cast(weight, average.dtype)
-            if "float" in average.dtype:
-                average.assign_add(ops.cast(rate, average.dtype) * (fast - average))
-            else:
-                average.assign(fast)  # integers such as counters are copied
+            move_average(average, weight, rate)
 
     def reset(self) -> None:
         """Sets each average to the current weight."""

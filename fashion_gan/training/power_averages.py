@@ -15,6 +15,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from fashion_gan.training.ema import add_average, move_average
+
 __all__ = ["WIDTHS", "PowerAverages", "combination", "exponent_from_width"]
 
 WIDTHS = (0.05, 0.1)
@@ -101,15 +103,7 @@ class PowerAverages(keras.layers.Layer):
         self._followed = [id(weight) for weight in network.weights]
         for width in widths:
             for weight in network.weights:
-                average = self.add_weight(
-                    name=f"{weight.name}_{width}",
-                    shape=weight.shape,
-                    dtype=weight.dtype,
-                    initializer="zeros",
-                    trainable=False,
-                    aggregation="only_first_replica",
-                )
-                average.assign(weight)
+                add_average(self, weight, f"{weight.name}_{width}")
         self.built = True
 
     def follows(self, network: keras.Model) -> bool:
@@ -134,8 +128,4 @@ class PowerAverages(keras.layers.Layer):
         for exponent, averages in zip(self._exponents, self.averages(), strict=True):
             rate = -ops.expm1((exponent + 1) * log_kept)
             for average, weight in zip(averages, self._network().weights, strict=True):
-                now = ops.cast(weight, average.dtype)
-                if "float" in average.dtype:
-                    average.assign_add(ops.cast(rate, average.dtype) * (now - average))
-                else:
-                    average.assign(now)  # integers such as counters are copied
+                move_average(average, weight, rate)
