@@ -1,7 +1,7 @@
 """Measures the time that callbacks, evaluations and resuming add to an epoch.
 
     python benchmarks/callback_overhead.py callbacks      # about ten minutes on two cores
-    python benchmarks/callback_overhead.py evaluation     # about five minutes on two cores
+    python benchmarks/callback_overhead.py evaluation     # about eight minutes on two cores
     python benchmarks/callback_overhead.py callbacks --rounds 1 --turns 1 --epochs 4
 
 `callbacks` trains the dense preset with each callback in one process, an epoch of each in turn, and

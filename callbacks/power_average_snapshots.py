@@ -62,6 +62,10 @@ class PowerAverageSnapshots(keras.callbacks.Callback):
             for group, averages in enumerate(kept.averages())
             for index, average in enumerate(averages)
         }
+        name = f"step_{self.model.steps:08d}.npz"
+        for path in self.folder.glob("step_*.npz"):
+            if path.name > name:  # of steps before another callback restored an earlier state
+                path.unlink()
         file = io.BytesIO()
         np.savez(file, step=self.model.steps, widths=kept.widths, **arrays)
-        write_bytes(self.folder / f"step_{self.model.steps:08d}.npz", file.getvalue())
+        write_bytes(self.folder / name, file.getvalue())

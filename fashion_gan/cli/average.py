@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:
         help="compare several widths with held-out images, and choose the best",
     )
     how.add_argument(
-        "--width", type=positive_float, metavar="WIDTH", help="width of the average, below 0.288"
+        "--width", type=positive_float, metavar="WIDTH", help="width of the average, below 0.289"
     )
     parser.add_argument(
         "--out",

@@ -40,7 +40,7 @@ class Snapshots:
 
         Raises:
             FileNotFoundError: If the folder holds no snapshot.
-            ValueError: If a file cannot be read.
+            ValueError: If a file cannot be read, or if their widths differ.
         """
         folder = RunDirectory(run).averages_dir
         paths = tuple(sorted(folder.glob("step_*.npz")))
@@ -50,6 +50,11 @@ class Snapshots:
                 "--post-hoc-ema."
             )
         heads = [_read(path, ("step", "widths")) for path in paths]
+        if any(not np.array_equal(widths, heads[0][1]) for _, widths in heads):
+            raise ValueError(
+                f"Expected equal widths in all files of {folder}. Received: different ones. Remove "
+                "the files of other trainings."
+            )
         steps = tuple(int(step) for step, _ in heads)
         return cls(paths, steps, tuple(float(width) for width in heads[0][1]))
 
@@ -68,13 +73,20 @@ class Snapshots:
         Arrays of integers, such as counters, are those of the last snapshot.
 
         Args:
-            width: Width of the average, above 0 and below 0.288.
+            width: Width of the average, above 0 and below 0.289.
 
         Raises:
-            ValueError: If the width is out of range, or if a file cannot be read.
+            ValueError: If the width is out of range, if a file cannot be read, or if shapes differ
+                between the snapshots.
         """
         times = np.repeat(self.steps, len(self.widths))
         widths = np.tile(self.widths, len(self.steps))
+        shapes = [[array.shape for array in column] for column in self._columns]
+        if any(each != shapes[-1] for each in shapes):
+            raise ValueError(
+                f"Expected equal shapes in all files of {self.paths[0].parent}. Received: "
+                "averages of different generators. Remove the files of the others."
+            )
         factors = combination(times, widths, self.steps[-1], width)
         last = self._columns[-1]
         return [

@@ -93,6 +93,7 @@ class RunDirectory:
     | `clusters.png` | clusters of your own images, whose numbers appear in warnings |
     | `backup` | states to resume from |
     | `averages` | averages of the generator after each epoch, with `post_hoc_ema` |
+    | `average.keras` | the GAN with the average that `fashion-gan average` chose |
     | `.lock` | the process that trains, and its lock |
     | `best.keras` | the GAN with the best score of a quick evaluation so far |
     | `model.keras`, `scores.json` | the trained GAN and its scores, once training has ended |

@@ -34,7 +34,7 @@ def exponent_from_width(width: float) -> float:
         width: Standard deviation of the weighted times, as a fraction of the training.
 
     Raises:
-        ValueError: Unless the width lies above 0 and below 0.288, that of equal weights.
+        ValueError: Unless the width lies above 0 and below 0.289, that of equal weights.
     """
     if not 0 < width < _LARGEST_WIDTH:
         raise ValueError(
@@ -78,7 +78,7 @@ def combination(
 
 
 def _products(times: Any, exponents: Any, other_times: Any, other_exponents: Any) -> np.ndarray:
-    """Computes ∫ p(τ) q(τ) dτ for p(τ) = (γ + 1) τ^γ / t^(γ + 1) on [0, t], and q likewise."""
+    """Computes ∫ p(τ) q(τ) dτ, where p and q are (γ + 1) τ^γ / t^(γ + 1) on [0, t]."""
     first = np.minimum(times, other_times)
     powers = (first / times) ** exponents * (first / other_times) ** other_exponents
     factors = (exponents + 1) * (other_exponents + 1) / (exponents + other_exponents + 1)

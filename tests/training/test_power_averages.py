@@ -159,6 +159,25 @@ def test_snapshots_raise_for_a_damaged_file(tmp_path):
         Snapshots.of_run(tmp_path)
 
 
+def test_snapshots_raise_for_averages_of_different_generators(tmp_path):
+    (tmp_path / "averages").mkdir()
+    for step, size in ((4, 3), (8, 2)):
+        arrays = {f"{group}.0": np.zeros(size) for group in (0, 1)}
+        np.savez(tmp_path / f"averages/step_{step:08d}.npz", step=step, widths=WIDTHS, **arrays)
+    with pytest.raises(ValueError, match="Expected equal shapes .* different generators"):
+        Snapshots.of_run(tmp_path).average(0.1)
+    np.savez(tmp_path / "averages/step_00000008.npz", step=8, widths=(0.05, 0.2), **arrays)
+    with pytest.raises(ValueError, match="Expected equal widths"):
+        Snapshots.of_run(tmp_path)
+
+
+def test_power_average_snapshots_remove_those_after_a_restored_state(tiny_images, tmp_path):
+    gan, dataset = make_gan(), data.make_dataset(tiny_images, 8)
+    (tmp_path / "step_00000008.npz").write_bytes(b"of a training before its state was restored")
+    gan.fit(dataset, callbacks=callbacks.PowerAverageSnapshots(tmp_path), verbose=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000004.npz"]
+
+
 def test_power_average_snapshots_raise_for_a_gan_without_averages(tmp_path, make_gan, tiny_images):
     with pytest.raises(ValueError, match="post_hoc_ema=True. Received: one without"):
         make_gan().fit(tiny_images, callbacks=callbacks.PowerAverageSnapshots(tmp_path), verbose=0)
