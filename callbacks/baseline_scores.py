@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from fashion_gan.training.distribute import is_chief
 
-from .evaluate_gan import numbers, slug
+from .evaluate_gan import has_scores, numbers, slug
 
 __all__ = ["BaselineScores"]
 
@@ -56,7 +56,8 @@ class BaselineScores(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the scores at the step of the epoch, and computes them the first time."""
-        if (epoch + 1) % self.eval_freq or not is_chief(self.model.distribute_strategy):
+        scored = has_scores(epoch, self.eval_freq, self.params)
+        if not scored or not is_chief(self.model.distribute_strategy):
             return
         for name, images in self.images.items():
             if name not in self.scores:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from fashion_gan.evaluation.report import describe_low_coverage
 from fashion_gan.files import write_json
 from fashion_gan.training.distribute import is_chief
 
-__all__ = ["EvaluateGAN", "numbers", "slug"]
+__all__ = ["EvaluateGAN", "has_scores", "numbers", "slug"]
 
 
 class EvaluateGAN(keras.callbacks.Callback):
-    """Evaluates samples and adds the scores to the logs of every `eval_freq`-th epoch.
+    """Evaluates samples and adds the scores to the logs of every `eval_freq`-th epoch and the last.
 
     Callbacks that come later in the list can use the scores, such as `ModelCheckpoint(
     monitor="frechet_distance", mode="min")`, `EarlyStopping`, `TensorBoard` and `JSONLogger`. In
@@ -61,8 +62,8 @@ class EvaluateGAN(keras.callbacks.Callback):
         self.seconds = 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Evaluates the GAN every `eval_freq` epochs, and stores the duration in `seconds`."""
-        if (epoch + 1) % self.eval_freq or logs is None:
+        """Evaluates the GAN in the epochs with scores, and stores the duration in `seconds`."""
+        if logs is None or not has_scores(epoch, self.eval_freq, self.params):
             return
         started = time.perf_counter()
         for name, value in self.evaluator.evaluate(self.model).items():
@@ -91,6 +92,11 @@ class EvaluateGAN(keras.callbacks.Callback):
             print(f"Scores: {', '.join(named)}.", flush=True)
             if sentence := describe_low_coverage(self.final_record):
                 print(sentence, flush=True)
+
+
+def has_scores(epoch: int, eval_freq: int, params: Mapping[str, Any]) -> bool:
+    """Returns whether scores are computed after an epoch, from 0, of a training of Keras."""
+    return (epoch + 1) % eval_freq == 0 or epoch + 1 == params.get("epochs")
 
 
 def numbers(name: str, value: Any) -> list[tuple[str, float]]:

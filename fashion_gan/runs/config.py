@@ -429,8 +429,8 @@ class Config:
     )
     eval_freq: int = _setting(
         5,
-        "compute scores every N epochs; 0 for never; --steps raises the default so that at least "
-        "100 steps lie between two scores",
+        "compute scores every N epochs and after the last one; 0 for never; --steps raises the "
+        "default so that at least 100 steps lie between two scores",
         0,
     )
 

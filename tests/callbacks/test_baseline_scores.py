@@ -44,9 +44,9 @@ def test_baseline_scores_are_lines_at_each_evaluated_epoch(make_gan, tiny_images
     gan.fit(tiny_images, epochs=5, callbacks=callbacks, verbose=0)
     assert evaluator.calls == 2
     found = lines(tmp_path / "baselines")
-    assert found["training_images", "epoch_mean"] == {2: 7.0, 4: 7.0}
-    assert found["dark", "epoch_mean"] == {2: 0.0, 4: 0.0}
-    assert found["dark", "epoch_missing_classes"] == {2: 2.0, 4: 2.0}
+    assert found["training_images", "epoch_mean"] == {2: 7.0, 4: 7.0, 5: 7.0}
+    assert found["dark", "epoch_mean"] == {2: 0.0, 4: 0.0, 5: 0.0}
+    assert found["dark", "epoch_missing_classes"] == {2: 2.0, 4: 2.0, 5: 2.0}
     assert {tag for _, tag in found} == {"epoch_mean", "epoch_missing_classes"}
     # Epochs that are repeated are written once.
     gan.fit(tiny_images, initial_epoch=3, epochs=6, callbacks=callbacks, verbose=0)
