@@ -14,7 +14,7 @@ from fashion_gan.gan import GAN
 from fashion_gan.losses import LOSSES
 from fashion_gan.penalties import PENALTIES, GradientPenalty
 from fashion_gan.registry import did_you_mean, lookup
-from fashion_gan.runs.config import Config
+from fashion_gan.runs.config import STRENGTHS, Config
 from fashion_gan.runs.directory import DatasetInfo
 
 if TYPE_CHECKING:
@@ -308,16 +308,7 @@ def _augmentations(config: Config, steps_per_epoch: int) -> list[Any]:
         identifiers.append({"name": "instance_noise", **fading})
     if config.augment_mirror:
         identifiers.append("mirror")
-    for name in (
-        "scale",
-        "rotation",
-        "translation",
-        "cutout",
-        "brightness",
-        "contrast",
-        "saturation",
-        "hue",
-    ):
+    for name in STRENGTHS:
         if strength := getattr(config, name):
             identifiers.append({"name": name, "strength": strength})
     return identifiers

@@ -11,7 +11,19 @@ from fashion_gan.registry import did_you_mean
 if TYPE_CHECKING:
     from fashion_gan.data.decoding import ImageOptions
 
-__all__ = ["Config", "check_setting"]
+__all__ = ["STRENGTHS", "Config", "check_setting"]
+
+STRENGTHS = (
+    "scale",
+    "rotation",
+    "translation",
+    "cutout",
+    "brightness",
+    "contrast",
+    "saturation",
+    "hue",
+)
+"""Names of the augmentations whose setting is their strength."""
 
 DTYPE_POLICIES = ("float32", "mixed_float16", "mixed_bfloat16", "float64")
 
@@ -72,19 +84,7 @@ def check_setting(field: "dataclasses.Field[Any]", value: Any) -> None:
 
 _PENALTIES: dict[str, Sequence[str]] = {"r1": (), "r2": (), "wgan_gp": (), "dragan": ()}
 _AUGMENTATIONS: dict[str, Sequence[str]] = {
-    name: ()
-    for name in (
-        "instance_noise",
-        "augment_mirror",
-        "scale",
-        "rotation",
-        "translation",
-        "cutout",
-        "brightness",
-        "contrast",
-        "saturation",
-        "hue",
-    )
+    name: () for name in ("instance_noise", "augment_mirror", *STRENGTHS)
 }
 _ADAM = ("adam", "adamax", "adamw", "lamb", "lion", "nadam", "schedulefreeadamw")
 _HAS_BETAS = {"g_optimizer": _ADAM, "d_optimizer": _ADAM}
