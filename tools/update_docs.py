@@ -297,6 +297,30 @@ def own_images() -> str:
     )
 
 
+def few_images() -> str:
+    """Makes the table of the scores after trainings on few images, by number and by variant."""
+    report = read("few-images")
+    counts = sorted({int(count) for records in report.values() for count in records})
+    scores = ("frechet_distance", "coverage", "recall", "pixel_frechet_distance")
+    rows, machines = [], set()
+    for count in counts:
+        rows.append([f"**{count:,}**", *[""] * (len(scores) + 2)])
+        found = {
+            name: records[f"{count}"] for name, records in report.items() if f"{count}" in records
+        }
+        for name, record in found.items():
+            values = record["scores"]["samples"]
+            numbers = [f"{values[key]:.2f}" for key in (*scores, "memorization_ratio")]
+            rows.append([f"`{name}`", *numbers, f"{record['seconds'] / 60:.0f}"])
+            machines.add(describe(record["machine"]))
+    head = [
+        "training images",
+        *(f"`{name}`" for name in (*scores, "memorization_ratio")),
+        "minutes",
+    ]
+    return table(head, rows) + f"\nMeasured on {' and '.join(sorted(machines))}.\n"
+
+
 def image_reading() -> str:
     """Makes the table of the time and the memory that reading images takes."""
     result = read("image-reading")
@@ -384,6 +408,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/image-cases.json": image_cases,
     "docs/results/image-reading.json": image_reading,
     "docs/results/own-images.json": own_images,
+    "docs/results/few-images.json": few_images,
     "docs/results/projection.json": projection,
     "docs/results/export-formats.json": export_formats,
     **speed_tables.TABLES,
