@@ -17,6 +17,7 @@ from fashion_gan.keras_compat import iter_layers
 from fashion_gan.losses import Relativistic
 from fashion_gan.models import MinibatchStdDev
 from fashion_gan.monitor import (
+    COLOR,
     LABELED,
     UNLABELED,
     HealthSignals,
@@ -61,10 +62,10 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
     Args:
         real_images: Real images `(n, height, width[, channels])`, n >= 100, uint8 or floats in the
             generator's range. `num_real` images are chosen at random.
-        features: Function that maps uint8 images to features `(n, d)`, which is applied to the real
-            images and gives their clusters. Or to a pair of features and labels `(n,)`, such as
-            `evaluation.load_classifier()`. Defaults to None, which uses the principal components of
-            the pixels.
+        features: Function that maps uint8 images to features `(n, d)`. It is applied to the real
+            images for their clusters, and with colors to the samples as well. Or to a pair of
+            features and labels `(n,)`, such as `evaluation.load_classifier()`. Defaults to None,
+            which uses the principal components of the pixels.
         class_names: Names of the classes, in the order of their labels. Defaults to None.
         action: `"warn"`, `"stop"` or `"restore"`. `"stop"` also ends training. `"restore"` restores
             the last state without any issue and continues with other latents. It stops if there is
@@ -80,8 +81,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         num_real: Number of real images to compare with. Defaults to 5,000.
         seed: Seed of the latents, of the choice of real images and of the clusters. Defaults to 0.
         max_restores: Number of restores after which `"restore"` stops. Defaults to 3.
-        thresholds: Thresholds of the signals. Defaults to `monitor.LABELED` with class names, and
-            to `monitor.UNLABELED` without.
+        thresholds: Thresholds of the signals. Defaults to `monitor.LABELED` with class names, to
+            `monitor.COLOR` for color images with features, and to `monitor.UNLABELED` otherwise.
         state_path: JSON file for the state of the monitor. Without it, a resumed run starts
             monitoring from scratch. A `.npz` file of the same name holds the state that `"restore"`
             restores. Without labels, `clusters.png` beside it shows 12 real images of each cluster,
@@ -204,7 +205,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         self.signals = self._state.add_history(
             self._measured(), logs, self.num_samples, self.window
         )
-        thresholds = self.thresholds or (UNLABELED if self.class_names is None else LABELED)
+        thresholds = self.thresholds or self._default_thresholds()
         has_begun = getattr(self.model, "steps", self.warmup_steps) >= self.warmup_steps
         found = diagnose(self.signals, thresholds, _recipe(self.model)) if has_begun else ()
         news = self._state.new_issues(found, self.patience)
@@ -230,8 +231,14 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
             self._state.series["g_loss"] = [float("nan")]  # so that training counts as diverged
             return HealthSignals()
         samples = with_channels(to_uint8(samples, self.model.value_range))
-        output = (None, None) if self.class_names is None else self._measure(samples)
-        return self._reference.signals(samples, *output)  # type: ignore[union-attr]
+        assert self._reference is not None  # noqa: S101 - set when training begins
+        output = self._measure(samples) if self._reference.needs_features else (None, None)
+        return self._reference.signals(samples, *output)
+
+    def _default_thresholds(self) -> Thresholds:
+        if self.class_names is not None:
+            return LABELED
+        return COLOR if self._reference and self._reference.needs_features else UNLABELED
 
     def _measure(self, images: np.ndarray) -> tuple[Any, Any]:
         output = None if self._features is None else self._features(images)

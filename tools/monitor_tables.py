@@ -12,26 +12,31 @@ EPOCHS = (1, 2, 3, 4, 5, 10, 20, 30, 40, 50)
 SIGNALS = ("diversity", "mode_rotation", "loss_oscillation", "loss_growth")
 MISSING = 0.01
 MODES = {"labeled": "with the classifier", "unlabeled": "without labels"}
+LIMITS = {
+    "with the classifier": monitor.LABELED,
+    "without labels": monitor.UNLABELED,
+    "color images without labels": monitor.COLOR,
+}
 UNUSED = {
-    "labeled": ("class_imbalance", "missing_z_score"),
-    "unlabeled": ("missing_class_ratio_nn", "dominant"),
+    "with the classifier": ("class_imbalance", "missing_z_score"),
+    "without labels": ("missing_class_ratio_nn", "dominant"),
+    "color images without labels": ("missing_class_ratio_nn", "dominant", "class_imbalance"),
 }
 
 
 def thresholds() -> str:
     """Makes the table of all thresholds."""
-    limits = {
-        "labeled": dataclasses.asdict(monitor.LABELED),
-        "unlabeled": dataclasses.asdict(monitor.UNLABELED),
-    }
     rows = [
         [
-            f"`{name}`",
-            *("not used" if name in UNUSED[mode] else f"{limits[mode][name]:g}" for mode in MODES),
+            f"`{field.name}`",
+            *(
+                "not used" if field.name in UNUSED[title] else f"{getattr(limits, field.name):g}"
+                for title, limits in LIMITS.items()
+            ),
         ]
-        for name in limits["labeled"]
+        for field in dataclasses.fields(monitor.Thresholds)
     ]
-    return table(["threshold", *MODES.values()], rows)
+    return table(["threshold", *LIMITS], rows)
 
 
 def scores() -> str:
@@ -83,36 +88,44 @@ def groups() -> str:
 def color_scores() -> str:
     """Makes the table of detections and false alarms without labels, on color images."""
     report = read("mode-collapse-color")
-    rows = [
-        [
-            name,
-            f"{result['real_images']:,}",
-            f"{result['detection']:.1%} of {result['collapsed']}",
-            f"{result['false_alarms']:.1%} of {result['healthy']}",
-        ]
-        for name, result in report.items()
-        if name != "versions"
-    ]
-    return table(["images", "real images", "collapsed, detected", "healthy, false alarms"], rows)
+    rows = []
+    for name, result in report["collections"].items():
+        reported, fitted = result["reported"], result["fitted"]
+        rows.append(
+            [
+                name,
+                f"{reported['detection']:.1%} of {reported['collapsed']}",
+                f"{reported['false_alarms']:.1%} of {reported['healthy']}",
+                f"{fitted['detection']:.1%} and {fitted['false_alarms']:.1%}",
+                f"{result['neighbors_of_same_kind']:.0%}",
+            ]
+        )
+    listed = ", ".join(f"`{n}` {v:g}" for n, v in report["thresholds"].items())
+    head = ["images", "collapsed, detected", "healthy, false alarms", "on the fitted sets"]
+    head.append("neighbors of the same kind")
+    return (
+        f"{report['real_images']:,} real images of each collection. Thresholds: {listed}.\n\n"
+        f"{table(head, rows)}"
+    )
 
 
 def color_groups() -> str:
     """Makes the table of the alarms without labels in each group of color images."""
-    report = {name: r for name, r in read("mode-collapse-color").items() if name != "versions"}
+    collections = read("mode-collapse-color")["collections"]
     cells: dict[tuple[str, bool], dict[str, str]] = {}
-    for name, result in report.items():
-        for row in result["groups"]:
+    for name, result in collections.items():
+        for row in result["reported"]["groups"]:
             key = row["group"], row["collapsed"]
             cells.setdefault(key, {})[name] = f"{row['alarms']} of {row['cases']}"
     rows = [
         [
             group,
             "collapsed" if collapsed else "healthy",
-            *(counts.get(name, "") for name in report),
+            *(counts.get(name, "") for name in collections),
         ]
         for (group, collapsed), counts in sorted(cells.items(), key=lambda item: item[0][1])
     ]
-    return table(["sets", "", *report], rows)
+    return table(["sets", "", *collections], rows)
 
 
 def trainings() -> str:

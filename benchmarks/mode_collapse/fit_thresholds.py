@@ -7,13 +7,14 @@ Uses the trainings that snapshots.py recorded, or the given ones. Record them on
 minutes: `dense`, `dense-adam --epochs 25`, `dcgan --epochs 4` and `dense_modern --epochs 40`.
 
 Chooses the thresholds on these trainings and on sets that are made from the test images, and writes
-them to fashion_gan/monitor/thresholds.json. Then evaluates them on other draws of such sets. Writes
-docs/results/mode-collapse.json. Run the script again when the classifier changes.
+them to fashion_gan/monitor/thresholds.json, where color_cases.py adds those of color images. Then
+evaluates them on other draws of such sets. Writes docs/results/mode-collapse.json. Run the script
+again when the classifier changes.
 """
 
 import argparse
-import dataclasses
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -43,7 +44,15 @@ GRIDS = {
 FITTED = {
     "labeled": ("missing_class_ratio", "missing_class_ratio_nn", "dominant", "diversity"),
     "unlabeled": ("missing_class_ratio", "missing_z_score", "class_imbalance", "diversity"),
+    "color": ("missing_class_ratio", "missing_z_score", "diversity"),
 }
+"""Names of the thresholds that are fitted, by mode. color_cases.py fits those of color images."""
+UNUSED = {
+    "labeled": {},
+    "unlabeled": {"dominant": 1.0},
+    "color": {"dominant": 1.0, "class_imbalance": 1.0},
+}
+"""Thresholds that report nothing in a mode."""
 NEVER = {
     "missing_class_ratio": 0.0,
     "dominant": 1.0,
@@ -90,9 +99,12 @@ def fit(
     missing = [name for name in names if name.startswith("missing")]
     alone = [name for name in names if name not in missing]
     grids = [GRIDS[name] for name in missing]
-    fires = [np.array([_fires(s, name) for s in signals]) for name in alone]
+    fired = np.zeros(len(signals), bool)  # gets an axis for each threshold in `alone`
+    for name in alone:
+        fires = np.array([_fires(s, name) for s in signals])
+        fired = fired[..., None] | fires.reshape(len(signals), *[1] * (fired.ndim - 1), -1)
     ratios = list(itertools.product(*grids))
-    rates = np.empty((len(ratios), *(f.shape[1] for f in fires)))
+    rates = np.empty((len(ratios), *fired.shape[1:]))
     for i, values in enumerate(ratios):
         limits = monitor.Thresholds(
             **{
@@ -103,12 +115,12 @@ def fit(
             }
         )
         is_missing = np.array([bool(monitor.diagnose(s, limits)) for s in signals])
-        alarm = is_missing[:, None, None] | fires[0][:, :, None] | fires[1][:, None, :]
+        alarm = fired | is_missing.reshape(-1, *[1] * len(alone))
         false_alarms = alarm[~collapsed].mean(axis=0)
         detected = alarm[collapsed].mean(axis=0)
         gain = detected - 2 * false_alarms
         rates[i] = np.where(false_alarms <= MAX_FALSE_ALARMS, gain, -1 - false_alarms)
-    rates = rates.reshape(*map(len, grids), *(f.shape[1] for f in fires))
+    rates = rates.reshape(*map(len, grids), *fired.shape[1:])
     best = np.argwhere(rates == rates.max())
     for axis in range(best.shape[1]):
         values = np.unique(best[:, axis])
@@ -125,43 +137,50 @@ def _fires(signals: monitor.HealthSignals, name: str) -> list[bool]:
     ]
 
 
+def measure(
+    examples: Sequence[Case], signals: Sequence[monitor.HealthSignals], limits: monitor.Thresholds
+) -> dict:
+    """Returns the rates of detection and of false alarms, and the wrongly classified cases.
+
+    Args:
+        examples: Cases to report on.
+        signals: Signals of these cases.
+        limits: Thresholds of the monitor.
+    """
+    truth = np.array([case.collapsed for case in examples])
+    kinds = [[issue.kind for issue in monitor.diagnose(s, limits)] for s in signals]
+    alarm = np.array([bool(k) for k in kinds])
+    return {
+        "collapsed": int(truth.sum()),
+        "detection": float(alarm[truth].mean()),
+        "healthy": int((~truth).sum()),
+        "false_alarms": float(alarm[~truth].mean()),
+        "groups": count_alarms(examples, alarm),
+        "wrong": [
+            {"group": case.group, "name": case.name, "collapsed": case.collapsed, "issues": k}
+            for case, k in zip(examples, kinds, strict=True)
+            if bool(k) != case.collapsed
+        ],
+    }
+
+
 def evaluate(
     examples: dict[str, list[Case]],
     signals: dict[str, list[monitor.HealthSignals]],
-    names: Sequence[str],
+    mode: str,
 ) -> dict:
-    """Fits thresholds to the fitted cases, and counts the alarms in all cases.
+    """Fits the thresholds of a mode to the fitted cases, and counts the alarms in all cases.
 
     Args:
         examples: Cases to fit the thresholds to, `"fitted"`, and to report on, `"reported"`.
         signals: Signals of these cases.
-        names: Names of the thresholds to fit.
+        mode: Mode in `FITTED`.
     """
-    collapsed = {name: np.array([case.collapsed for case in examples[name]]) for name in examples}
-    thresholds = fit(signals["fitted"], collapsed["fitted"], names)
-    limits = dataclasses.replace(
-        monitor.LABELED if "dominant" in names else monitor.UNLABELED, **thresholds
-    )
-    kinds = {
-        name: [[issue.kind for issue in monitor.diagnose(s, limits)] for s in signals[name]]
-        for name in signals
-    }
-    result: dict = {"thresholds": thresholds}
-    for name, truth in collapsed.items():
-        alarm = np.array([bool(k) for k in kinds[name]])
-        result[name] = {
-            "collapsed": int(truth.sum()),
-            "detection": float(alarm[truth].mean()),
-            "healthy": int((~truth).sum()),
-            "false_alarms": float(alarm[~truth].mean()),
-            "groups": count_alarms(examples[name], alarm),
-            "wrong": [
-                {"group": case.group, "name": case.name, "collapsed": case.collapsed, "issues": k}
-                for case, k in zip(examples[name], kinds[name], strict=True)
-                if bool(k) != case.collapsed
-            ],
-        }
-    return result
+    collapsed = np.array([case.collapsed for case in examples["fitted"]])
+    fitted = fit(signals["fitted"], collapsed, FITTED[mode])
+    limits = monitor.Thresholds(**fitted, **UNUSED[mode])
+    counts = {name: measure(examples[name], signals[name], limits) for name in examples}
+    return {"thresholds": fitted, **counts}
 
 
 def count_alarms(examples: Sequence[Case], alarm: np.ndarray) -> list[dict]:
@@ -197,10 +216,11 @@ def compute_signals(
     }
 
 
-def write_thresholds(modes: dict) -> None:
-    """Writes the fitted thresholds to the file that the library reads."""
-    thresholds = {mode: dict(modes[mode]["thresholds"]) for mode in FITTED}
-    thresholds["unlabeled"]["dominant"] = NEVER["dominant"]
+def write_thresholds(fitted: dict[str, dict[str, float]]) -> None:
+    """Replaces the thresholds of the given modes in the file that the library reads."""
+    thresholds = json.loads(THRESHOLDS.read_text())
+    for mode, values in fitted.items():
+        thresholds[mode] = {**values, **UNUSED[mode]}
     write_json(THRESHOLDS, thresholds)
 
 
@@ -219,8 +239,8 @@ def main() -> None:
     }
     signals = {name: compute_signals(examples[name], real, classifier) for name in examples}
     modes = {
-        mode: evaluate(examples, {name: signals[name][mode] for name in signals}, names)
-        for mode, names in FITTED.items()
+        mode: evaluate(examples, {name: signals[name][mode] for name in signals}, mode)
+        for mode in signals["fitted"]
     }
     result = {
         "classifier": classifier.sha256,
@@ -231,8 +251,8 @@ def main() -> None:
         **modes,
     }
     write_json(RESULT, result)
-    write_thresholds(modes)
-    for mode in FITTED:
+    write_thresholds({mode: result["thresholds"] for mode, result in modes.items()})
+    for mode in modes:
         print(mode, modes[mode]["thresholds"], modes[mode]["reported"])
 
 

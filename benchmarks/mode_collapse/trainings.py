@@ -92,7 +92,7 @@ TRAININGS = {
     "digits": Training("images", FAST, 1_500, "digits"),
     "silk": Training("projected", STOPPED, 1_500, "silk", {"held_out": "500"}),
     "pokemon": Training("projected", FAST, 1_400, "pokemon", {**_SMALL, "resize": "pad"}),
-    "twitter-emoji": Training("projected", REPEATED, 1_400, "twitter-emoji", _SMALL),
+    "twitter-emoji": Training("projected", FREE, 1_400, "twitter-emoji", _SMALL),
     "noto-emoji": Training("projected", STOPPED, 1_400, "noto-emoji", _SMALL),
     "noto-emoji-64": Training(
         "projected", FAST, 1_400, "noto-emoji", {"image_size": "64", "batch_size": 16}

@@ -1,7 +1,7 @@
 """Computes the health signals and issues that `callbacks.ModeCollapseMonitor` reports."""
 
 from fashion_gan.monitor.advice import Recipe, advise
-from fashion_gan.monitor.diagnosis import LABELED, UNLABELED, Issue, Thresholds, diagnose
+from fashion_gan.monitor.diagnosis import COLOR, LABELED, UNLABELED, Issue, Thresholds, diagnose
 from fashion_gan.monitor.reference import MIN_IMAGES, HealthSignals, ReferenceSet
 from fashion_gan.monitor.signals import (
     diversity,
@@ -14,6 +14,7 @@ from fashion_gan.monitor.signals import (
 from fashion_gan.monitor.state import MonitorState
 
 __all__ = [
+    "COLOR",
     "LABELED",
     "MIN_IMAGES",
     "UNLABELED",

@@ -11,8 +11,9 @@ import numpy as np
 from fashion_gan.monitor.advice import Recipe, advise
 from fashion_gan.monitor.reference import HealthSignals
 
-__all__ = ["LABELED", "UNLABELED", "Issue", "Thresholds", "diagnose", "read_thresholds"]
+__all__ = ["COLOR", "LABELED", "UNLABELED", "Issue", "Thresholds", "diagnose", "read_thresholds"]
 
+_MODES = ("labeled", "unlabeled", "color")
 _LISTED, _LISTED_CLUSTERS = 10, 4  # largest numbers in a text; `Issue.classes` holds all
 
 
@@ -73,14 +74,15 @@ class Thresholds:
 
 
 def read_thresholds(path: Path) -> dict[str, Thresholds]:
-    """Reads the thresholds with and without labels from a JSON file.
+    """Reads the thresholds with labels, without them, and for color images without labels.
 
     Args:
-        path: File `{"labeled": {"missing_class_ratio": 0.38, …}, "unlabeled": {…}}`, as written by
-            `benchmarks/mode_collapse/fit_thresholds.py`. Missing thresholds have their defaults.
+        path: File `{"labeled": {"missing_class_ratio": 0.38, …}, "unlabeled": {…}, "color": {…}}`,
+            as written by the scripts in `benchmarks/mode_collapse`. Missing thresholds have their
+            defaults.
 
     Returns:
-        Thresholds by mode, `"labeled"` and `"unlabeled"`.
+        Thresholds by mode, `"labeled"`, `"unlabeled"` and `"color"`.
 
     Raises:
         ValueError: If the file holds anything else.
@@ -88,7 +90,7 @@ def read_thresholds(path: Path) -> dict[str, Thresholds]:
     known = {field.name for field in dataclasses.fields(Thresholds)}
     try:
         content = json.loads(path.read_text())
-        if not isinstance(content, dict) or content.keys() != {"labeled", "unlabeled"}:
+        if not isinstance(content, dict) or content.keys() != set(_MODES):
             raise ValueError(json.dumps(content))
         for mode, values in content.items():
             if not isinstance(values, dict):
@@ -100,14 +102,14 @@ def read_thresholds(path: Path) -> dict[str, Thresholds]:
                     raise ValueError(f"{mode} threshold {name}={value!r}")
     except ValueError as error:
         raise ValueError(
-            f'Expected {path} to hold finite thresholds of at least 0 for "labeled" and '
-            f'"unlabeled". Received: {error}. Install the package again.'
+            f"Expected {path} to hold finite thresholds of at least 0 for each of "
+            f"{', '.join(_MODES)}. Received: {error}. Install the package again."
         ) from error
     return {mode: Thresholds(**values) for mode, values in content.items()}
 
 
 _FITTED = read_thresholds(Path(__file__).parent / "thresholds.json")
-LABELED, UNLABELED = _FITTED["labeled"], _FITTED["unlabeled"]
+LABELED, UNLABELED, COLOR = (_FITTED[mode] for mode in _MODES)
 
 
 @dataclass(frozen=True)

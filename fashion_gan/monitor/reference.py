@@ -20,8 +20,9 @@ MIN_IMAGES = 100
 
 DIM = 64
 
-_NEIGHBORS = 20
-_CLUSTER_SIZE = 80
+_NEIGHBORS = {"patterns": 20, "features": 5}
+_CLUSTER_SIZE = {"patterns": 80, "features": 50}
+_STANDARDIZED = (0.0, 0.5, 1.0)  # fractions of the way to the mean and spread of the reals
 _PATTERN_SIDE = 28  # pixels
 
 
@@ -86,10 +87,18 @@ class ReferenceSet:
     the patterns without features. They replace classes, but do not separate classes that look
     alike.
 
-    The pattern of an image is the smoothed image, minus its mean, with a norm of 1. Distances of
-    patterns depend on the correlation of two images. A fake belongs to the clusters of the 20 reals
-    with the nearest patterns, a twentieth to each. Features of fakes are not used, since noise and
-    blur, which are no loss of diversity, change features more than patterns.
+    A color fake with features belongs to the clusters of the 5 reals with the nearest features, a
+    fifth to each. Blur and noise, which are no loss of diversity, change the features of all fakes
+    alike. The neighbors are therefore also found after each component of the fakes' features is
+    shifted and scaled to the mean and the standard deviation of the reals, as in Li et al. 2016
+    (https://arxiv.org/abs/1603.04779), and halfway. Of these three, the one with the smallest
+    median distance to the nearest real counts. Fakes that only lack some kinds are nearest as they
+    are.
+
+    Other fakes are assigned by their patterns, since blur and noise change the features of gray
+    images in more ways. The pattern of an image is the smoothed image, minus its mean, with a norm
+    of 1. Distances of patterns depend on the correlation of two images. A fake belongs to the
+    clusters of the 20 reals with the nearest patterns, a twentieth to each.
 
     RGBA images are measured after `images.premultiply`.
 
@@ -101,11 +110,13 @@ class ReferenceSet:
             Defaults to None.
         names: Names of the `k` classes. Required with labels.
         clusters: Number of clusters without labels. There are fewer if clusters would have less
-            than 80 reals on average, since small clusters lack fakes by chance. Defaults to 20.
+            than 80 reals on average, or 50 with features of color images, since small clusters lack
+            fakes by chance. Defaults to 20.
         seed: Seed of the clusters.
 
     Attributes:
         labeled: Whether the names are names of classes, not of clusters.
+        needs_features: Whether `signals` needs the features of fakes.
         names: Names of the `k` classes or clusters.
         labels: Class or cluster of each real image, `(n,)`.
         real_shares: Fraction of the reals in each class or cluster, `(k,)`.
@@ -147,6 +158,8 @@ class ReferenceSet:
                     f"Expected features of {len(images)} real images. Received: {len(features)}."
                 )
         self.labeled = labels is not None
+        is_color = with_channels(images).shape[-1] > 1
+        self.needs_features = features is not None and (self.labeled or is_color)
         self._spreads: dict[int, float] = {}
         self._features = self._pixels
         if labels is not None and names is not None:
@@ -157,18 +170,21 @@ class ReferenceSet:
             neighbor = nearest(self._pixels, self._pixels, count=2).indices[:, 1]
             self._real_nearby = self._shares(self.labels[neighbor])
         else:
-            patterns = _patterns(pixels)
-            self._pattern_pca = fit_pca(pca_images(patterns), self._pca.components.shape[0])
-            self._patterns = self._pattern_pca.transform(patterns)
-            embedded = self._patterns if features is None else features
-            if embedded.shape[1] > DIM:
-                embedded = fit_pca(embedded, min(DIM, len(embedded) - 1)).transform(embedded)
+            space = "features" if self.needs_features else "patterns"
+            self._neighbors = _NEIGHBORS[space]
+            voters = _patterns(pixels)
+            if self.needs_features and features is not None:
+                voters = features
+            self._vote_pca = _fit_pca(voters)
+            self._voters = embedded = self._vote_pca.transform(voters)
+            if features is not None and not self.needs_features:
+                embedded = _fit_pca(features).transform(features)
             bins = fit_ndb_bins(
-                embedded, max(1, min(clusters, len(images) // _CLUSTER_SIZE)), seed=seed
+                embedded, max(1, min(clusters, len(images) // _CLUSTER_SIZE[space])), seed=seed
             )
             self.names = tuple(f"cluster {i}" for i in range(len(bins.counts)))
             self.labels = nearest(embedded, bins.centroids).indices[:, 0]
-            neighbors = nearest(self._patterns, self._patterns, count=_NEIGHBORS + 1).indices
+            neighbors = nearest(self._voters, self._voters, count=self._neighbors + 1).indices
             votes = self._votes(neighbors[:, 1:])
             self.real_shares, self._vote_variances = votes.mean(axis=0), votes.var(axis=0, ddof=1)
 
@@ -182,20 +198,24 @@ class ReferenceSet:
 
         Args:
             images: Fakes `(m, ...)` of `p` pixels, uint8, at least two.
-            features: Features `(m, d)`. Required if the reals have labels and features, and unused
-                without labels.
+            features: Features `(m, d)`. Required if the reals have features, and labels or colors.
+                Unused otherwise.
             labels: Classes `(m,)`. Required if the reals have labels, and unused otherwise.
 
         Raises:
             TypeError: If images or features are not real numbers.
-            ValueError: If images or features are not finite, do not match the reals, or are fewer
-                than two.
+            ValueError: If images or features are not finite, do not match the reals, are fewer than
+                two, or if required features or labels are missing.
         """
         scaled = premultiply(images) / 255
         pixels = self._pca.transform(scaled)
+        fakes = None
+        if self.needs_features:
+            if features is None:
+                raise ValueError("Expected features of the fakes, since the reals have features.")
+            fakes = as_samples(features, "features of the fakes")
         if not self.labeled:
-            patterns = self._pattern_pca.transform(_patterns(scaled))
-            votes = self._votes(nearest(patterns, self._patterns, count=_NEIGHBORS).indices)
+            votes = self._votes(self._nearest_reals(scaled, fakes))
             shares, count = votes.mean(axis=0), len(pixels)
             variances = self._vote_variances * (1 / count + 1 / len(self._pixels))
             z_scores = (shares - self.real_shares) / np.sqrt(np.maximum(variances, 1e-12))
@@ -209,7 +229,7 @@ class ReferenceSet:
             )
         if labels is None:
             raise ValueError("Expected labels of the fakes, since the reals have labels.")
-        fakes = pixels if features is None else as_samples(features, "features of the fakes")
+        fakes = pixels if fakes is None else fakes
         check_dims(reals=self._features, fakes=fakes)
         shares = self._shares(np.asarray(labels))
         neighbor = nearest(pixels, self._pixels).indices[:, 0]
@@ -222,6 +242,20 @@ class ReferenceSet:
             class_imbalance=mode_rotation(self.real_shares, shares, len(fakes)),
             diversity=self._diversity(fakes),
         )
+
+    def _nearest_reals(self, images: Floats, features: Floats | None) -> NDArray[np.int64]:
+        """Returns the indices of the reals that vote for the cluster of each fake."""
+        if features is None:
+            patterns = self._vote_pca.transform(_patterns(images))
+            return nearest(patterns, self._voters, count=self._neighbors).indices
+        fakes = self._vote_pca.transform(features)
+        scale = self._voters.std(axis=0) / np.maximum(fakes.std(axis=0), 1e-12)
+        standardized = (fakes - fakes.mean(axis=0)) * scale + self._voters.mean(axis=0)
+        found = (
+            nearest(fakes + t * (standardized - fakes), self._voters, count=self._neighbors)
+            for t in _STANDARDIZED
+        )
+        return min(found, key=lambda near: np.median(near.distances[:, 0])).indices
 
     def _votes(self, neighbors: NDArray[np.int64]) -> Floats:
         """Returns the fraction of each image's neighbors in each cluster, `(n, k)`."""
@@ -248,6 +282,12 @@ class ReferenceSet:
                 f"{labels.dtype} from {labels.min()} to {labels.max()}."
             )
         return np.bincount(labels, minlength=len(self.names)) / len(labels)
+
+
+def _fit_pca(samples: ArrayLike) -> PCA:
+    """Fits as many principal components as there can be, at most `DIM`."""
+    x = pca_images(np.asarray(samples))
+    return fit_pca(x, min(DIM, x.shape[1], len(x) - 1))
 
 
 def _patterns(images: Floats) -> Floats:

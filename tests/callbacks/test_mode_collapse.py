@@ -171,6 +171,28 @@ def test_monitor_clusters_features_without_labels(make_gan):
     assert "cluster" in texts[0]
 
 
+def test_monitor_assigns_color_samples_by_their_features():
+    networks = models.build_networks("dense", latent_dim=3, image_shape=(4, 4, 3))
+    gan = GAN(*networks, seed=0)
+    gan.compile(run_eagerly=True)
+    calls, rng = [], np.random.default_rng(2)
+
+    def features(images):  # the classes differ in brightness
+        calls.append(len(images))
+        classes = (images.mean(axis=(1, 2, 3)) // 64).astype(int)
+        return np.eye(4)[classes] + rng.normal(0, 0.1, (len(images), 4))
+
+    real = np.repeat(draw(EVEN, 800, seed=9), 3, axis=3)
+    monitor = ModeCollapseMonitor(real, features, num_samples=400, warmup_steps=0)
+    script(gan, [EVEN, EVEN, LOST, LOST])
+    gray, gan.sample = gan.sample, lambda count, seed: np.repeat(gray(count, seed), 3, axis=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gan.fit(np.zeros((4, 4, 4, 3), "float32"), batch_size=4, epochs=4, callbacks=[monitor])
+    assert [(epoch, issue.kind) for epoch, issue in monitor.warned] == [(4, "missing")]
+    assert len(calls) == 5  # of the real images once, and of the samples of each epoch
+
+
 @pytest.mark.parametrize(
     "ill, healthy, kind",
     [

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.spatial
 from helpers import ROOT
 
 from fashion_gan import monitor
 from fashion_gan.monitor import (
+    COLOR,
     LABELED,
     UNLABELED,
     HealthSignals,
@@ -29,7 +31,9 @@ from fashion_gan.monitor import (
 )
 from fashion_gan.monitor.diagnosis import read_thresholds
 
+RESULTS = ROOT / "docs/results"
 LIMITS = Thresholds()
+BY_MODE = {"labeled": LABELED, "unlabeled": UNLABELED, "color": COLOR}
 MEASURED = (
     "class_imbalance",
     "diversity",
@@ -40,6 +44,7 @@ MEASURED = (
 )
 NAMES = ("trouser", "sneaker", "bag", "ankle boot")
 EVEN = (0.25,) * 4
+SHIFT = np.array([6, -3, 0, 0, 1, 0])  # of features, toward one of four groups
 
 
 def kinds(limits=LIMITS, **signals):
@@ -298,6 +303,55 @@ def test_reference_set_gives_each_fake_a_twentieth_of_the_clusters_of_its_neares
     np.testing.assert_allclose(signals.share_z_scores, expected, rtol=1e-9)
 
 
+@pytest.fixture(scope="module")
+def colored():
+    """Returns 400 color images, and features in four groups that the pixels do not show."""
+    rng = np.random.default_rng(5)
+    images = rng.integers(0, 256, (400, 4, 4, 3)).astype(np.uint8)
+    labels = np.arange(400) % 4
+    features = 5 * np.eye(6)[labels] + rng.normal(0, 0.5, (400, 6))
+    return images, features, labels
+
+
+def test_color_fakes_are_assigned_by_standardized_features(colored):
+    images, features, _ = colored
+    reals, fakes, group = features[:300], features[300:] * 1.5 + SHIFT, np.arange(300) % 4
+    reference = ReferenceSet(images[:300], reals, clusters=4)
+    assert reference.needs_features
+    groups = [[reference.labels[group == g][0] for g in range(4)].index(c) for c in range(4)]
+    # Standardized in the principal axes.
+    _, _, axes = np.linalg.svd(reals - reals.mean(axis=0), full_matrices=False)
+    at = (reals - reals.mean(axis=0)) @ axes.T
+    moved = (fakes - fakes.mean(axis=0)) @ axes.T
+    moved *= at.std(axis=0) / moved.std(axis=0)
+
+    def votes(points, first):
+        order = np.argsort(scipy.spatial.distance.cdist(points, at), axis=1)
+        near = group[order[:, first : first + 5]]
+        return np.stack([(near == g).mean(axis=1) for g in groups], axis=1)
+
+    real, fake = votes(at, 1), votes(moved, 0)
+    signals = reference.signals(images[300:], fakes)
+    np.testing.assert_allclose(signals.real_shares, real.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(signals.shares, fake.mean(axis=0), rtol=1e-12)
+
+
+def test_color_fakes_may_lose_a_kind_but_change_in_all_images_alike(colored):
+    images, features, labels = colored
+    reference = ReferenceSet(images, features, clusters=4)
+    assert diagnose(reference.signals(images, 0.7 * features + SHIFT), _only_missing(COLOR)) == ()
+    kept = labels != 2
+    (lost,) = diagnose(reference.signals(images[kept], features[kept]), _only_missing(COLOR))
+    assert lost.classes == (f"cluster {reference.labels[labels == 2][0]}",)
+
+
+def test_color_fakes_of_one_kind_do_not_spread_over_all(colored):
+    images, features, labels = colored
+    reference, only = ReferenceSet(images, features, clusters=4), labels == 1
+    (lost,) = diagnose(reference.signals(images[only], features[only]), _only_missing(COLOR))
+    assert len(lost.classes) == 3
+
+
 def test_clusters_do_not_change_with_contrast_blur_and_size():
     rng = np.random.default_rng(4)
     coarse = rng.integers(0, 256, (400, 4, 4, 3))
@@ -352,6 +406,12 @@ def test_reference_set_raises_for_fakes_without_labels(blobs):
     images, labels = blobs
     with pytest.raises(ValueError, match="Expected labels of the fakes"):
         ReferenceSet(images, None, labels, NAMES).signals(images)
+
+
+def test_reference_set_raises_for_color_fakes_without_features(colored):
+    images, features, _ = colored
+    with pytest.raises(ValueError, match="Expected features of the fakes"):
+        ReferenceSet(images, features).signals(images)
 
 
 LOST = Issue("missing", ("sneaker",), "", "")
@@ -414,23 +474,48 @@ def test_state_is_restored_from_json():
     assert again.add_history(HealthSignals(), {}, 100, 10).loss_growth == np.inf
 
 
-@pytest.mark.parametrize("mode, limits", [("labeled", LABELED), ("unlabeled", UNLABELED)])
-def test_thresholds_match_the_committed_results(mode, limits):
-    results = json.loads((ROOT / "docs/results/mode-collapse.json").read_text())[mode]
-    for name, value in results["thresholds"].items():
-        assert getattr(limits, name) == value
-    assert results["reported"]["false_alarms"] <= 0.02
-    assert results["reported"]["detection"] >= {"labeled": 0.95, "unlabeled": 0.84}[mode]
-    assert results["reported"]["collapsed"] + results["reported"]["healthy"] >= 100
+def _fitted(mode):
+    """Returns the fitted thresholds of a mode in the committed results."""
+    if mode == "color":
+        return json.loads((RESULTS / "mode-collapse-color.json").read_text())["thresholds"]
+    return json.loads((RESULTS / "mode-collapse.json").read_text())[mode]["thresholds"]
+
+
+@pytest.mark.parametrize("mode", BY_MODE)
+def test_thresholds_match_the_committed_results(mode):
+    for name, value in _fitted(mode).items():
+        assert getattr(BY_MODE[mode], name) == value
+
+
+@pytest.mark.parametrize("mode, detection", [("labeled", 0.95), ("unlabeled", 0.84)])
+def test_committed_results_have_few_false_alarms(mode, detection):
+    results = json.loads((RESULTS / "mode-collapse.json").read_text())[mode]["reported"]
+    assert results["false_alarms"] <= 0.02
+    assert results["detection"] >= detection
+    assert results["collapsed"] + results["healthy"] >= 100
+
+
+@pytest.mark.parametrize(
+    "name, detection, false_alarms", [("Twitter emoji", 0.95, 0.02), ("Pokemon sprites", 0.6, 0.03)]
+)
+def test_committed_results_of_color_images_have_few_false_alarms(name, detection, false_alarms):
+    report = json.loads((RESULTS / "mode-collapse-color.json").read_text())
+    results = report["collections"][name]["reported"]
+    assert results["false_alarms"] <= false_alarms
+    assert results["detection"] >= detection
+    assert results["collapsed"] + results["healthy"] >= 100
 
 
 def test_read_thresholds_fills_in_the_defaults(tmp_path):
     path = tmp_path / "thresholds.json"
-    path.write_text('{"labeled": {"missing_class_ratio": 0.5, "dominant": 1}, "unlabeled": {}}')
+    path.write_text(
+        '{"labeled": {"missing_class_ratio": 0.5, "dominant": 1}, "unlabeled": {}, "color": {}}'
+    )
     limits = read_thresholds(path)
     assert limits == {
         "labeled": Thresholds(missing_class_ratio=0.5, dominant=1),
         "unlabeled": Thresholds(),
+        "color": Thresholds(),
     }
 
 
@@ -440,27 +525,30 @@ def test_read_thresholds_fills_in_the_defaults(tmp_path):
         ("{", "Expecting property name"),
         ("[]", "Received: []. Install"),
         ('{"labeled": {}}', 'Received: {"labeled": {}}. Install'),
-        ('{"labeled": {}, "unlabeled": {}, "other": {}}', '"other": {}}. Install'),
-        ('{"labeled": [], "unlabeled": {}}', "labeled thresholds []"),
-        ('{"labeled": {"vanish": 1}, "unlabeled": {}}', "labeled thresholds ['vanish']"),
+        ('{"labeled": {}, "unlabeled": {}, "color": {}, "other": {}}', '"other": {}}. Install'),
+        ('{"labeled": [], "unlabeled": {}, "color": {}}', "labeled thresholds []"),
         (
-            '{"labeled": {}, "unlabeled": {"saturated_accuracy": "1"}}',
+            '{"labeled": {"vanish": 1}, "unlabeled": {}, "color": {}}',
+            "labeled thresholds ['vanish']",
+        ),
+        (
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": "1"}, "color": {}}',
             "unlabeled threshold saturated_accuracy='1'",
         ),
         (
-            '{"labeled": {}, "unlabeled": {"saturated_accuracy": true}}',
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": true}, "color": {}}',
             "unlabeled threshold saturated_accuracy=True",
         ),
         (
-            '{"labeled": {}, "unlabeled": {"saturated_accuracy": NaN}}',
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": NaN}, "color": {}}',
             "unlabeled threshold saturated_accuracy=nan",
         ),
         (
-            '{"labeled": {}, "unlabeled": {"saturated_accuracy": Infinity}}',
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": Infinity}, "color": {}}',
             "unlabeled threshold saturated_accuracy=inf",
         ),
         (
-            '{"labeled": {}, "unlabeled": {"saturated_accuracy": -1}}',
+            '{"labeled": {}, "unlabeled": {"saturated_accuracy": -1}, "color": {}}',
             "unlabeled threshold saturated_accuracy=-1",
         ),
     ],
@@ -479,9 +567,11 @@ def test_benchmark_writes_the_thresholds_that_the_library_reads(tmp_path, monkey
     assert Path(monitor.__file__).parent / "thresholds.json" == quality.THRESHOLDS
     committed = quality.THRESHOLDS.read_text()
     monkeypatch.setattr(quality, "THRESHOLDS", tmp_path / "thresholds.json")
-    quality.write_thresholds(json.loads((ROOT / "docs/results/mode-collapse.json").read_text()))
+    quality.THRESHOLDS.write_text(json.dumps(dict.fromkeys(BY_MODE, {})))
+    for mode in BY_MODE:
+        quality.write_thresholds({mode: _fitted(mode)})
     assert quality.THRESHOLDS.read_text() == committed
-    assert read_thresholds(quality.THRESHOLDS) == {"labeled": LABELED, "unlabeled": UNLABELED}
+    assert read_thresholds(quality.THRESHOLDS) == BY_MODE
 
 
 def test_monitor_page_lists_every_metric():
