@@ -158,8 +158,9 @@ class ReferenceSet:
                     f"Expected features of {len(images)} real images. Received: {len(features)}."
                 )
         self.labeled = labels is not None
-        is_color = with_channels(images).shape[-1] > 1
-        self.needs_features = features is not None and (self.labeled or is_color)
+        self.needs_features = features is not None and (
+            self.labeled or with_channels(images).shape[-1] > 1
+        )
         self._spreads: dict[int, float] = {}
         self._features = self._pixels
         if labels is not None and names is not None:
