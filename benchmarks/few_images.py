@@ -10,10 +10,10 @@ about ten minutes on two cores. Besides N training images, the file holds a tent
 least 100, that are held out. The variant `transfer` starts with the weights of such a training on
 handwritten digits.
 
-Scores compare 10,000 samples with the 10,000 test images by the features of the classifier, which
-has seen all training images of Fashion-MNIST. Runs are in logs/few-images; interrupted ones are
-resumed. The scores replace those in docs/results/few-images.json, and samples of `recommended` are
-written to docs/images.
+Scores compare 10,000 samples with the 10,000 test images, in features of the classifier, which has
+seen all training images of Fashion-MNIST, and in those of ImageNet. Runs are in logs/few-images;
+interrupted ones are resumed, and finished ones are scored again. The scores replace those in
+docs/results/few-images.json, and samples of `recommended` are written to docs/images.
 """
 
 import json
@@ -76,23 +76,26 @@ def write_images(count):
     return path, ("--held-out", str(held_out))
 
 
-def evaluate(run):
-    """Returns the scores of the samples of a run and of its training images, and the run's GAN."""
+def evaluate(gan, train_images):
+    """Returns the scores of samples and of the training images, by feature space."""
     from fashion_gan import data, evaluation
-    from fashion_gan.runs import checkpoints
-    from fashion_gan.runs.builder import load_split
 
-    gan, train_images = checkpoints.load(run.path), load_split(run.read_config()).train_images
-    protocol = evaluation.FULL
-    evaluator = evaluation.Evaluator(
-        data.load_fashion_mnist().test_images,
-        train_images,
-        evaluation.load_classifier(),
-        data.CLASS_NAMES,
-        protocol,
-    )
+    protocol, test_images = evaluation.FULL, data.load_fashion_mnist().test_images
     repeated = np.resize(train_images, (protocol.count, *train_images.shape[1:]))
-    return {"samples": evaluator.evaluate(gan), "training images": evaluator(repeated)}, gan
+    spaces = {
+        "classifier": (evaluation.load_classifier(), data.CLASS_NAMES),
+        "imagenet": (evaluation.load_imagenet_features(),),
+    }
+    scores = {}
+    for name, features in spaces.items():
+        evaluator = evaluation.Evaluator(
+            test_images, train_images, *features, protocol=protocol, cache=LOGS / "cache"
+        )
+        scores[name] = {
+            "samples": evaluator.evaluate(gan),
+            "training images": evaluator(repeated),
+        }
+    return scores
 
 
 def draw(gan, path):
@@ -105,6 +108,9 @@ def draw(gan, path):
 
 
 def main():
+    from fashion_gan.runs import checkpoints
+    from fashion_gan.runs.builder import load_split
+
     parser = make_parser(__doc__)
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=", ".join(VARIANTS))
     parser.add_argument(
@@ -121,7 +127,8 @@ def main():
             data, held_out = write_images(count)
             run = RunDirectory(LOGS / f"{name}-{count}")
             seconds = train(run, data, options.steps, *held_out, *VARIANTS[name])
-            scores, gan = evaluate(run)
+            gan = checkpoints.load(run.path)
+            scores = evaluate(gan, load_split(run.read_config()).train_images)
             result = read_result(options.out, "few-images")
             result.setdefault(name, {})[f"{count}"] = {
                 "steps": gan.steps,
@@ -130,7 +137,7 @@ def main():
                 "machine": describe_machine(),
             }
             write_result(options.out, "few-images", result)
-            print(name, count, json.dumps(scores["samples"]), file=sys.stderr, flush=True)
+            print(name, count, json.dumps(scores), file=sys.stderr, flush=True)
             if name == "recommended":
                 draw(gan, options.out / f"images/few-images-{count}.png")
 

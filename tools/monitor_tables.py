@@ -154,6 +154,18 @@ def trainings() -> str:
     return table(titles, rows)
 
 
+def training_warnings() -> str:
+    """Lists the warnings in healthy trainings and in their controls."""
+    items = []
+    for name, result in read("mode-collapse-trainings").items():
+        for part, warned in (
+            ("", result["warnings"]),
+            (", control", result["control"]["warnings"]),
+        ):
+            items += [f"- `{name}`{part}, epoch {w['epoch']}: {w['text']}\n" for w in warned]
+    return "".join(items)
+
+
 def wrong() -> str:
     """Lists the missed cases and the false alarms among the reported cases."""
     report, items = read("mode-collapse"), []
@@ -225,6 +237,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/mode-collapse-color.json": color_scores,
     "docs/results/mode-collapse-color.json, groups": color_groups,
     "docs/results/mode-collapse-trainings.json": trainings,
+    "docs/results/mode-collapse-trainings.json, warnings": training_warnings,
     "docs/results/mode-collapse-book.json": book_epochs,
     "docs/results/mode-collapse-book.json, classes": book_classes,
     "docs/results/mode-collapse-book.json, issues": book_issues,

@@ -301,23 +301,20 @@ def few_images() -> str:
     """Makes the table of the scores after trainings on few images, by number and by variant."""
     report = read("few-images")
     counts = sorted({int(count) for records in report.values() for count in records})
-    scores = ("frechet_distance", "coverage", "recall", "pixel_frechet_distance")
+    scores = ("frechet_distance", "coverage", "recall", "memorization_ratio")
     rows, machines = [], set()
     for count in counts:
         rows.append([f"**{count:,}**", *[""] * (len(scores) + 2)])
-        found = {
-            name: records[f"{count}"] for name, records in report.items() if f"{count}" in records
-        }
-        for name, record in found.items():
-            values = record["scores"]["samples"]
-            numbers = [f"{values[key]:.2f}" for key in (*scores, "memorization_ratio")]
-            rows.append([f"`{name}`", *numbers, f"{record['seconds'] / 60:.0f}"])
-            machines.add(describe(record["machine"]))
-    head = [
-        "training images",
-        *(f"`{name}`" for name in (*scores, "memorization_ratio")),
-        "minutes",
-    ]
+        for name, records in report.items():
+            if record := records.get(f"{count}"):
+                values = record["scores"]["classifier"]["samples"]
+                general = record["scores"]["imagenet"]["samples"]["kernel_distance"]
+                numbers = [f"{values[key]:.2f}" for key in scores]
+                minutes = f"{record['seconds'] / 60:.0f}"
+                rows.append([f"`{name}`", *numbers, f"{general:.1f}", minutes])
+                machines.add(describe(record["machine"]))
+    head = ["training images", *(f"`{name}`" for name in scores)]
+    head += ["`kernel_distance`, ImageNet", "minutes"]
     return table(head, rows) + f"\nMeasured on {' and '.join(sorted(machines))}.\n"
 
 
