@@ -1,7 +1,7 @@
 """Fits the thresholds of the monitor for color images without labels, and measures its detections.
 
     python tools/fetch_images.py twitter-emoji pokemon
-    python benchmarks/mode_collapse/color_cases.py    # about 30 minutes
+    python benchmarks/mode_collapse/color_cases.py    # about 20 minutes
 
 Chooses the thresholds on one draw of sets from two collections, and writes them to
 fashion_gan/monitor/thresholds.json. Then evaluates them on another draw. Writes
