@@ -83,7 +83,7 @@ def test_with_steps_raises_when_a_number_is_out_of_bounds(steps, steps_per_epoch
     ],
 )
 def test_a_length_in_steps_leaves_100_steps_between_scores(flags, eval_freq):
-    config = parse("--preset", "projected", *flags.split())
+    config = parse("--preset", "images", *flags.split())
     assert config.eval_freq == eval_freq
 
 
