@@ -46,6 +46,9 @@ class AdaptiveAugmentation(keras.callbacks.Callback):
         Karras et al. 2020, https://arxiv.org/abs/2006.06676, section 3.1.
     """
 
+    adapts_augment_p = True
+    """Whether `GAN.fit` may rely on this callback to adapt `augment_p`."""
+
     def __init__(
         self,
         train_images: Images,

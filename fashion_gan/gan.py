@@ -474,8 +474,10 @@ class GAN(keras.Model):
         if isinstance(callbacks, keras.callbacks.CallbackList):
             start.set_model(self)
             callbacks.callbacks.insert(0, start)
+            listed = callbacks.callbacks
         else:
-            callbacks = [start, *keras.tree.flatten(callbacks or [])]
+            callbacks = listed = [start, *keras.tree.flatten(callbacks or [])]
+        validation.check_adaptive_probability(self.augment_probability, self.augmentations, listed)
         try:
             with (
                 checks.raising(),

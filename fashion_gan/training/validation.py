@@ -9,12 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fashion_gan.augmentations import AdaptiveProbability
 from fashion_gan.keras_compat import iter_layers
 from fashion_gan.models.introspection import input_shapes
 from fashion_gan.training.inputs import as_labels
 from fashion_gan.typing import Labels
 
 __all__ = [
+    "check_adaptive_probability",
     "check_added_losses",
     "check_batch_norm",
     "check_channels_last",
@@ -322,6 +324,19 @@ def check_added_losses(networks: Iterable[keras.Model], local_replicas: int) -> 
                 f"{', '.join(regularized)} and {', '.join(synchronized)}. Omit one of them, or "
                 "train on one device."
             )
+
+
+def check_adaptive_probability(
+    probability: Any, augmentations: Iterable[Any], callbacks: Iterable[keras.callbacks.Callback]
+) -> None:
+    """Warns if no callback adapts the adaptive probability of some augmentations."""
+    adapting = any(getattr(callback, "adapts_augment_p", False) for callback in callbacks)
+    if isinstance(probability, AdaptiveProbability) and any(augmentations) and not adapting:
+        warnings.warn(
+            f"augment_p stays at {float(probability.probability.numpy()):.2g}, since no callback "
+            "adapts it. Pass callbacks.AdaptiveAugmentation to fit(), or compile with a number.",
+            stacklevel=3,
+        )
 
 
 def check_replica_batches(

@@ -64,6 +64,18 @@ def test_adaptive_augmentation_increases_the_probability_when_held_out_images_lo
     assert logs["d_overfit"][-1] > 0.9 if end else abs(logs["d_overfit"][-1]) < 0.1
 
 
+def test_fit_warns_if_no_callback_adapts_the_probability(make_gan, recwarn):
+    dataset = data.make_dataset(TRAIN, 8, steps_per_epoch=2)
+    for settings in ({"augmentations": ()}, {"augment_p": 0.5}):
+        make_gan(**{**SETTINGS, **settings}).fit(dataset, verbose=0)
+    gan = make_gan(**SETTINGS)
+    gan.fit(dataset, callbacks=[[adaptive_augmentation()]], verbose=0)
+    assert not [warning for warning in recwarn if "augment_p" in str(warning.message)]
+    for listed in (None, [], keras.callbacks.CallbackList([], model=gan)):
+        with pytest.warns(UserWarning, match="augment_p stays at 0, since no callback adapts it"):
+            gan.fit(dataset, callbacks=listed, verbose=0)
+
+
 def train(folder, *extra):
     keras.utils.set_random_seed(4)
     gan = GAN(*tiny_networks(), seed=0)
