@@ -228,6 +228,22 @@ def preset_name(options: argparse.Namespace) -> str:
     return options.preset or options.default_preset
 
 
+def _progress_of_reading(options: argparse.Namespace) -> Callable[[int, int], None]:
+    """Returns a progress bar that imports TensorFlow only once the first image is decoded."""
+    bar: Callable[[int, int], None] | None = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            start_tensorflow(options)
+            from fashion_gan.runs.builder import ProgressBar
+
+            bar = ProgressBar("image")
+        bar(done, total)
+
+    return show
+
+
 def config_from_options(options: argparse.Namespace) -> Config:
     """Returns the preset, or the config of the run to resume, with the given settings.
 
@@ -254,7 +270,9 @@ def config_from_options(options: argparse.Namespace) -> Config:
             "runs` lists, or pass --data or --preset to begin one there."
         )
     needs_default = not (options.preset or has_run)
-    options.default_preset = default_preset(given if needs_default else {})
+    options.default_preset = default_preset(
+        given if needs_default else {}, _progress_of_reading(options)
+    )
     base = lookup(PRESETS, preset_name(options), "preset")
     if options.resume and options.preset is None:
         check_no_links_out(options.run_dir)

@@ -1,7 +1,7 @@
 """Defines the presets, tested configs that have a name."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -115,7 +115,9 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def default_preset(settings: Mapping[str, Any]) -> str:
+def default_preset(
+    settings: Mapping[str, Any], progress: Callable[[int, int], None] | None = None
+) -> str:
     """Returns the name of the preset that fits the given settings best.
 
     Without own images, it is `"dense"`. With own images in RGB, it is `"projected"`. It is
@@ -124,6 +126,8 @@ def default_preset(settings: Mapping[str, Any]) -> str:
 
     Args:
         settings: Values of settings that differ from the preset, by name.
+        progress: Function that is called with the numbers of decoded images and of all images, if
+            the images are read for their channels. Defaults to None.
 
     Raises:
         FileNotFoundError: If there are no such images.
@@ -135,11 +139,11 @@ def default_preset(settings: Mapping[str, Any]) -> str:
         return "images"
     channels = settings.get("channels", "auto")
     if channels == "auto":
-        channels = str(_num_channels(settings))
+        channels = str(_num_channels(settings, progress))
     return "projected" if channels == "3" else "images"
 
 
-def _num_channels(settings: Mapping[str, Any]) -> int:
+def _num_channels(settings: Mapping[str, Any], progress: Callable[[int, int], None] | None) -> int:
     """Reads own images, and returns their number of channels."""
     from fashion_gan import data  # imports NumPy, which the help does without
 
@@ -148,8 +152,8 @@ def _num_channels(settings: Mapping[str, Any]) -> int:
     options, skip = config.image_options(), config.skip_corrupt
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the training warns of skipped files
-        images = data.load_images(config.data, options, skip_corrupt=skip).images
-    return int(images.shape[-1])
+        collection = data.load_images(config.data, options, skip_corrupt=skip, progress=progress)
+    return int(collection.images.shape[-1])
 
 
 def closest_preset(config: Config) -> tuple[str, dict[str, Any]]:

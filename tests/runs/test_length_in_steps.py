@@ -1,8 +1,10 @@
 """Tests lengths in steps: settings, flags, the plan, the warning and the estimate."""
 
 import dataclasses
+import itertools
 import json
 import re
+import types
 import warnings
 
 import numpy as np
@@ -16,7 +18,7 @@ from fashion_gan.cli.parser import Parser
 from fashion_gan.data import ImageView, image_view
 from fashion_gan.evaluation import FULL, image_evaluator
 from fashion_gan.images import write_png
-from fashion_gan.runs import presets
+from fashion_gan.runs import builder, presets
 from fashion_gan.runs.builder import prepare
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory, _fingerprint
@@ -119,6 +121,20 @@ def test_train_warns_once_of_skipped_files(tmp_path, capsys):
     (tmp_path / "damaged.png").write_bytes(b"x")
     assert main(["train", "--data", str(tmp_path), "--skip-corrupt", "--dry-run"]) == 0
     assert capsys.readouterr().err.count("damaged.png") == 1
+
+
+def test_train_shows_a_progress_bar_while_it_reads_images_for_the_default_preset(
+    tmp_path, monkeypatch, capsys
+):
+    for number in range(130):  # two chunks
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+        write_png(tmp_path / f"{number}.png", pixels)
+    clock = itertools.count(step=3)  # the bar appears after 2 seconds
+    monkeypatch.setattr(builder, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    assert main(["train", "--data", str(tmp_path), "--dry-run"]) == 0
+    bar, _, rest = capsys.readouterr().out.partition("preset  ")
+    assert "130/130" in bar
+    assert "130/130" not in rest
 
 
 def test_default_preset_does_not_read_the_images_to_resume(data, tmp_path):
