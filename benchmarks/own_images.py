@@ -3,11 +3,16 @@
     python tools/fetch_images.py silk
     python benchmarks/own_images.py silk --steps 600
     python benchmarks/own_images.py silk --steps 600 --label strong --r1 0.5 --r2 0.5
+    python benchmarks/own_images.py twitter-emoji --ablate --steps 1200   # ~2 hours
 
 Each training is the command `fashion-gan train --data FOLDER` in logs/COLLECTION[-LABEL]-SEED. All
 other flags are passed on to it. Interrupted runs are resumed, and finished ones are scored again.
 The scores and those of the baselines replace those in docs/results/own-images.json. 64 held-out
 images and 64 samples of the first seed are written to docs/images, if their license allows it.
+
+`--ablate` trains the preset `projected`, and then without one of its ingredients at a time, all
+with the first seed. Its results are in docs/results/own-images-ablation.json. `--label` names a
+single ingredient.
 """
 
 import json
@@ -57,6 +62,19 @@ COLLECTIONS = {
     "photos": Collection("photos", ("--image-size", "64"), is_free=False),
 }
 
+ABLATION = {
+    "all of them": (),
+    "without-translation": ("--translation", "0"),
+    "without-penalties": ("--r1", "0", "--r2", "0"),
+    "without-decay": ("--lr-decay-epochs", "0"),
+    "without-pairing": ("--loss", "binary_crossentropy"),
+    "without-features": ("--no-projected",),
+    "convnet-generator": ("--model", "convnet"),
+    "half-width": ("--width", "32"),
+    "another-seed": ("--seed", "1"),
+}
+"""Flags in addition to those of the preset `projected`."""
+
 
 def data_path(name):
     """Returns the folder of a collection, relative to the root of the repository."""
@@ -65,7 +83,8 @@ def data_path(name):
 
 def arguments_of(name, flags, seed):
     """Returns the arguments of `fashion-gan train` for a collection."""
-    return ["--data", data_path(name), *COLLECTIONS[name].arguments, *flags, "--seed", str(seed)]
+    own = COLLECTIONS[name].arguments
+    return ["--data", data_path(name), *own, "--seed", str(seed), *flags]
 
 
 def run_fashion_gan(*arguments, **options):
@@ -75,12 +94,21 @@ def run_fashion_gan(*arguments, **options):
     )
 
 
+def train(run, arguments):
+    """Runs or resumes `fashion-gan train`, and returns its seconds."""
+    run_dir = ["--run-dir", str(run.path), "--resume"]
+    return train_timed(run, partial(run_fashion_gan, "train", *arguments, *run_dir))
+
+
+def evaluate(run, *flags):
+    """Returns the result of `fashion-gan evaluate`."""
+    command = ("evaluate", str(run.path), *flags, "--json")
+    return json.loads(run_fashion_gan(*command, stdout=subprocess.PIPE, text=True).stdout)
+
+
 def score(run):
     """Returns the scores of the samples and of the baselines."""
-    result = run_fashion_gan(
-        "evaluate", str(run.path), "--baselines", "--json", stdout=subprocess.PIPE, text=True
-    )
-    record = json.loads(result.stdout)
+    record = evaluate(run, "--baselines")
     samples, *baselines = record["scores"].items()
     return {
         "count": record["protocol"]["count"],
@@ -103,6 +131,31 @@ def draw(run, name, folder):
         images.write_png(folder / f"{name}{suffix}.png", images.tile(tiles, 16, scale=None))
 
 
+def ablate(name, only, flags, options):
+    """Trains the variants of `ABLATION`, and writes each result as soon as it is scored."""
+    report = read_result(options.out, "own-images-ablation")
+    if (report.get("collection"), report.get("flags")) != (name, flags):
+        report = {"collection": name, "flags": flags, "variants": {}}
+    variants = report["variants"]
+    for variant in only or [variant for variant in ABLATION if variant not in variants]:
+        label = variant.replace(" ", "-")
+        run = RunDirectory(options.logs / f"{name}-{label}-{options.seeds[0]}")
+        quiet = ["--preset", "projected", "--eval-freq", "0", "--on-collapse", "off"]
+        further = [*quiet, *flags, *ABLATION[variant]]
+        seconds = train(run, arguments_of(name, further, options.seeds[0]))
+        scored = {variant: evaluate(run)}
+        if not ABLATION[variant]:
+            scored["without-average"] = evaluate(run, "--no-ema")
+        for label, record in scored.items():
+            variants[label] = {
+                "seconds": seconds,
+                "machine": describe_machine(),
+                "scores": next(iter(record["scores"].values())),
+            }
+            print(label, json.dumps(variants[label]["scores"]), file=sys.stderr, flush=True)
+        write_result(options.out, "own-images-ablation", report)
+
+
 def main():
     parser = make_parser(__doc__)
     parser.add_argument("collection", choices=COLLECTIONS, help=", ".join(COLLECTIONS))
@@ -110,17 +163,22 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="seeds (default 42)")
     help = "folder of the runs (default logs)"
     parser.add_argument("--logs", type=Path, default=ROOT / "logs", help=help)
+    help = "train without each ingredient of the preset projected"
+    parser.add_argument("--ablate", action="store_true", help=help)
     options, flags = parser.parse_known_args()
     name = options.collection
+    if options.ablate:
+        if options.label and options.label not in ABLATION:
+            parser.error(f"Expected one of {', '.join(ABLATION)}. Received: {options.label}.")
+        ablate(name, [options.label] if options.label else [], flags, options)
+        return
     label = f"{name}-{options.label}" if options.label else name
     for seed in options.seeds:
         arguments = arguments_of(name, flags, seed)
         run = RunDirectory(options.logs / f"{label}-{seed}")
-        run_dir = ["--run-dir", str(run.path), "--resume"]
-        training = partial(run_fashion_gan, "train", *arguments, *run_dir)
         record = {
             "command": shlex.join(["fashion-gan", "train", *arguments]),
-            "seconds": train_timed(run, training),
+            "seconds": train(run, arguments),
             "config": {**json.loads(run.config_path.read_text()), "data": data_path(name)},
             "train_images": run.read_dataset_info().num_images,
             "machine": describe_machine(),
