@@ -977,8 +977,8 @@ class GAN(keras.Model):
     def from_preset(cls, preset: Any, *, safe_mode: bool = True) -> "GAN":
         """Loads a GAN from a preset, to sample from with `gan.sample(64)`.
 
-        A generator that comes with the package has an untrained discriminator. All other presets
-        hold what a `.keras` file holds, so that they can be trained further.
+        A generator that comes with the package has an untrained discriminator. To train it further,
+        use `fashion-gan train --init-from`. All other presets hold what a `.keras` file holds.
 
         Args:
             preset: Name of a pretrained generator, folder that `save_to_preset` wrote, or address

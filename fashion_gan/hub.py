@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ __all__ = [
     "SCHEMES",
     "WEIGHTS",
     "model_card",
+    "pack_weights",
     "pretrained_cards",
     "pretrained_weights",
     "read_preset",
@@ -51,6 +52,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 PRETRAINED_CARDS = "pretrained.json"
 """File of `WEIGHTS` with the model cards of all pretrained generators."""
 
+_PREFIXES = {"generator": "", "discriminator": "discriminator_"}
 _LIMIT = 2**33  # largest size of a file of a preset, in bytes
 
 
@@ -224,11 +226,29 @@ def pretrained_cards(
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def pretrained_weights(name: str) -> list[np.ndarray]:
-    """Returns the weights of a pretrained generator.
+def pack_weights(weights: Mapping[str, Sequence[np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns the arrays of a file of `WEIGHTS`, by their names in it.
+
+    Args:
+        weights: Weights of `"generator"`, and optionally of `"discriminator"`.
+    """
+    return {
+        f"{_PREFIXES[network]}{i:02d}": array
+        for network, arrays in weights.items()
+        for i, array in enumerate(arrays)
+    }
+
+
+def pretrained_weights(name: str, network: str = "generator") -> list[np.ndarray]:
+    """Returns the weights of a pretrained generator, or of the discriminator that trained it.
 
     Args:
         name: Name of the generator, one of `pretrained_cards()`.
+        network: `"generator"` or `"discriminator"`. Defaults to `"generator"`.
+
+    Returns:
+        The weights in the order of `get_weights()`. The list is empty if the package does not
+        contain the discriminator.
 
     Raises:
         ValueError: If the hash of the file differs from its card.
@@ -242,7 +262,7 @@ def pretrained_weights(name: str) -> list[np.ndarray]:
             "package again."
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return [file[f"{i:02d}"] for i in range(len(file.files))]
+        return [file[key] for key in file.files if key.rstrip("0123456789") == _PREFIXES[network]]
 
 
 def _split(preset: str | os.PathLike[str]) -> tuple[str, str]:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -172,8 +171,9 @@ def pack_pretrained(
 ) -> None:
     """Writes the sampling generator of a finished run and its model card.
 
-    The card of a run on own images has the shape of the images, and the name of their folder or
-    file in place of its path.
+    The weights of a run on own images include its discriminator, for runs that start with both
+    networks. Its card has the shape of the images, and the name of their folder or file in place of
+    its path.
 
     The weights are rounded to 8 significant bits, the precision of bfloat16, and written as
     float16. The zero bits that this leaves take no space in a compressed file.
@@ -184,13 +184,16 @@ def pack_pretrained(
         folder: Folder of the weights. Defaults to the folder in the package.
     """
     directory, path = RunDirectory(run), Path(folder) / f"{name}.npz"
-    generator = load(run).sampling_network()
-    weights: dict[str, Any] = {
-        f"{i:02d}": _rounded(weight) for i, weight in enumerate(generator.get_weights())
+    gan, config = load(run), directory.read_config()
+    networks = {"generator": gan.sampling_network()}
+    if config.data:
+        networks["discriminator"] = gan.discriminator
+    weights = {
+        name: [_rounded(weight) for weight in network.get_weights()]
+        for name, network in networks.items()
     }
     with atomic_write(path) as partial:
-        np.savez_compressed(partial, **weights)
-    config = directory.read_config()
+        np.savez_compressed(partial, **hub.pack_weights(weights))
     card = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "config": dataclasses.asdict(dataclasses.replace(config, data=Path(config.data).name)),

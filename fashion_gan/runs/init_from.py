@@ -5,6 +5,7 @@ from itertools import zip_longest
 
 import keras
 
+from fashion_gan import hub
 from fashion_gan.gan import GAN
 from fashion_gan.runs.checkpoints import Announce, find_source
 
@@ -15,7 +16,8 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     """Copies the weights of a trained GAN into a GAN.
 
     The generator, its average and the discriminator get the trained weights. Optimizers and the
-    step count do not change. A pretrained generator has no trained discriminator to copy.
+    step count do not change. Of the pretrained generators, only those of other images than
+    Fashion-MNIST have a discriminator. It is copied if it fits.
 
     Args:
         gan: Compiled GAN to train.
@@ -34,21 +36,29 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
             "Expected the folder of a run, a .keras file or a pretrained name. Received: "
             f"init_from={name!r}, which holds images. Name a trained GAN."
         )
-    if source.pretrained and any(not layer.trainable for layer in gan.discriminator.layers):
-        raise ValueError(
-            "Expected a source with a discriminator, whose layers freeze_d keeps. Received: "
-            f"init_from={name!r}, which has none. Omit --freeze-d, or name a run or a .keras file."
-        )
     trained = source.load(announce=announce)
-    names = ["generator"] if source.pretrained else ["generator", "discriminator"]
-    for network in names:
-        _check_shapes(network, getattr(gan, network), getattr(trained, network), name)
-    for network in names:
-        getattr(gan, network).set_weights(getattr(trained, network).get_weights())
+    _check_shapes("generator", gan.generator, trained.generator, name)
+    if not source.pretrained:
+        _check_shapes("discriminator", gan.discriminator, trained.discriminator, name)
+        d_weights = trained.discriminator.get_weights()
+    else:
+        d_weights = hub.pretrained_weights(name, "discriminator")
+        if [w.shape for w in d_weights] != [tuple(w.shape) for w in gan.discriminator.weights]:
+            _check_not_frozen(gan, name)
+            announce(f"{name} has no such discriminator. The run starts with an untrained one.")
+            d_weights = gan.discriminator.get_weights()
+    gan.generator.set_weights(trained.generator.get_weights())
+    gan.discriminator.set_weights(d_weights)
     if gan.ema_generator is not None:
         gan.ema_generator.set_weights(trained.sampling_network().get_weights())
-    if source.pretrained:
-        announce(f"{name} has no discriminator. The run starts with an untrained one.")
+
+
+def _check_not_frozen(gan: GAN, name: str) -> None:
+    if any(not layer.trainable for layer in gan.discriminator.layers):
+        raise ValueError(
+            "Expected a source with the same discriminator, whose layers freeze_d keeps. Received: "
+            f"init_from={name!r}, which has none. Omit --freeze-d, or name a run or a .keras file."
+        )
 
 
 def _check_shapes(network: str, new: keras.Model, trained: keras.Model, name: str) -> None:

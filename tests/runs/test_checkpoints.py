@@ -17,6 +17,8 @@ from fashion_gan.images import to_uint8
 from fashion_gan.runs import checkpoints
 from fashion_gan.runs.builder import build_gan
 from fashion_gan.runs.config import Config
+from fashion_gan.runs.directory import DatasetInfo
+from fashion_gan.runs.init_from import init_from
 from fashion_gan.runs.train import train_run
 
 
@@ -70,6 +72,12 @@ def test_commands_use_a_pretrained_generator_of_own_images(tmp_path, monkeypatch
     assert main(["sample", "mine", "--num-images", "5", "--out", str(tmp_path / "x.npy")]) == 0
     expected = to_uint8(gan.sample(5, seed=0), gan.value_range)
     np.testing.assert_allclose(np.load(tmp_path / "x.npy"), expected, atol=3)
+    again = build_gan(dataclasses.replace(config, seed=7), DatasetInfo((16, 16, 3), 140, None))
+    init_from(again, "mine")
+    for one, other in zip(
+        again.discriminator.get_weights(), gan.discriminator.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=2**-8, atol=2**-20)
     assert main(["evaluate", "mine"]) == 2
     assert "without its images (images.npy). Name images: --against" in capsys.readouterr().err
 

@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fashion_gan import GAN
+from fashion_gan import GAN, hub
 from fashion_gan.cli.main import main
 from fashion_gan.runs import checkpoints
 from fashion_gan.runs.builder import build_gan
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import DatasetInfo, RunDirectory
 from fashion_gan.runs.init_from import init_from
+from fashion_gan.runs.presets import PRESETS
 from fashion_gan.runs.train import check_configs, train_run
 
 INFO = DatasetInfo((8, 8, 1), 140, None)
@@ -73,7 +74,23 @@ def test_init_from_raises_for_a_generator_without_a_discriminator():
     init_from(gan, "dense", lines.append)
     assert_equal(weights(gan.generator), weights(GAN.from_preset("dense").generator))
     assert_equal(weights(gan.discriminator), before)
-    assert lines == ["dense has no discriminator. The run starts with an untrained one."]
+    assert lines == ["dense has no such discriminator. The run starts with an untrained one."]
+
+
+@pytest.mark.parametrize("projected", [True, False])
+def test_init_from_emoji_copies_its_discriminator_if_it_fits(projected):
+    config = dataclasses.replace(PRESETS["projected"], data="own", projected=projected)
+    gan, lines = build_gan(config, DatasetInfo((32, 32, 3), 140, None)), []
+    before = weights(gan.discriminator)
+    init_from(gan, "emoji", lines.append)
+    assert_equal(weights(gan.generator), weights(GAN.from_preset("emoji").generator))
+    if projected:
+        packed = hub.pretrained_weights("emoji", "discriminator")
+        assert_equal(weights(gan.discriminator), [weight.astype("float32") for weight in packed])
+        assert lines == []
+    else:
+        assert_equal(weights(gan.discriminator), before)
+        assert "no such discriminator" in lines[0]
 
 
 @pytest.mark.parametrize(
