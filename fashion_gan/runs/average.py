@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fashion_gan.files import check_no_links_out
 from fashion_gan.gan import GAN
 from fashion_gan.runs.directory import RunDirectory
 from fashion_gan.training.power_averages import combination
@@ -40,7 +41,8 @@ class Snapshots:
 
         Raises:
             FileNotFoundError: If the folder holds no snapshot.
-            ValueError: If a file cannot be read, or if their widths differ.
+            ValueError: If a file cannot be read, if their widths differ, or if a link leads out of
+                the folder.
         """
         folder = RunDirectory(run).averages_dir
         paths = tuple(sorted(folder.glob("step_*.npz")))
@@ -49,6 +51,7 @@ class Snapshots:
                 f"Expected averages of the generator in {folder}. Received: none. Train with "
                 "--post-hoc-ema."
             )
+        check_no_links_out(folder)
         heads = [_read(path, ("step", "widths")) for path in paths]
         if any(not np.array_equal(widths, heads[0][1]) for _, widths in heads):
             raise ValueError(
@@ -144,12 +147,15 @@ def _read(path: Path, names: Sequence[str]) -> list[np.ndarray]:
     with _open(path) as file:
         try:
             return [file[name] for name in names]
-        except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (KeyError, MemoryError, ValueError, zipfile.BadZipFile) as error:
             raise _damaged(path, error) from error
 
 
 def _open(path: Path) -> Any:
     try:
+        with zipfile.ZipFile(path) as archive:  # stored arrays take no more memory than the file
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("its arrays are compressed")
         return np.load(path, allow_pickle=False)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error

@@ -1,5 +1,8 @@
 """Tests power-function averages against exact sums over all steps, in training and afterwards."""
 
+import io
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -157,6 +160,28 @@ def test_snapshots_raise_for_a_damaged_file(tmp_path):
     (tmp_path / "averages/step_00000004.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"step_00000004.npz cannot be read .* average the others"):
         Snapshots.of_run(tmp_path)
+
+
+def test_snapshots_raise_for_files_that_could_fill_the_memory_and_for_links(tmp_path):
+    folder = tmp_path / "run/averages"
+    folder.mkdir(parents=True)
+    path = folder / "step_00000004.npz"
+    np.savez_compressed(path, step=4, widths=WIDTHS, **{"0.0": np.zeros(10**6)})
+    with pytest.raises(ValueError, match="cannot be read .its arrays are compressed"):
+        Snapshots.of_run(tmp_path / "run")
+    path.rename(tmp_path / "other.npz")
+    path.symlink_to(tmp_path / "other.npz")
+    with pytest.raises(ValueError, match="Expected links that stay within .*step_00000004.npz"):
+        Snapshots.of_run(tmp_path / "run")
+    path.unlink()
+    header = io.BytesIO()
+    fields = {"descr": "<f8", "fortran_order": False, "shape": (2**44,)}
+    np.lib.format.write_array_header_1_0(header, fields)
+    np.savez(path, widths=WIDTHS)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("step.npy", header.getvalue())
+    with pytest.raises(ValueError, match="cannot be read"):
+        Snapshots.of_run(tmp_path / "run")
 
 
 def test_snapshots_raise_for_averages_of_different_generators(tmp_path):
