@@ -26,9 +26,9 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
 
     Raises:
         FileNotFoundError: If there is no source of that name, or it holds no trained model.
-        ValueError: If the source holds images, or networks with weights of other shapes. The
-            message names the first layer that differs. Also if layers of the discriminator are
-            frozen, and the source has no discriminator.
+        ValueError: If the source holds images, networks of other images, or networks with weights
+            of other shapes. The message names the first layer that differs. Also if layers of the
+            discriminator are frozen, and the source has no discriminator.
     """
     source = find_source(name)
     if source.config is None:
@@ -37,6 +37,13 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
             f"init_from={name!r}, which holds images. Name a trained GAN."
         )
     trained = source.load(announce=announce)
+    if gan.image_shape != trained.image_shape:
+        height, width = trained.image_shape[:2]
+        raise ValueError(
+            f"Expected images of shape {trained.image_shape}, which {name} generates. Received: "
+            f"images of shape {gan.image_shape}. Resize them with --image-size {width}x{height}, "
+            "or use other weights."
+        )
     _check_shapes("generator", gan.generator, trained.generator, name)
     if not source.pretrained:
         _check_shapes("discriminator", gan.discriminator, trained.discriminator, name)

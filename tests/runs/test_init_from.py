@@ -113,6 +113,13 @@ def test_init_from_raises_with_the_first_differing_layer(trained, changes, messa
     assert_equal(weights(gan.generator), before)
 
 
+def test_init_from_raises_for_networks_of_other_images():
+    gan = build_gan(dataclasses.replace(PRESETS["projected"], projected=False), INFO)
+    message = r"shape \(32, 32, 3\), which emoji generates. Received: .*\(8, 8, 1\).*size 32x32"
+    with pytest.raises(ValueError, match=message):
+        init_from(gan, "emoji")
+
+
 def test_freeze_d_keeps_the_first_layers_of_the_trained_discriminator(trained, tmp_path):
     config = dataclasses.replace(CONFIG, init_from=str(trained), freeze_d=2, epochs=2)
     gan = build_gan(config, INFO)
