@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from fashion_gan.models.blocks import cropping, image_stages, project
+from fashion_gan.models.blocks import Stage, cropping, image_stages, project
 from fashion_gan.models.convnet import convnet_discriminator
 
 __all__ = ["fastgan"]
@@ -26,16 +26,22 @@ def fastgan(
     precision policies.
 
     Each stage of the generator enlarges the features by repeating pixels, and applies a
-    convolution, batch normalization and a gated linear unit. The stages are those of `image_stages`
-    and one at the full size, with half the channels of the first. The features of the smallest
-    stage gate the channels of the two largest (skip-layer excitation).
+    convolution, batch normalization and a gated linear unit. The sizes are those of `image_stages`
+    and the full size. The features of the smallest stage gate the channels of the two largest
+    (skip-layer excitation).
+
+    | images    | stages for `width=64`                                               |
+    | --------- | ------------------------------------------------------------------- |
+    | 32 x 32   | 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128, 4 x 4 x 256                |
+    | 64 x 64   | 64 x 64 x 16, 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128, 4 x 4 x 256  |
 
     Args:
         latent_dim: Size of a latent vector. Defaults to 64.
         image_shape: Shape of the images, `(height, width, channels)`. Height and width must be
             multiples of 4. Defaults to (28, 28, 1).
-        width: Number of channels at half the size of the images. It doubles with each stage, up to
-            `4 * width`. Images above 64 pixels start with half as many. Defaults to 32.
+        width: Number of channels at half the size of images of 32 x 32. It doubles with each
+            smaller stage up to `4 * width`, and halves with each larger one down to `width // 4`,
+            so that all stages cost about the same. Defaults to 32.
         d_blocks: Number of residual blocks of the discriminator. Defaults to 2.
         output: Activation of the last layer of the generator, with values in [-1, 1]. Defaults to
             `"hard_tanh"`. See `convnet`.
@@ -51,8 +57,7 @@ def fastgan(
         discriminator does not reconstruct images. Sauer et al. 2021,
         https://arxiv.org/abs/2111.01007, train such a generator with projected discriminators.
     """
-    stages = image_stages(image_shape, width)
-    stages.insert(0, (*image_shape[:2], max(stages[0][-1] // 2, 1)))
+    stages = _stages(image_shape, width)
     head_dtype = keras.config.dtype_policy().variable_dtype
 
     latents = keras.Input((latent_dim,))
@@ -70,6 +75,17 @@ def fastgan(
     x = layers.Conv2D(image_shape[2], 3, padding="same", activation=output, dtype=head_dtype)(x)
     generator = keras.Model(latents, x, name="generator")
     return generator, convnet_discriminator(image_shape, width, d_blocks)
+
+
+def _stages(image_shape: tuple[int, int, int], width: int) -> list[Stage]:
+    """Returns the sizes of the features, with the full size of the images first."""
+    sizes = [image_shape[:2], *(stage[:2] for stage in image_stages(image_shape, width))]
+    larger = max(len(sizes) - 3, 1)  # index of the stage with `width` channels
+    channels = [int(width * 2.0 ** (i - larger)) for i in range(len(sizes))]
+    return [
+        (*size, min(max(count, width // 4, 1), 4 * width))
+        for size, count in zip(sizes, channels, strict=True)
+    ]
 
 
 def _normalize(x: Any) -> Any:

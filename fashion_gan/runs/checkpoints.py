@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -188,12 +189,14 @@ def pack_pretrained(
     networks = {"generator": gan.sampling_network()}
     if config.data:
         networks["discriminator"] = gan.discriminator
-    weights = {
-        name: [_rounded(weight) for weight in network.get_weights()]
-        for name, network in networks.items()
-    }
+    arrays: dict[str, Any] = hub.pack_weights(
+        {
+            role: [_rounded(weight) for weight in network.get_weights()]
+            for role, network in networks.items()
+        }
+    )
     with atomic_write(path) as partial:
-        np.savez_compressed(partial, **hub.pack_weights(weights))
+        np.savez_compressed(partial, **arrays)
     card = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "config": dataclasses.asdict(dataclasses.replace(config, data=Path(config.data).name)),

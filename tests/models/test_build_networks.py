@@ -90,6 +90,22 @@ def test_fastgan_normalizes_each_stage_and_gates_the_two_largest():
     np.testing.assert_allclose(closed, np.broadcast_to(closed[:1, :1, :1], closed.shape))
 
 
+@pytest.mark.parametrize(
+    ("size", "channels"),
+    [
+        ((28, 28), [16, 8, 4]),
+        ((32, 32), [32, 16, 8, 4]),
+        ((64, 64), [32, 16, 8, 4, 2]),
+        ((128, 64), [32, 16, 8, 4, 2]),
+        ((128, 128), [32, 16, 8, 4, 2, 2]),
+    ],
+)
+def test_fastgan_halves_the_channels_of_stages_above_32_pixels(size, channels):
+    generator, _ = models.build_networks("fastgan", image_shape=(*size, 3), width=8)
+    norms = [la for la in generator.layers if isinstance(la, layers.BatchNormalization)]
+    assert [norm.gamma.shape[0] // 2 for norm in norms] == channels
+
+
 def test_fastgan_pools_long_features_before_its_gates():
     generator, _ = models.build_networks("fastgan", image_shape=(128, 28, 3), width=8)
     kernels = [la.kernel_size for la in generator.layers if isinstance(la, layers.Conv2D)]
