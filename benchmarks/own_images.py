@@ -3,7 +3,7 @@
     python tools/fetch_images.py silk
     python benchmarks/own_images.py silk --steps 600
     python benchmarks/own_images.py silk --steps 600 --label strong --r1 0.5 --r2 0.5
-    python benchmarks/own_images.py twitter-emoji --ablate --steps 1200   # ~2 hours
+    python benchmarks/own_images.py twitter-emoji --ablate --images 25600   # ~80 minutes
 
 Each training is the command `fashion-gan train --data FOLDER` in logs/COLLECTION[-LABEL]-SEED. All
 other flags are passed on to it. Interrupted runs are resumed, and finished ones are scored again.
@@ -11,8 +11,8 @@ The scores and those of the baselines replace those in docs/results/own-images.j
 images and 64 samples of the first seed are written to docs/images, if their license allows it.
 
 `--ablate` trains the preset `projected`, and then without one of its ingredients at a time, all
-with the first seed. Its results are in docs/results/own-images-ablation.json. `--label` names a
-single ingredient.
+with the first seed, and for as many real images. Its results are in
+docs/results/own-images-ablation.json. `--label` names a single ingredient.
 """
 
 import json
@@ -71,6 +71,7 @@ ABLATION = {
     "without-features": ("--no-projected",),
     "convnet-generator": ("--model", "convnet"),
     "half-width": ("--width", "32"),
+    "half-batch": ("--batch-size", "16"),
     "another-seed": ("--seed", "1"),
 }
 """Flags in addition to those of the preset `projected`."""
