@@ -47,8 +47,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--against",
         metavar="IMAGES",
-        help="real images to compare with, all of one size: a folder, or a .zip, .parquet, .npz, "
-        ".npy or IDX file (default: images of the run, or Fashion-MNIST)",
+        help="real images to compare with, which are resized to the size of the others: a folder, "
+        "or a .zip, .parquet, .npz, .npy or IDX file (default: images of the run, or "
+        "Fashion-MNIST)",
     )
     parser.add_argument(
         "--num-images",

@@ -39,8 +39,9 @@ def evaluate_source(
             reads.
         protocol: Metrics and number of images. With `against`, the number is limited to that of
             the smaller set. Defaults to the full protocol.
-        against: Path of the images to compare with, as `data.load_images` reads them. Defaults to
-            the images of the run, or to Fashion-MNIST for other sources.
+        against: Path of the images to compare with, as `data.load_images` reads them. They are
+            resized to the size of the measured images, as the training images of a run were.
+            Defaults to the images of the run, or to Fashion-MNIST for other sources.
         split: Real images to compare with, `"test"` or `"validation"`. Defaults to `"test"`.
         baselines: Whether to also score intact and degraded training images and an untrained
             generator, and for Fashion-MNIST the book's GAN. Defaults to False.
@@ -48,7 +49,8 @@ def evaluate_source(
         use_ema: Whether to sample from the averaged generator, if there is one. Defaults to True.
         data_dir: Folder with Fashion-MNIST, see `data.find_fashion_mnist`.
         announce: Function that is called with a phrase on the next measurement.
-        report: Function that is called with a line on the backup, if a backup is measured.
+        report: Function that is called with lines on the backup, if a backup is measured, and on
+            the images of `against`.
 
     Returns:
         The evaluator's record, whose `scores` begin with the scores of `name`; the scored uint8
@@ -56,8 +58,8 @@ def evaluate_source(
 
     Raises:
         FileNotFoundError: If there is no source of that name.
-        ValueError: If the shape of the images differs from that of the images to compare with; if
-            there are fewer images than the protocol needs.
+        ValueError: If the images differ in their channels from the images to compare with, or
+            without `against` in their shape; if there are fewer images than the protocol needs.
     """
     source = find_source(name)
     if source.config is None and which != "last":
@@ -74,7 +76,7 @@ def evaluate_source(
                 f"against={against!s}. Omit --baselines."
             )
         announce(f"reading {against}")
-        measured, evaluator = _compare_with(source, measured, against, protocol)
+        measured, evaluator = _compare_with(source, measured, against, protocol, report)
     else:
         if isinstance(measured, np.ndarray):
             measured = _first(measured, protocol.count, source)
@@ -152,22 +154,28 @@ def _compare_with(
     measured: GAN | np.ndarray,
     against: str | os.PathLike[str],
     protocol: EvalConfig,
+    report: Callable[[str], None],
 ) -> tuple[GAN | np.ndarray, Evaluator]:
     """Returns the generator or images to measure, and an evaluator of `against`.
 
-    If one set is larger than the other, a random subset of it is taken by the protocol's seed.
+    The images to compare with are resized to the size of the measured images. If one set is larger
+    than the other, a random subset of it is taken by the protocol's seed.
     """
-    real = _load_images(against)
-    if isinstance(measured, GAN):
-        shape, available = measured.image_shape, len(real)
-    else:
-        shape, available = measured.shape[1:], min(len(real), len(measured))
-    if shape != real.shape[1:]:
+    shape = measured.image_shape if isinstance(measured, GAN) else measured.shape[1:]
+    options = source.image_options(shape)
+    if isinstance(measured, np.ndarray):
+        options = dataclasses.replace(options, channels="auto")
+    collection = data.load_images(os.fspath(against), options)
+    real = _one_channel(collection.images) if options.channels == "auto" else collection.images
+    if len(shape) == 3 and shape[2] != real.shape[3]:
         raise ValueError(
-            f"Expected images of shape {shape}, as in {source.name}. Received: images of shape "
-            f"{real.shape[1:]} in {against}. Resize the images of one of them."
+            f"Expected images with as many channels as those of {source.name}, which have shape "
+            f"{shape}. Received: images of shape {real.shape[1:]} in {against}. Convert them."
         )
-    count = min(protocol.count, available)
+    for line in collection.describe():
+        report(line)
+    available = len(measured) if isinstance(measured, np.ndarray) else protocol.count
+    count = min(protocol.count, len(real), available)
     fitting = dataclasses.replace(protocol, count=count, kernel_size=None, bins=0)
     features = evaluation.load_imagenet_features() if evaluation.has_imagenet_weights() else None
     evaluator = Evaluator(

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fashion_gan import GAN, metrics, models
+from fashion_gan import GAN, data, metrics, models
 from fashion_gan.cli.main import main
 from fashion_gan.images import write_png
 
@@ -84,22 +84,44 @@ def test_evaluate_treats_gray_images_with_three_channels_as_gray(tmp_path, capsy
     assert json.loads(out)["scores"]["a.npy"]["pixel_frechet_distance"] < 1
 
 
+def test_evaluate_resizes_the_images_to_compare_with(tmp_path, capsys):
+    (tmp_path / "real").mkdir()
+    for i, image in enumerate(REAL):
+        sizes = (1, 2) if i % 2 else (2, 1)
+        write_png(tmp_path / f"real/{i:03d}.png", image.repeat(2, 0).repeat(2, 1)[:: sizes[0]])
+    resized = data.load_images(tmp_path / "real", data.ImageOptions(image_size="8")).images
+    np.save(tmp_path / "resized.npy", resized)
+    np.save(tmp_path / "fakes.npy", OTHER)
+    scores = []
+    for against in ("real", "resized.npy"):
+        status, out, err = evaluate(capsys, "fakes.npy", "--against", against, "--json")
+        assert status == 0
+        scores.append(json.loads(out)["scores"])
+        assert ("150 images: resized from 2 sizes, 16x8 to 16x16" in err) == (against == "real")
+    assert scores[0] == scores[1]
+    gan = GAN(*models.build_networks("dense", latent_dim=3, image_shape=(4, 8, 1)))
+    gan.compile()
+    gan.save(tmp_path / "gan.keras")
+    status, _, err = evaluate(capsys, "gan.keras", "--against", "real", "--num-images", "70")
+    assert (status, "150 of 8x4, gray" in err) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("source", "against", "flags", "message"),
     [
-        ("small.npy", "real.npy", (), "(4, 8, 3), as in small.npy. Received: images of shape (8"),
+        ("gray.npy", "real.npy", (), "shape (8, 8, 1). Received: images of shape (8, 8, 3) in re"),
         ("few.npy", "real.npy", (), "at least 2 images on each side. Received: count=1"),
         ("real.npy", "none", (), "none does not exist"),
         ("none", "real.npy", (), "There is no none"),
         ("real.npy", "real.npy", ("--baselines",), "Omit --baselines"),
     ],
-    ids=["size", "few", "no images", "no source", "baselines"],
+    ids=["channels", "few", "no images", "no source", "baselines"],
 )
 def test_evaluate_raises_for_incompatible_arguments(
     source, against, flags, message, tmp_path, capsys
 ):
     np.save(tmp_path / "real.npy", REAL)
-    np.save(tmp_path / "small.npy", REAL[:, :4])
+    np.save(tmp_path / "gray.npy", REAL[..., 0])
     np.save(tmp_path / "few.npy", REAL[:1])
     status, _, error = evaluate(capsys, source, "--against", against, *flags)
     assert status == 2
