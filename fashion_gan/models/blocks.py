@@ -80,11 +80,11 @@ def residual_block(x: Any) -> Any:
     return layers.Add()([x, y])
 
 
-def widen(x: Any, channels: int) -> Any:
+def widen(x: Any, channels: int, name: str | None = None) -> Any:
     """Projects `x` to a number of channels by a 1 x 1 convolution, if needed."""
     if x.shape[-1] == channels:
         return x
-    return layers.Conv2D(channels, 1, use_bias=False)(x)
+    return layers.Conv2D(channels, 1, use_bias=False, name=name)(x)
 
 
 def cropping(shape: tuple[int, ...], stage: Stage) -> list[keras.Layer]:
@@ -116,7 +116,9 @@ def project_channels(stage: Stage, channels: int, width: int) -> int:
     return channels
 
 
-def project(latents: Latents, stage: Stage, channels: int, width: int) -> Any:
+def project(
+    latents: Latents, stage: Stage, channels: int, width: int, name: str | None = None
+) -> Any:
     """Maps vectors to features of the smallest size by a dense layer.
 
     Where `project_channels` allows fewer channels than the stage has, a 1 x 1 convolution widens
@@ -127,13 +129,15 @@ def project(latents: Latents, stage: Stage, channels: int, width: int) -> Any:
         stage: Smallest stage of `image_stages`.
         channels: Largest number of channels of the dense layer's output.
         width: Width of the networks.
+        name: Start of the names of the layers. Defaults to None, for names by Keras.
 
     Returns:
         Features of the shape of the stage.
     """
     shape = (*stage[:2], project_channels(stage, channels, width))
-    x = layers.Dense(math.prod(shape), kernel_initializer="he_normal")(latents)
-    return widen(layers.Reshape(shape)(x), stage[-1])
+    dense, wider = (None, None) if name is None else (f"{name}_dense", f"{name}_wider")
+    x = layers.Dense(math.prod(shape), kernel_initializer="he_normal", name=dense)(latents)
+    return widen(layers.Reshape(shape)(x), stage[-1], wider)
 
 
 def image_stages(image_shape: tuple[int, int, int], width: int) -> list[Stage]:

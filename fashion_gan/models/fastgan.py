@@ -58,20 +58,24 @@ def fastgan(
         https://arxiv.org/abs/2111.01007, train such a generator with projected discriminators.
     """
     stages = _stages(image_shape, width)
+    names = [f"stage_{height}x{breadth}" for height, breadth, _ in stages]
     head_dtype = keras.config.dtype_policy().variable_dtype
 
     latents = keras.Input((latent_dim,))
     height, breadth, channels = stages[-1]
-    x = project(latents, (height, breadth, 2 * channels), 2 * channels, width)
-    smallest = x = ops.glu(_normalize(x))
+    shape = (height, breadth, 2 * channels)
+    x = project(latents, shape, 2 * channels, width, names[-1])
+    smallest = x = ops.glu(_normalize(x, names[-1]))
     for i in reversed(range(len(stages) - 1)):
         x = layers.UpSampling2D()(x)
         for layer in cropping(x.shape, stages[i]):
             x = layer(x)
-        x = layers.Conv2D(2 * stages[i][-1], 3, padding="same", use_bias=False)(x)
-        x = ops.glu(_normalize(x))
+        conv = layers.Conv2D(
+            2 * stages[i][-1], 3, padding="same", use_bias=False, name=f"{names[i]}_conv"
+        )
+        x = ops.glu(_normalize(conv(x), names[i]))
         if i < 2:
-            x = layers.Multiply()([x, _gates(smallest, stages[i][-1])])
+            x = layers.Multiply()([x, _gates(smallest, stages[i][-1], names[i])])
     x = layers.Conv2D(image_shape[2], 3, padding="same", activation=output, dtype=head_dtype)(x)
     generator = keras.Model(latents, x, name="generator")
     return generator, convnet_discriminator(image_shape, width, d_blocks)
@@ -88,16 +92,16 @@ def _stages(image_shape: tuple[int, int, int], width: int) -> list[Stage]:
     ]
 
 
-def _normalize(x: Any) -> Any:
+def _normalize(x: Any, name: str) -> Any:
     """Applies batch normalization, over the whole batch if several replicas share it."""
-    return layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+    return layers.BatchNormalization(momentum=0.9, synchronized=True, name=f"{name}_norm")(x)
 
 
-def _gates(x: Any, channels: int) -> Any:
+def _gates(x: Any, channels: int, name: str) -> Any:
     """Computes factors in (0, 1) `(batch, 1, 1, channels)` from features.
 
     A side of 8 or more is pooled to at most 7 first, so that the kernel stays small.
     """
     x = layers.AveragePooling2D([max(size // 4, 1) for size in x.shape[1:3]])(x)
-    x = layers.Conv2D(channels, x.shape[1:3], activation="silu")(x)
-    return layers.Conv2D(channels, 1, activation="sigmoid")(x)
+    x = layers.Conv2D(channels, x.shape[1:3], activation="silu", name=f"{name}_squeeze")(x)
+    return layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}_gate")(x)

@@ -115,12 +115,16 @@ def projected_discriminator(
     ends = np.cumsum(sizes).tolist()
     dtype = keras.config.dtype_policy().variable_dtype
     inputs, labels = keras.Input((sum(sizes),)), keras.Input((), dtype="int32", name="labels")
+    names = [*(f"map_{h}x{w}" for h, w, _ in shapes[:-1]), "pixels"]
     features = [
-        _head_features(layers.Reshape(shape)(inputs[:, end - size : end]), width)
-        for shape, size, end in zip(shapes, sizes, ends, strict=True)
+        _head_features(layers.Reshape(shape)(inputs[:, end - size : end]), width, name)
+        for shape, size, end, name in zip(shapes, sizes, ends, names, strict=True)
     ]
     if num_classes is None:
-        logits = [layers.Dense(1, dtype=dtype)(x) for x in features]
+        logits = [
+            layers.Dense(1, dtype=dtype, name=f"{name}_logit")(x)
+            for x, name in zip(features, names, strict=True)
+        ]
     else:
         one_hot = OneHot(num_classes, dtype=dtype)(labels)
         logits = [conditional_logits(x, one_hot, dtype, f"_{i}") for i, x in enumerate(features)]
@@ -158,13 +162,16 @@ def _mixed(outputs: Sequence[keras.KerasTensor], widths: Sequence[int], seed: in
     return maps
 
 
-def _head_features(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
+def _head_features(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
     """Applies strided convolutions down to at most 4 x 4 pixels, and returns flat features."""
-    he = {"padding": "same", "kernel_initializer": "he_normal"}
-    strided = max(x.shape[1:3]) > 4
-    if not strided:
-        x = leaky_relu(layers.Conv2D(width, 3, **he)(x))
+
+    def convolve(x: keras.KerasTensor, size: int, stride: int, name: str) -> keras.KerasTensor:
+        he = {"padding": "same", "kernel_initializer": "he_normal"}
+        return leaky_relu(layers.Conv2D(width, size, stride, name=name, **he)(x))
+
+    if max(x.shape[1:3]) <= 4:
+        x = convolve(x, 3, 1, f"{name}_first")
     while max(x.shape[1:3]) > 4:
-        x = leaky_relu(layers.Conv2D(width, 4, 2, **he)(x))
-    x = leaky_relu(layers.Conv2D(width, 3, **he)(MinibatchStdDev()(x)))
-    return layers.Flatten()(x)
+        height, breadth = (-(-side // 2) for side in x.shape[1:3])
+        x = convolve(x, 4, 2, f"{name}_to_{height}x{breadth}")
+    return layers.Flatten()(convolve(MinibatchStdDev()(x), 3, 1, f"{name}_last"))

@@ -1,12 +1,14 @@
 """Runs that begin with the weights of a trained GAN."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 from fashion_gan import GAN, hub
 from fashion_gan.cli.main import main
+from fashion_gan.models import projected_discriminator
 from fashion_gan.runs import checkpoints
 from fashion_gan.runs.builder import build_gan
 from fashion_gan.runs.config import Config
@@ -113,11 +115,71 @@ def test_init_from_raises_with_the_first_differing_layer(trained, changes, messa
     assert_equal(weights(gan.generator), before)
 
 
-def test_init_from_raises_for_networks_of_other_images():
-    gan = build_gan(dataclasses.replace(PRESETS["projected"], projected=False), INFO)
-    message = r"shape \(32, 32, 3\), which emoji generates. Received: .*\(8, 8, 1\).*size 32x32"
+def small(size=16, **settings):
+    """Returns a compiled GAN of the model fastgan, whose networks depend little on the size."""
+    config = dataclasses.replace(CONFIG, data="own", model="fastgan", width=8, **settings)
+    return build_gan(config, DatasetInfo((size, size, 3), 140, None))
+
+
+def test_init_from_copies_the_layers_that_networks_of_another_size_have_in_common(tmp_path):
+    trained = small(32, seed=1)
+    for number, weight in enumerate(trained.ema_generator.weights):
+        weight.assign_add(np.full(weight.shape, 0.01 * (number + 1)))
+    trained.save(tmp_path / "trained.keras")
+    gan, lines = small(64), []
+    before = {layer.name: layer.get_weights() for layer in gan.generator.layers}
+    d_before = weights(gan.discriminator)
+    init_from(gan, str(tmp_path / "trained.keras"), lines.append)
+    assert re.fullmatch(
+        r"\S*trained.keras generates images of 32x32. It provides \d\d% of the weights of the "
+        r"generator, and 0% of those of the discriminator.",
+        lines[0],
+    )
+    old = {layer.name: layer for layer in trained.generator.layers}
+    averages = dict(zip(map(id, gan.generator.weights), weights(gan.ema_generator), strict=True))
+    trained_averages = dict(
+        zip(map(id, trained.generator.weights), weights(trained.ema_generator), strict=True)
+    )
+    copied = set()
+    for layer in filter(lambda layer: layer.weights, gan.generator.layers):
+        if any(size in layer.name for size in ("4x4", "8x8", "16x16")) or layer.name in (
+            "stage_32x32_conv",
+            "stage_32x32_norm",
+        ):
+            copied.add(layer.name)
+            assert_equal(layer.get_weights(), old[layer.name].get_weights())
+            for weight, trained_weight in zip(layer.weights, old[layer.name].weights, strict=True):
+                average, expected = averages[id(weight)], trained_averages[id(trained_weight)]
+                np.testing.assert_array_equal(average, expected)
+        elif "64x64" in layer.name or "stage" not in layer.name:
+            assert_equal(layer.get_weights(), before[layer.name])
+    assert {"stage_4x4_dense", "stage_8x8_conv", "stage_16x16_norm"} <= copied
+    assert_equal(weights(gan.discriminator), d_before)
+
+
+def test_init_from_copies_the_heads_for_feature_maps_to_another_size():
+    config = dataclasses.replace(PRESETS["projected"], data="own")
+    gan, lines = build_gan(config, DatasetInfo((64, 64, 3), 140, None)), []
+    init_from(gan, "emoji", lines.append)
+    assert "emoji generates images of 32x32. It provides 9" in lines[0]
+    packed = projected_discriminator((32, 32, 3))
+    packed.set_weights(hub.pretrained_weights("emoji", "discriminator"))
+    for layer in filter(lambda layer: layer.weights, packed.layers):
+        if layer.name.startswith("map"):
+            other = gan.discriminator.get_layer(layer.name)
+            assert_equal(other.get_weights(), layer.get_weights())
+
+
+def test_init_from_raises_for_another_size_without_the_needed_layers(tmp_path):
+    message = r"shape .28, 28, 1., which dense generates.*without common layers.*size 28x28"
     with pytest.raises(ValueError, match=message):
-        init_from(gan, "emoji")
+        init_from(build_gan(CONFIG, INFO), "dense")
+    small(32).save(tmp_path / "trained.keras")
+    gan = small(64, freeze_d=2)
+    before = weights(gan.generator)
+    with pytest.raises(ValueError, match="layer conv2d.*, which freeze_d keeps. Received: init"):
+        init_from(gan, str(tmp_path / "trained.keras"))
+    assert_equal(weights(gan.generator), before)
 
 
 def test_freeze_d_keeps_the_first_layers_of_the_trained_discriminator(trained, tmp_path):
