@@ -37,6 +37,7 @@ from .evaluate_gan import slug
 
 __all__ = ["ModeCollapseMonitor"]
 
+_WARMUP_STEPS = 1_000
 _STATES = 10  # number of epochs that a resumed run may go back
 _ACTIONS = {name: name for name in ("warn", "stop", "restore")}
 _LEAST = {"check_freq": 1, "patience": 1, "window": 4, "num_samples": 2, "num_real": 100}
@@ -74,7 +75,9 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         patience: Number of evaluations in a row that must find an issue. Defaults to 2.
         warmup_steps: Number of train steps before the first warning, since the samples of any
             generator are alike at first. The signals are logged from the start, `num_issues` and
-            `missing_classes` only from here on. Defaults to 1,000.
+            `missing_classes` only from here on. Defaults to None, for 1,000 steps. Missing clusters
+            are then reported only in the second half of the epochs, since generators gain kinds of
+            images for long.
         window: Number of epochs over which the losses are compared. Defaults to 10.
         num_samples: Number of samples in an evaluation. The thresholds were fitted for 1,000.
             Defaults to 1,000.
@@ -108,7 +111,7 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         action: str = "warn",
         check_freq: int = 1,
         patience: int = 2,
-        warmup_steps: int = 1_000,
+        warmup_steps: int | None = None,
         window: int = 10,
         num_samples: int = 1_000,
         num_real: int = 5_000,
@@ -121,7 +124,8 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         self.action = lookup(_ACTIONS, action, "action")
         self.check_freq, self.patience, self.window = check_freq, patience, window
         self.num_samples, self.num_real, self.seed = num_samples, num_real, seed
-        self.warmup_steps = warmup_steps
+        self.warmup_steps = _WARMUP_STEPS if warmup_steps is None else warmup_steps
+        self._awaits_clusters = class_names is None and warmup_steps is None
         self.max_restores = max_restores
         for name, least in _LEAST.items():
             value = getattr(self, name)
@@ -208,9 +212,17 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         thresholds = self.thresholds or self._default_thresholds()
         has_begun = getattr(self.model, "steps", self.warmup_steps) >= self.warmup_steps
         found = diagnose(self.signals, thresholds, _recipe(self.model)) if has_begun else ()
+        awaits_clusters = self._awaits_clusters and epochs <= self.params.get("epochs", 0) / 2
+        if awaits_clusters:
+            found = tuple(issue for issue in found if issue.kind != "missing")
         news = self._state.new_issues(found, self.patience)
         self.issues = self._state.active(found)
-        numbers = {**self._signal_numbers(), **(self._issue_numbers(found) if has_begun else {})}
+        numbers = self._signal_numbers()
+        if has_begun:
+            numbers["num_issues"] = float(len(self.issues))
+        if has_begun and self.signals.names and not awaits_clusters:
+            lost = [len(issue.classes) for issue in found if issue.kind == "missing"]
+            numbers["missing_classes"] = float(sum(lost))
         for name, value in numbers.items():
             logs.setdefault(name, value)
         for issue in news:
@@ -256,13 +268,6 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         if self.class_names is not None:
             for name, share in zip(self.signals.names, self.signals.shares, strict=True):
                 numbers[f"share_{slug(name)}"] = share
-        return numbers
-
-    def _issue_numbers(self, found: tuple[Issue, ...]) -> dict[str, float]:
-        numbers = {"num_issues": float(len(self.issues))}
-        if self.signals.names:
-            lost = [len(issue.classes) for issue in found if issue.kind == "missing"]
-            numbers["missing_classes"] = float(sum(lost))
         return numbers
 
     def _variables(self) -> list[Any]:

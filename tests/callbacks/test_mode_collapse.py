@@ -11,7 +11,12 @@ from helpers import ROOT
 from PIL import Image
 
 from fashion_gan import GAN, data, evaluation, models, monitor
-from fashion_gan.callbacks import BackupAndRestore, JSONLogger, ModeCollapseMonitor
+from fashion_gan.callbacks import (
+    BackupAndRestore,
+    JSONLogger,
+    ModeCollapseMonitor,
+    mode_collapse,
+)
 
 NAMES = ("trouser", "sneaker", "bag", "Ankle boot")
 EVEN = (0.25, 0.25, 0.25, 0.25)
@@ -147,6 +152,19 @@ def test_monitor_does_not_warn_during_warmup(make_gan):
     assert history["num_issues"] == [0, 1, 1]  # of the epochs 4 to 6
     assert history["missing_classes"] == [1, 1, 1]
     assert len(history["largest_class_share"]) == 6
+
+
+def test_monitor_reports_missing_clusters_in_the_second_half_of_the_epochs(make_gan, monkeypatch):
+    monkeypatch.setattr(mode_collapse, "_WARMUP_STEPS", 2)
+    monitor = ModeCollapseMonitor(draw(EVEN, 800, seed=9), num_samples=400)
+    history, texts = train(script(make_gan(), [LOST]), monitor, 8)
+    missing = [text for text in texts if "missing or nearly so: cluster " in text]
+    assert epochs_of(missing)[0] == 6
+    assert len(history["num_issues"]) == 7  # from the second step on
+    assert len(history["missing_classes"]) == 4
+    monitor = labeled(warmup_steps=None)
+    _, texts = train(script(make_gan(), [LOST]), monitor, 8)
+    assert epochs_of(texts)[0] == 3
 
 
 def test_monitor_reports_clusters_without_labels(make_gan):
