@@ -64,15 +64,15 @@ COLLECTIONS = {
 
 ABLATION = {
     "all of them": (),
+    "another-seed": ("--seed", "1"),
+    "half-batch": ("--batch-size", "16"),
+    "half-width": ("--width", "32"),
     "without-translation": ("--translation", "0"),
     "without-penalties": ("--r1", "0", "--r2", "0"),
     "without-decay": ("--lr-decay-epochs", "0"),
-    "without-pairing": ("--loss", "binary_crossentropy"),
     "without-features": ("--no-projected",),
     "convnet-generator": ("--model", "convnet"),
-    "half-width": ("--width", "32"),
-    "half-batch": ("--batch-size", "16"),
-    "another-seed": ("--seed", "1"),
+    "without-pairing": ("--loss", "binary_crossentropy"),
 }
 """Flags in addition to those of the preset `projected`."""
 
