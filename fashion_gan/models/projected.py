@@ -115,7 +115,7 @@ def projected_discriminator(
     ends = np.cumsum(sizes).tolist()
     dtype = keras.config.dtype_policy().variable_dtype
     inputs, labels = keras.Input((sum(sizes),)), keras.Input((), dtype="int32", name="labels")
-    names = [*(f"map_{h}x{w}" for h, w, _ in shapes[:-1]), "pixels"]
+    names = [*(f"map_{2**i}" for i, _ in enumerate(widths, start=2)), "pixels"]  # by stride
     features = [
         _head_features(layers.Reshape(shape)(inputs[:, end - size : end]), width, name)
         for shape, size, end, name in zip(shapes, sizes, ends, names, strict=True)
@@ -169,8 +169,8 @@ def _head_features(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTe
         he = {"padding": "same", "kernel_initializer": "he_normal"}
         return leaky_relu(layers.Conv2D(width, size, stride, name=name, **he)(x))
 
-    if max(x.shape[1:3]) <= 4:
-        x = convolve(x, 3, 1, f"{name}_first")
+    first = (4, 2) if max(x.shape[1:3]) > 4 else (3, 1)
+    x = convolve(x, *first, f"{name}_first")
     while max(x.shape[1:3]) > 4:
         height, breadth = (-(-side // 2) for side in x.shape[1:3])
         x = convolve(x, 4, 2, f"{name}_to_{height}x{breadth}")
