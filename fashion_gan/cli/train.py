@@ -24,6 +24,9 @@ from fashion_gan.runtime import has_imagenet_weights, workers
 
 __all__ = ["add_commands"]
 
+_EMOJI_SIZES = ("32", "64", "128")
+"""Image sizes for which the networks of the generator `emoji` provide weights."""
+
 
 def add_commands(commands: Any) -> None:
     """Adds `train`."""
@@ -131,6 +134,8 @@ def _describe_preset(options: argparse.Namespace, config: Config) -> Iterator[st
     if not config.data or options.preset or options.resume:
         return
     yield f"{'preset':<14} {preset_name(options)}"
+    if config.projected and config.image_size in _EMOJI_SIZES and not config.init_from:
+        yield f"{'':<14} It needs fewer steps with trained weights: --init-from emoji."
     if not has_imagenet_weights() and config.channels != "1":
         yield (
             f"{'':<14} The preset projected draws color images better. Install it by "

@@ -162,6 +162,26 @@ def test_train_prints_the_default_preset(data, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
+    ("flags", "is_tip"),
+    [
+        ("--image-size 32", True),
+        ("--image-size 64", True),
+        ("--image-size 48", False),
+        ("--image-size 32 --model fastgan", False),
+        ("--image-size 32 --init-from emoji", False),
+    ],
+)
+def test_train_suggests_the_weights_of_emoji_where_they_fit(flags, is_tip, tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (220, 8, 8, 3), dtype=np.uint8)
+    np.save(tmp_path / "color.npy", images)
+    train = ["train", "--data", str(tmp_path / "color.npy"), *flags.split(), "--dry-run"]
+    assert main(train) == 0
+    assert ("--init-from emoji" in capsys.readouterr().out) == is_tip
+    if is_tip:
+        assert main([*train, "--init-from", "emoji"]) == 0  # the layers fit
+
+
+@pytest.mark.parametrize(
     ("flags", "expected"),
     [
         ("--preset images --steps 50000", (20, 2_500)),
