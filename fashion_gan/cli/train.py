@@ -134,7 +134,8 @@ def _describe_preset(options: argparse.Namespace, config: Config) -> Iterator[st
     if not config.data or options.preset or options.resume:
         return
     yield f"{'preset':<14} {preset_name(options)}"
-    if config.projected and config.image_size in _EMOJI_SIZES and not config.init_from:
+    fits_emoji = config.image_size in _EMOJI_SIZES and not config.conditional
+    if config.projected and fits_emoji and not config.init_from:
         yield f"{'':<14} It needs fewer steps with trained weights: --init-from emoji."
     if not has_imagenet_weights() and config.channels != "1":
         yield (

@@ -168,13 +168,14 @@ def test_train_prints_the_default_preset(data, monkeypatch, capsys):
         ("--image-size 64", True),
         ("--image-size 48", False),
         ("--image-size 32 --model fastgan", False),
+        ("--image-size 32 --conditional", False),
         ("--image-size 32 --init-from emoji", False),
     ],
 )
 def test_train_suggests_the_weights_of_emoji_where_they_fit(flags, is_tip, tmp_path, capsys):
     images = np.random.default_rng(0).integers(0, 256, (220, 8, 8, 3), dtype=np.uint8)
-    np.save(tmp_path / "color.npy", images)
-    train = ["train", "--data", str(tmp_path / "color.npy"), *flags.split(), "--dry-run"]
+    np.savez(tmp_path / "color.npz", images=images, labels=np.arange(220) % 2)
+    train = ["train", "--data", str(tmp_path / "color.npz"), *flags.split(), "--dry-run"]
     assert main(train) == 0
     assert ("--init-from emoji" in capsys.readouterr().out) == is_tip
     if is_tip:
