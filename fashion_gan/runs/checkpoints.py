@@ -318,7 +318,7 @@ def find_source(name: str | os.PathLike[str]) -> Source:
         raise FileNotFoundError(
             f"There is no {name}, and no pretrained generator of that name. The pretrained ones "
             f"are: {', '.join(cards)}. `fashion-gan runs` lists the runs."
-            f"{did_you_mean(name, [*cards, *siblings])}"
+            f"{did_you_mean(path.name, cards) or did_you_mean(name, siblings)}"
         )
     if directory.exists():
         return Source(name, directory.read_config())

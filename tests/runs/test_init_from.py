@@ -215,6 +215,8 @@ def test_init_from_raises_for_an_untrained_gan(tmp_path):
         init_from(gan, str(tmp_path / "images.npy"))
     with pytest.raises(FileNotFoundError, match="no pretrained generator of that name"):
         init_from(gan, str(tmp_path / "nothing"))
+    with pytest.raises(FileNotFoundError, match="Did you mean 'emoji'"):
+        init_from(gan, str(tmp_path / "emojis"))  # `train` makes paths absolute
 
 
 @pytest.mark.slow
