@@ -63,7 +63,7 @@ COLLECTIONS = {
 }
 
 ABLATION = {
-    "all of them": (),
+    "all-ingredients": (),
     "another-seed": ("--seed", "1"),
     "half-batch": ("--batch-size", "16"),
     "half-width": ("--width", "32"),
@@ -139,8 +139,7 @@ def ablate(name, only, flags, options):
         report = {"collection": name, "flags": flags, "variants": {}}
     variants = report["variants"]
     for variant in only or [variant for variant in ABLATION if variant not in variants]:
-        label = variant.replace(" ", "-")
-        run = RunDirectory(options.logs / f"{name}-{label}-{options.seeds[0]}")
+        run = RunDirectory(options.logs / f"{name}-{variant}-{options.seeds[0]}")
         quiet = ["--preset", "projected", "--eval-freq", "0", "--on-collapse", "off"]
         further = [*quiet, *flags, *ABLATION[variant]]
         seconds = train(run, arguments_of(name, further, options.seeds[0]))

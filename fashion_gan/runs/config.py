@@ -159,7 +159,9 @@ class Config:
         30, "size of a latent, the random vector from which the generator draws an image", 1
     )
     width: int = _setting(
-        0, "channels of the models dcgan, convnet and resnet; 0 for the default of the model", 0
+        0,
+        "channels of the models dcgan, convnet, fastgan and resnet; 0 for the default of the model",
+        0,
     )
     dropout: float = _setting(
         0.4,
