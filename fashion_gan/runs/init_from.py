@@ -133,11 +133,13 @@ def _share(pairs: Pairs, network: keras.Model) -> float:
 
 def _check_any(gan: GAN, trained: GAN, pairs: Pairs, name: str) -> None:
     if not pairs:
-        height, width = trained.image_shape[:2]
+        height, width, channels = (*trained.image_shape, 1)[:3]
+        same_size = gan.image_shape[:2] == (height, width)
+        remedy = f"--channels {channels}" if same_size else f"--image-size {width}x{height}"
         raise ValueError(
             f"Expected images of shape {trained.image_shape}, which {name} generates. Received: "
-            f"images of shape {gan.image_shape}, and networks without common layers. Resize the "
-            f"images with --image-size {width}x{height}, or use other weights."
+            f"images of shape {gan.image_shape}, and networks without common layers. Convert the "
+            f"images with {remedy}, or omit --init-from."
         )
 
 

@@ -174,6 +174,11 @@ def test_init_from_raises_for_another_size_without_the_needed_layers(tmp_path):
     message = r"shape .28, 28, 1., which dense generates.*without common layers.*size 28x28"
     with pytest.raises(ValueError, match=message):
         init_from(build_gan(CONFIG, INFO), "dense")
+    gray = build_gan(
+        dataclasses.replace(CONFIG, model="convnet"), DatasetInfo((32, 32, 1), 9, None)
+    )
+    with pytest.raises(ValueError, match=r"Received: .*32, 32, 1.*with --channels 3, or omit"):
+        init_from(gray, "emoji")
     small(32).save(tmp_path / "trained.keras")
     gan = small(64, freeze_d=2)
     before = weights(gan.generator)
