@@ -3,7 +3,7 @@
     python tools/fetch_images.py silk
     python benchmarks/own_images.py silk --steps 600
     python benchmarks/own_images.py silk --steps 600 --label strong --r1 0.5 --r2 0.5
-    python benchmarks/own_images.py twitter-emoji --ablate --images 25600   # ~80 minutes
+    python benchmarks/own_images.py pokemon --ablate --steps 800   # ~80 minutes
 
 Each training is the command `fashion-gan train --data FOLDER` in logs/COLLECTION[-LABEL]-SEED. All
 other flags are passed on to it. Interrupted runs are resumed, and finished ones are scored again.
@@ -11,8 +11,8 @@ The scores and those of the baselines replace those in docs/results/own-images.j
 images and 64 samples of the first seed are written to docs/images, if their license allows it.
 
 `--ablate` trains the preset `projected`, and then without one of its ingredients at a time, all
-with the first seed, and for as many real images. Its results are in
-docs/results/own-images-ablation.json. `--label` names a single ingredient.
+with the first seed. Its results are in docs/results/own-images-ablation.json. `--label` names a
+single ingredient.
 """
 
 import json
@@ -52,7 +52,7 @@ class Collection(NamedTuple):
 
 
 COLLECTIONS = {
-    "noto-emoji": Collection("noto-emoji", ("--image-size", "32")),
+    "noto-emoji": Collection("noto-emoji", ("--image-size", "32", "--init-from", "none")),
     "noto-emoji-64": Collection("noto-emoji", ("--image-size", "64")),
     "twitter-emoji": Collection("twitter-emoji", ("--image-size", "32")),
     "twitter-emoji-64": Collection("twitter-emoji", ("--image-size", "64")),
@@ -65,6 +65,7 @@ COLLECTIONS = {
 ABLATION = {
     "all-ingredients": (),
     "another-seed": ("--seed", "1"),
+    "without-pretrained-weights": ("--init-from", "none"),
     "half-batch": ("--batch-size", "16"),
     "half-width": ("--width", "32"),
     "without-translation": ("--translation", "0"),
@@ -74,7 +75,10 @@ ABLATION = {
     "convnet-generator": ("--model", "convnet"),
     "without-pairing": ("--loss", "binary_crossentropy"),
 }
-"""Flags in addition to those of the preset `projected`."""
+"""Flags in addition to those of the preset `projected`.
+
+Generators of another width or kind start with random weights, as the pretrained ones do not fit.
+"""
 
 
 def data_path(name):

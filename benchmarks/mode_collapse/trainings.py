@@ -91,7 +91,7 @@ TRAININGS = {
     "dcgan_modern": Training("dcgan_modern", FREE, 2_000),
     "digits": Training("images", FAST, 1_500, "digits"),
     "silk": Training("projected", STOPPED, 1_500, "silk", {"held_out": "500"}),
-    "pokemon": Training("projected", FAST, 1_400, "pokemon", {**_SMALL, "resize": "pad"}),
+    "pokemon": Training("projected", FAST, 800, "pokemon", {**_SMALL, "resize": "pad"}),
     "twitter-emoji": Training("projected", FREE, 1_400, "twitter-emoji", _SMALL),
     "noto-emoji": Training("projected", STOPPED, 1_400, "noto-emoji", _SMALL),
     "noto-emoji-64": Training(
@@ -162,6 +162,8 @@ def record(training: Training) -> dict:
     config = training.config()
     split = load_split(config)
     healthy, monitor = prepare(config, split=split), make_monitor(split, config)
+    if config.init_from:
+        init_from(healthy.gan, config.init_from)
     fit(healthy, monitor)
     if config.data:
         evaluator = evaluation.image_evaluator(split, QUICK)

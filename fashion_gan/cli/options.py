@@ -195,10 +195,10 @@ def add_setting(group: Any, field: "dataclasses.Field[Any]") -> None:
 def _defaults(field: "dataclasses.Field[Any]") -> str:
     """Returns the value of a setting in the default presets, for help texts."""
     own = getattr(PRESETS[default_preset({"data": "images", "channels": "3"})], field.name)
-    shown = [_as_text(field.default)]
+    shown = [] if field.default == "" else [_as_text(field.default)]
     if own != field.default:
         shown.append(f"with --data {_as_text(own)}")
-    return f" (default {', '.join(shown)})" if field.default != "" else ""
+    return f" (default {', '.join(shown)})" if shown else ""
 
 
 def _as_text(value: Any) -> str:

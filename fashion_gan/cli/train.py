@@ -24,9 +24,6 @@ from fashion_gan.runtime import has_imagenet_weights, workers
 
 __all__ = ["add_commands"]
 
-_EMOJI_SIZES = ("32", "64", "128")
-"""Image sizes for which the networks of the generator `emoji` provide weights."""
-
 
 def add_commands(commands: Any) -> None:
     """Adds `train`."""
@@ -134,9 +131,6 @@ def _describe_preset(options: argparse.Namespace, config: Config) -> Iterator[st
     if not config.data or options.preset or options.resume:
         return
     yield f"{'preset':<14} {preset_name(options)}"
-    fits_emoji = config.image_size in _EMOJI_SIZES and not config.conditional
-    if config.projected and fits_emoji and not config.init_from:
-        yield f"{'':<14} It needs fewer steps with trained weights: --init-from emoji."
     if not has_imagenet_weights() and config.channels != "1":
         yield (
             f"{'':<14} The preset projected draws color images better. Install it by "

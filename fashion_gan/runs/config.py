@@ -398,7 +398,7 @@ class Config:
     init_from: str = _setting(
         "",
         "start with the weights of a run, a .keras file, or a generator of the package such as "
-        "resnet",
+        "resnet; none for random weights, auto for those of emoji if its layers fit",
         metavar="RUN",
     )
     freeze_d: int = _setting(
@@ -442,6 +442,8 @@ class Config:
             check_setting(field, value)
             if type(field.default) is float:
                 object.__setattr__(self, field.name, float(value))
+        if self.init_from == "none":
+            object.__setattr__(self, "init_from", "")
         if self.data:
             from fashion_gan.data.split import parse_held_out
 

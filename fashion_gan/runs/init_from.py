@@ -13,7 +13,12 @@ from fashion_gan.keras_compat import iter_layers
 from fashion_gan.models import projected_discriminator
 from fashion_gan.runs.checkpoints import Announce, Source, find_source
 
-__all__ = ["init_from"]
+__all__ = ["AUTO", "init_from"]
+
+AUTO = "auto"
+"""Name of the source that is chosen by the networks."""
+
+_AUTO_SOURCE = "emoji"
 
 Pairs = list[tuple[Any, Any]]
 """Weights of a new network, each with the trained weight to copy."""
@@ -29,20 +34,25 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     step count do not change. Of the pretrained generators, only those of other images than
     Fashion-MNIST have a discriminator. It is copied if it fits.
 
-    If the trained GAN generates images of another size, only the layers are copied that both have:
-    most layers of `models.fastgan` and of `models.projected_discriminator`.
+    If the trained GAN generates images of another size, or only one of the two is
+    class-conditional, only the layers are copied that both have: most layers of `models.fastgan`
+    and of `models.projected_discriminator`.
 
     Args:
         gan: Compiled GAN to train.
-        name: Run folder, `.keras` file or pretrained name.
+        name: Run folder, `.keras` file or pretrained name. With `"auto"`, the weights of the
+            pretrained `emoji` are copied if the generator has its layers, and none otherwise.
         announce: Function that is called with lines on the loaded weights.
 
     Raises:
         FileNotFoundError: If there is no source of that name, or it holds no trained model.
         ValueError: If the source holds images; if its weights have other shapes, where the message
-            names the first layer that differs; if its images have another size, and its networks no
-            layers to copy; if frozen layers of the discriminator get no weights.
+            names the first layer that differs; if its images have another size, or its networks
+            another kind of labels, and there are no layers to copy; if frozen layers of the
+            discriminator get no weights.
     """
+    is_automatic = name == AUTO
+    name = _AUTO_SOURCE if is_automatic else name
     source = find_source(name)
     if source.config is None:
         raise ValueError(
@@ -50,8 +60,14 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
             f"init_from={name!r}, which holds images. Name a trained GAN."
         )
     trained = source.load(announce=announce)
+    is_alike = gan.image_shape == trained.image_shape and gan.num_classes == trained.num_classes
+    if is_automatic:
+        if not _has_layers_of(gan.generator, trained.generator, is_alike):
+            announce(f"start          random weights, since {name} has none for these networks")
+            return
+        announce(f"start          weights of {name}; for random ones, pass --init-from none")
     discriminator = _trained_discriminator(source, trained)
-    if gan.image_shape == trained.image_shape:
+    if is_alike:
         _check_shapes("generator", gan.generator, trained.generator, name)
         g_pairs = _all_pairs(gan.generator, trained.generator)
         d_pairs: Pairs = []
@@ -65,16 +81,32 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
         g_pairs = _common_pairs(gan.generator, trained.generator)
         d_pairs = _common_pairs(gan.discriminator, discriminator) if discriminator else []
         _check_any(gan, trained, g_pairs, name)
-        height, width = trained.image_shape[:2]
         announce(
-            f"{name} generates images of {width}x{height}. It provides "
+            f"{name} generates {_describe_images(trained)}. It provides "
             f"{_share(g_pairs, gan.generator):.0%} of the weights of the generator, and "
             f"{_share(d_pairs, gan.discriminator):.0%} of those of the discriminator."
         )
     _check_frozen(gan.discriminator, d_pairs, name)
     _copy_average(gan, trained, g_pairs)
     for weight, trained_weight in (*g_pairs, *d_pairs):
-        weight.assign(trained_weight)
+        _copy(weight, trained_weight)
+
+
+def _has_layers_of(network: keras.Model, trained: keras.Model, is_alike: bool) -> bool:
+    """Returns whether all weights of a trained network fit, or some if the two are not alike."""
+    if is_alike:
+        return _shapes(network) == _shapes(trained)
+    return bool(_common_pairs(network, trained))
+
+
+def _describe_images(gan: GAN) -> str:
+    """Returns a phrase on the size and the classes of generated images."""
+    height, width = gan.image_shape[:2]
+    return f"images of {width}x{height} {_describe_classes(gan)}"
+
+
+def _describe_classes(gan: GAN) -> str:
+    return "without classes" if gan.num_classes is None else f"of {gan.num_classes} classes"
 
 
 def _copy_average(gan: GAN, trained: GAN, pairs: Pairs) -> None:
@@ -84,7 +116,7 @@ def _copy_average(gan: GAN, trained: GAN, pairs: Pairs) -> None:
     averages = trained.sampling_network().get_weights()
     by_weight = dict(zip(map(id, trained.generator.weights), averages, strict=True))
     for weight, trained_weight in pairs:
-        weight.assign(by_weight[id(trained_weight)])
+        _copy(weight, by_weight[id(trained_weight)])
     gan.ema_generator.reset()
 
 
@@ -108,14 +140,32 @@ def _all_pairs(network: keras.Model, trained: keras.Model) -> Pairs:
 
 
 def _common_pairs(network: keras.Model, trained: keras.Model) -> Pairs:
-    """Pairs the weights of the layers that have the same names and shapes in both networks."""
+    """Pairs the weights of the layers that have the same names and shapes in both networks.
+
+    The kernel of a dense layer may have another number of rows: one-hot labels are further inputs.
+    """
     known = {layer.name: layer for layer in _named_layers(trained)}
     return [
         pair
         for layer in _named_layers(network)
-        if layer.name in known and _shapes(layer) == _shapes(known[layer.name])
+        if layer.name in known and _columns(layer) == _columns(known[layer.name])
         for pair in zip(layer.weights, known[layer.name].weights, strict=True)
     ]
+
+
+def _columns(layer: keras.Layer) -> list[tuple[int, ...]]:
+    """Returns the shapes of the weights of a layer, without the number of rows of a matrix."""
+    return [shape[-1:] if len(shape) == 2 else shape for shape in _shapes(layer)]
+
+
+def _copy(weight: Any, trained: Any) -> None:
+    """Assigns trained values. Rows that only one of the two has are not copied."""
+    if weight.shape != trained.shape:
+        rows = min(weight.shape[0], trained.shape[0])
+        values = keras.ops.convert_to_numpy(weight).copy()
+        values[:rows] = keras.ops.convert_to_numpy(trained)[:rows]
+        trained = values
+    weight.assign(trained)
 
 
 def _named_layers(network: keras.Model) -> Iterator[keras.Layer]:
@@ -132,15 +182,21 @@ def _share(pairs: Pairs, network: keras.Model) -> float:
 
 
 def _check_any(gan: GAN, trained: GAN, pairs: Pairs, name: str) -> None:
-    if not pairs:
-        height, width, channels = (*trained.image_shape, 1)[:3]
-        same_size = gan.image_shape[:2] == (height, width)
-        remedy = f"--channels {channels}" if same_size else f"--image-size {width}x{height}"
-        raise ValueError(
-            f"Expected images of shape {trained.image_shape}, which {name} generates. Received: "
-            f"images of shape {gan.image_shape}, and networks without common layers. Convert the "
-            f"images with {remedy}, or omit --init-from."
-        )
+    if pairs:
+        return
+    height, width, channels = (*trained.image_shape, 1)[:3]
+    if gan.image_shape[:2] != (height, width):
+        remedy = f"Convert the images with --image-size {width}x{height}"
+    elif gan.image_shape != trained.image_shape:
+        remedy = f"Convert the images with --channels {channels}"
+    else:
+        remedy = f"Pass {'--no-conditional' if trained.num_classes is None else '--conditional'}"
+    raise ValueError(
+        f"Expected images of shape {trained.image_shape} {_describe_classes(trained)}, as "
+        f"{name} generates them. Received: images of shape {gan.image_shape} "
+        f"{_describe_classes(gan)}, and networks without common layers. {remedy}, or omit "
+        "--init-from."
+    )
 
 
 def _check_frozen(discriminator: keras.Model, pairs: Pairs, name: str) -> None:

@@ -109,6 +109,7 @@ PRESETS: dict[str, Config] = {
         batch_size=32,
         steps_per_epoch=200,
         eval_freq=2,
+        init_from="auto",
     ),
     "resnet": replace(_RESIDUAL, width=80, r1=0.25, r2=0.25),
     "resnet_conditional": replace(_RESIDUAL, conditional=True, width=72, r1=1.0, r2=1.0),

@@ -22,7 +22,7 @@ from fashion_gan.runs.builder import (
 )
 from fashion_gan.runs.config import Config
 from fashion_gan.runs.directory import RunDirectory
-from fashion_gan.runs.init_from import init_from
+from fashion_gan.runs.init_from import AUTO, init_from
 from fashion_gan.runs.presets import PRESETS, closest_preset
 from fashion_gan.training.backups import newest_position
 from fashion_gan.training.distribute import assert_equal_on_workers, is_chief
@@ -265,7 +265,7 @@ def check_configs(
 def _with_absolute_paths(config: Config) -> Config:
     """Returns the config with absolute paths, so that the run resumes from any folder."""
     source = config.init_from
-    if source and source not in hub.pretrained_cards():
+    if source and source != AUTO and source not in hub.pretrained_cards():
         source = os.path.abspath(source)
     data_path = os.path.abspath(config.data) if config.data else ""
     return dataclasses.replace(config, data=data_path, init_from=source)

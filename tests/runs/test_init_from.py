@@ -96,6 +96,59 @@ def test_init_from_emoji_copies_its_discriminator_if_it_fits(projected):
 
 
 @pytest.mark.parametrize(
+    ("settings", "size", "expected"),
+    [
+        ({}, 32, "weights of emoji"),
+        ({}, 64, "weights of emoji"),
+        ({"conditional": True}, 32, "weights of emoji"),
+        ({}, 48, "random weights"),
+        ({"width": 32}, 32, "random weights"),
+    ],
+)
+def test_init_from_auto_copies_the_weights_of_emoji_if_the_generator_has_its_layers(
+    settings, size, expected
+):
+    config = dataclasses.replace(PRESETS["projected"], data="own", **settings)
+    gan, lines = build_gan(config, DatasetInfo((size, size, 3), 140, ("a", "b"))), []
+    before = weights(gan.generator), weights(gan.discriminator)
+    init_from(gan, config.init_from, lines.append)
+    assert lines[0].startswith(f"start          {expected}")
+    if expected == "random weights":
+        assert_equal((*weights(gan.generator), *weights(gan.discriminator)), sum(before, []))
+        return
+    explicit = build_gan(config, DatasetInfo((size, size, 3), 140, ("a", "b")))
+    init_from(explicit, "emoji")
+    assert_equal(weights(gan.generator), weights(explicit.generator))
+    assert_equal(weights(gan.discriminator), weights(explicit.discriminator))
+    assert_equal(weights(gan.discriminator), before[1], equal=False)
+
+
+def first_kernels(gan):
+    """Returns the kernel of the layer of latents and one-hot labels, and its average."""
+    names = [weight.path for weight in gan.generator.weights]
+    index = next(i for i, name in enumerate(names) if "stage_4x4_dense/kernel" in name)
+    return weights(gan.generator)[index], weights(gan.ema_generator)[index]
+
+
+def test_init_from_copies_the_rows_for_latents_if_only_one_gan_has_classes(tmp_path):
+    plain, lines = small(32, seed=1), []
+    for weight in plain.ema_generator.weights:
+        weight.assign_add(np.full(weight.shape, 0.01))
+    plain.save(tmp_path / "plain.keras")
+    classes = small(32, conditional=True)
+    before = first_kernels(classes)[0]
+    init_from(classes, str(tmp_path / "plain.keras"), lines.append)
+    assert "generates images of 32x32 without classes" in lines[0]
+    for kernel, expected in zip(first_kernels(classes), first_kernels(plain), strict=True):
+        np.testing.assert_array_equal(kernel, [*expected, *before[4:]])
+    classes.save(tmp_path / "classes.keras")
+    again = small(32, seed=2)
+    init_from(again, str(tmp_path / "classes.keras"))
+    for kernel, expected in zip(first_kernels(again), first_kernels(plain), strict=True):
+        np.testing.assert_array_equal(kernel, expected)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         (
@@ -118,7 +171,7 @@ def test_init_from_raises_with_the_first_differing_layer(trained, changes, messa
 def small(size=16, **settings):
     """Returns a compiled GAN of the model fastgan, whose networks depend little on the size."""
     config = dataclasses.replace(CONFIG, data="own", model="fastgan", width=8, **settings)
-    return build_gan(config, DatasetInfo((size, size, 3), 140, None))
+    return build_gan(config, DatasetInfo((size, size, 3), 140, ("a", "b")))
 
 
 def test_init_from_copies_the_layers_that_networks_of_another_size_have_in_common(tmp_path):
@@ -131,8 +184,8 @@ def test_init_from_copies_the_layers_that_networks_of_another_size_have_in_commo
     d_before = weights(gan.discriminator)
     init_from(gan, str(tmp_path / "trained.keras"), lines.append)
     assert re.fullmatch(
-        r"\S*trained.keras generates images of 32x32. It provides \d\d% of the weights of the "
-        r"generator, and 0% of those of the discriminator.",
+        r"\S*trained.keras generates images of 32x32 without classes. It provides \d\d% of the "
+        r"weights of the generator, and 0% of those of the discriminator.",
         lines[0],
     )
     old = {layer.name: layer for layer in trained.generator.layers}
@@ -161,7 +214,7 @@ def test_init_from_copies_the_heads_for_feature_maps_to_another_size():
     config = dataclasses.replace(PRESETS["projected"], data="own")
     gan, lines = build_gan(config, DatasetInfo((64, 64, 3), 140, None)), []
     init_from(gan, "emoji", lines.append)
-    assert "emoji generates images of 32x32. It provides 9" in lines[0]
+    assert "emoji generates images of 32x32 without classes. It provides 9" in lines[0]
     packed = projected_discriminator((32, 32, 3))
     packed.set_weights(hub.pretrained_weights("emoji", "discriminator"))
     for layer in filter(lambda layer: layer.weights, packed.layers):
@@ -171,7 +224,7 @@ def test_init_from_copies_the_heads_for_feature_maps_to_another_size():
 
 
 def test_init_from_raises_for_another_size_without_the_needed_layers(tmp_path):
-    message = r"shape .28, 28, 1., which dense generates.*without common layers.*size 28x28"
+    message = r"28, 1. without classes, as dense generates.*without common layers.*size 28x28"
     with pytest.raises(ValueError, match=message):
         init_from(build_gan(CONFIG, INFO), "dense")
     gray = build_gan(
@@ -179,6 +232,12 @@ def test_init_from_raises_for_another_size_without_the_needed_layers(tmp_path):
     )
     with pytest.raises(ValueError, match=r"Received: .*32, 32, 1.*with --channels 3, or omit"):
         init_from(gray, "emoji")
+    classes = build_gan(
+        dataclasses.replace(CONFIG, model="convnet", conditional=True),
+        DatasetInfo((32, 32, 3), 140, ("a", "b")),
+    )
+    with pytest.raises(ValueError, match=r"of 2 classes, .*Pass --no-conditional, or omit"):
+        init_from(classes, "emoji")
     small(32).save(tmp_path / "trained.keras")
     gan = small(64, freeze_d=2)
     before = weights(gan.generator)
