@@ -52,6 +52,17 @@ def add_commands(commands: Any) -> None:
         "Fashion-MNIST)",
     )
     parser.add_argument(
+        "--image-size",
+        metavar="SIZE",
+        help="resize the images of IMAGES to this size, 64 or WIDTHxHEIGHT; needed if they have "
+        "several sizes",
+    )
+    parser.add_argument(
+        "--resize",
+        choices=("crop", "pad", "stretch"),
+        help="how to resize images of another aspect ratio (default crop)",
+    )
+    parser.add_argument(
         "--num-images",
         type=positive_int,
         default=10_000,
@@ -91,6 +102,20 @@ def add_commands(commands: Any) -> None:
     add_data_dir(parser)
 
 
+def _image_options(options: argparse.Namespace) -> Any:
+    """Returns the options that convert the images to measure, or None if no flag is given."""
+    from fashion_gan.data import ImageOptions
+
+    if options.image_size is None and options.resize is None:
+        return None
+    if options.image_size is None:
+        raise ValueError(
+            f"Expected --image-size with --resize. Received: --resize {options.resize}. Pass the "
+            "size as well."
+        )
+    return ImageOptions(options.image_size, options.resize or "crop")
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     if options.out:
         check_suffix(options.out, (), folder=True)
@@ -119,6 +144,7 @@ def _evaluate_and_report(options: argparse.Namespace) -> None:
             options.source,
             EvalConfig(count, options.seed, kernel_size=min(1_000, count)),
             against=options.against,
+            options=_image_options(options),
             split=options.split,
             baselines=options.baselines,
             which=options.which,

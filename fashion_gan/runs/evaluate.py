@@ -23,6 +23,7 @@ def evaluate_source(
     protocol: EvalConfig = evaluation.FULL,
     *,
     against: str | os.PathLike[str] | None = None,
+    options: data.ImageOptions | None = None,
     split: str = "test",
     baselines: bool = False,
     which: str = "last",
@@ -42,6 +43,8 @@ def evaluate_source(
         against: Path of the images to compare with, as `data.load_images` reads them. They are
             resized to the size of the measured images, as the training images of a run were.
             Defaults to the images of the run, or to Fashion-MNIST for other sources.
+        options: Options that convert the images of `name`, such as their size. Defaults to None,
+            which keeps their size.
         split: Real images to compare with, `"test"` or `"validation"`. Defaults to `"test"`.
         baselines: Whether to also score intact and degraded training images and an untrained
             generator, and for Fashion-MNIST the book's GAN. Defaults to False.
@@ -59,7 +62,8 @@ def evaluate_source(
     Raises:
         FileNotFoundError: If there is no source of that name.
         ValueError: If the images differ in their channels from the images to compare with, or
-            without `against` in their shape; if there are fewer images than the protocol needs.
+            without `against` in their shape; if there are fewer images than the protocol needs; if
+            `options` are given for a generator.
     """
     source = find_source(name)
     if source.config is None and which != "last":
@@ -67,7 +71,18 @@ def evaluate_source(
             f"Expected the folder of a run, which has a best state. Received: {name}, "
             f"which holds images. Omit which={which!r}."
         )
-    measured = _load_images(source.path) if source.config is None else source.load(which, report)
+    if source.config is None:
+        collection = data.load_images(source.path, options)
+        measured: GAN | np.ndarray = _one_channel(collection.images)
+        for line in [f"{name}:", *collection.describe()] if options else ():
+            report(line)
+    elif options is None:
+        measured = source.load(which, report)
+    else:
+        raise ValueError(
+            f"Expected images to convert. Received: the generator {name}, whose images keep their "
+            "size. Omit --image-size and --resize."
+        )
     train = None
     if against is not None:
         if baselines:
@@ -76,7 +91,8 @@ def evaluate_source(
                 f"against={against!s}. Omit --baselines."
             )
         announce(f"reading {against}")
-        measured, evaluator = _compare_with(source, measured, against, protocol, report)
+        options = options or data.ImageOptions()
+        measured, evaluator = _compare_with(source, measured, against, options, protocol, report)
     else:
         if isinstance(measured, np.ndarray):
             measured = _first(measured, protocol.count, source)
@@ -153,6 +169,7 @@ def _compare_with(
     source: Source,
     measured: GAN | np.ndarray,
     against: str | os.PathLike[str],
+    options: data.ImageOptions,
     protocol: EvalConfig,
     report: Callable[[str], None],
 ) -> tuple[GAN | np.ndarray, Evaluator]:
@@ -161,10 +178,12 @@ def _compare_with(
     The images to compare with are resized to the size of the measured images. If one set is larger
     than the other, a random subset of it is taken by the protocol's seed.
     """
-    shape = measured.image_shape if isinstance(measured, GAN) else measured.shape[1:]
-    options = source.image_options(shape)
-    if isinstance(measured, np.ndarray):
-        options = dataclasses.replace(options, channels="auto")
+    if isinstance(measured, GAN):
+        shape = measured.image_shape
+        options = source.image_options(shape)
+    else:
+        shape = measured.shape[1:]
+        options = dataclasses.replace(options, image_size=f"{shape[1]}x{shape[0]}")
     collection = data.load_images(os.fspath(against), options)
     real = _one_channel(collection.images) if options.channels == "auto" else collection.images
     if len(shape) == 3 and shape[2] != real.shape[3]:
@@ -172,7 +191,7 @@ def _compare_with(
             f"Expected images with as many channels as those of {source.name}, which have shape "
             f"{shape}. Received: images of shape {real.shape[1:]} in {against}. Convert them."
         )
-    for line in collection.describe():
+    for line in [f"{against}:", *collection.describe()]:
         report(line)
     available = len(measured) if isinstance(measured, np.ndarray) else protocol.count
     count = min(protocol.count, len(real), available)
@@ -188,10 +207,6 @@ def _compare_with(
     if isinstance(measured, np.ndarray):
         measured = _choose(measured, count, protocol.seed)
     return measured, evaluator
-
-
-def _load_images(path: str | os.PathLike[str]) -> np.ndarray:
-    return _one_channel(data.load_images(os.fspath(path)).images)
 
 
 def _choose(images: np.ndarray, count: int, seed: int) -> np.ndarray:

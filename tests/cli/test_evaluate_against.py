@@ -106,6 +106,25 @@ def test_evaluate_resizes_the_images_to_compare_with(tmp_path, capsys):
     assert (status, "150 of 8x4, gray" in err) == (0, True)
 
 
+def test_evaluate_image_size_resizes_both_sides(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("fakes", "real"):
+        (tmp_path / name).mkdir()
+        for i in range(60):
+            shape = (8, 12, 3) if i % 2 else (10, 10, 3)
+            write_png(tmp_path / f"{name}/{i:02d}.png", rng.integers(0, 256, shape, np.uint8))
+    resized = data.load_images(tmp_path / "fakes", data.ImageOptions("8", "stretch")).images
+    np.save(tmp_path / "resized.npy", resized)
+    against = ("--against", "real", "--json")
+    status, _, err = evaluate(capsys, "fakes", *against)
+    assert (status, "Choose one: --image-size" in err) == (2, True)
+    size = ("--image-size", "8", "--resize", "stretch")
+    status, out, err = evaluate(capsys, "fakes", *against, *size)
+    assert (status, "to 8x8 (stretch)" in err) == (0, True)
+    other = evaluate(capsys, "resized.npy", *against, *size)[1]
+    assert json.loads(out)["scores"]["fakes"] == json.loads(other)["scores"]["resized.npy"]
+
+
 @pytest.mark.parametrize(
     ("source", "against", "flags", "message"),
     [
@@ -114,8 +133,10 @@ def test_evaluate_resizes_the_images_to_compare_with(tmp_path, capsys):
         ("real.npy", "none", (), "none does not exist"),
         ("none", "real.npy", (), "There is no none"),
         ("real.npy", "real.npy", ("--baselines",), "Omit --baselines"),
+        ("real.npy", "real.npy", ("--resize", "pad"), "Expected --image-size with --resize"),
+        ("dense", "real.npy", ("--image-size", "8"), "the generator dense, whose images keep"),
     ],
-    ids=["channels", "few", "no images", "no source", "baselines"],
+    ids=["channels", "few", "no images", "no source", "baselines", "no size", "generator"],
 )
 def test_evaluate_raises_for_incompatible_arguments(
     source, against, flags, message, tmp_path, capsys
