@@ -33,7 +33,7 @@ from fashion_gan.registry import lookup
 from fashion_gan.training.distribute import is_chief
 from fashion_gan.typing import Images
 
-from .evaluate_gan import slug
+from .evaluate_gan import has_scores, slug
 
 __all__ = ["ModeCollapseMonitor"]
 
@@ -47,12 +47,12 @@ _LEAST |= {"seed": 0, "max_restores": 0, "warmup_steps": 0}
 class ModeCollapseMonitor(keras.callbacks.Callback):
     """Warns of mode collapse and other issues of a GAN, and optionally stops or restores it.
 
-    It compares samples with real images after every `check_freq`-th epoch, and monitors the losses
-    of all epochs. It warns of an issue when `patience` evaluations in a row have found it. It warns
-    again only if the issue disappears and returns, or concerns a further class. The signals are
-    added to the logs, for callbacks later in the list. They do not overwrite the scores of an
-    `EvaluateGAN` before it in the list. docs/monitor.md explains the signals, and how often the
-    monitor is right.
+    It compares samples with real images after every `check_freq`-th epoch and the last one, and
+    monitors the losses of all epochs. It warns of an issue when `patience` evaluations in a row
+    have found it. It warns again only if the issue disappears and returns, or concerns a further
+    class. The signals are added to the logs, for callbacks later in the list. They do not overwrite
+    the scores of an `EvaluateGAN` before it in the list. docs/monitor.md explains the signals, and
+    how often the monitor is right.
 
     With the classifier of the package, warnings name the classes:
     `ModeCollapseMonitor(fashion.train_images, evaluation.load_classifier(), data.CLASS_NAMES)`.
@@ -193,10 +193,10 @@ class ModeCollapseMonitor(keras.callbacks.Callback):
         self._state = MonitorState.from_dict(self._states_by_epoch.get(str(epoch), {}))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Evaluates samples every `check_freq` epochs, warns or acts, and saves the state."""
+        """Evaluates samples in some epochs, warns or acts, and saves the state."""
         logs = {} if logs is None else logs
         self._state.record(logs, self.window)
-        if (epoch + 1) % self.check_freq == 0:
+        if has_scores(epoch, self.check_freq, self.params):
             self._evaluate(epoch + 1, logs)
         state = json.dumps(dataclasses.asdict(self._state))
         self._states_by_epoch[str(epoch + 1)] = json.loads(state)  # a copy

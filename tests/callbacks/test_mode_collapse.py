@@ -146,6 +146,12 @@ def test_monitor_keeps_existing_log_values(make_gan):
     assert logs["share_trouser"] == 0.25
 
 
+def test_monitor_evaluates_the_last_epoch_as_well(make_gan):
+    history, texts = train(script(make_gan(), [LOST]), labeled(check_freq=3, patience=2), 5)
+    assert len(history["diversity"]) == 2
+    assert epochs_of(texts) == [5]
+
+
 def test_monitor_does_not_warn_during_warmup(make_gan):
     history, texts = train(script(make_gan(), [LOST]), labeled(warmup_steps=4), 6)
     assert epochs_of(texts)[0] == 5  # patience begins with the fourth step
