@@ -27,11 +27,12 @@ def fastgan(
 
     Each stage of the generator enlarges the features by repeating pixels, and applies a
     convolution, batch normalization and a gated linear unit. The sizes are those of `image_stages`
-    and the full size. The features of the smallest stage gate the channels of the two largest
-    (skip-layer excitation).
+    and the full size. The names of the layers number the stages from the smallest. The features of
+    the smallest stage gate the channels of the two largest (skip-layer excitation).
 
     | images    | stages for `width=64`                                               |
     | --------- | ------------------------------------------------------------------- |
+    | 16 x 16   | 16 x 16 x 64, 8 x 8 x 128, 4 x 4 x 256                              |
     | 32 x 32   | 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128, 4 x 4 x 256                |
     | 64 x 64   | 64 x 64 x 16, 32 x 32 x 32, 16 x 16 x 64, 8 x 8 x 128, 4 x 4 x 256  |
 
@@ -39,9 +40,9 @@ def fastgan(
         latent_dim: Size of a latent vector. Defaults to 64.
         image_shape: Shape of the images, `(height, width, channels)`. Height and width must be
             multiples of 4. Defaults to (28, 28, 1).
-        width: Number of channels at half the size of images of 32 x 32. It doubles with each
-            smaller stage up to `4 * width`, and halves with each larger one down to `width // 4`,
-            so that all stages cost about the same. Defaults to 32.
+        width: A quarter of the number of channels at the smallest stage. The number halves with
+            each larger stage down to `width // 4`, so that all stages cost about the same.
+            Defaults to 32.
         d_blocks: Number of residual blocks of the discriminator. Defaults to 2.
         output: Activation of the last layer of the generator, with values in [-1, 1]. Defaults to
             `"hard_tanh"`. See `convnet`.
@@ -58,7 +59,7 @@ def fastgan(
         https://arxiv.org/abs/2111.01007, train such a generator with projected discriminators.
     """
     stages = _stages(image_shape, width)
-    names = [f"stage_{height}x{breadth}" for height, breadth, _ in stages]
+    names = [f"stage_{number}" for number in range(len(stages), 0, -1)]
     head_dtype = keras.config.dtype_policy().variable_dtype
 
     latents = keras.Input((latent_dim,))
@@ -84,11 +85,10 @@ def fastgan(
 def _stages(image_shape: tuple[int, int, int], width: int) -> list[Stage]:
     """Returns the sizes of the features, with the full size of the images first."""
     sizes = [image_shape[:2], *(stage[:2] for stage in image_stages(image_shape, width))]
-    larger = max(len(sizes) - 3, 1)  # index of the stage with `width` channels
-    channels = [int(width * 2.0 ** (i - larger)) for i in range(len(sizes))]
+    halvings = range(len(sizes) - 1, -1, -1)
     return [
-        (*size, min(max(count, width // 4, 1), 4 * width))
-        for size, count in zip(sizes, channels, strict=True)
+        (*size, max(4 * width // 2**count, width // 4, 1))
+        for size, count in zip(sizes, halvings, strict=True)
     ]
 
 

@@ -101,7 +101,9 @@ def test_init_from_emoji_copies_its_discriminator_if_it_fits(projected):
         ({}, 32, "weights of emoji"),
         ({}, 64, "weights of emoji"),
         ({"conditional": True}, 32, "weights of emoji"),
-        ({}, 48, "random weights"),
+        ({}, 16, "weights of emoji"),
+        ({}, 48, "weights of emoji"),
+        ({"model": "convnet"}, 48, "random weights"),
         ({"width": 32}, 32, "random weights"),
     ],
 )
@@ -126,7 +128,7 @@ def test_init_from_auto_copies_the_weights_of_emoji_if_the_generator_has_its_lay
 def first_kernels(gan):
     """Returns the kernel of the layer of latents and one-hot labels, and its average."""
     names = [weight.path for weight in gan.generator.weights]
-    index = next(i for i, name in enumerate(names) if "stage_4x4_dense/kernel" in name)
+    index = next(i for i, name in enumerate(names) if "stage_1_dense/kernel" in name)
     return weights(gan.generator)[index], weights(gan.ema_generator)[index]
 
 
@@ -195,18 +197,17 @@ def test_init_from_copies_the_layers_that_networks_of_another_size_have_in_commo
     )
     copied = set()
     for layer in filter(lambda layer: layer.weights, gan.generator.layers):
-        if any(size in layer.name for size in ("4x4", "8x8", "16x16")) or layer.name in (
-            "stage_32x32_conv",
-            "stage_32x32_norm",
+        if any(stage in layer.name for stage in ("stage_1", "stage_2", "stage_3")) or (
+            layer.name in ("stage_4_conv", "stage_4_norm")
         ):
             copied.add(layer.name)
             assert_equal(layer.get_weights(), old[layer.name].get_weights())
             for weight, trained_weight in zip(layer.weights, old[layer.name].weights, strict=True):
                 average, expected = averages[id(weight)], trained_averages[id(trained_weight)]
                 np.testing.assert_array_equal(average, expected)
-        elif "64x64" in layer.name or "stage" not in layer.name:
+        elif "stage_5" in layer.name or "stage" not in layer.name:
             assert_equal(layer.get_weights(), before[layer.name])
-    assert {"stage_4x4_dense", "stage_8x8_conv", "stage_16x16_norm"} <= copied
+    assert {"stage_1_dense", "stage_2_conv", "stage_3_norm"} <= copied
     assert_equal(weights(gan.discriminator), d_before)
 
 
