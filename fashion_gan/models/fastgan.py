@@ -77,8 +77,15 @@ def fastgan(
         x = ops.glu(_normalize(conv(x), names[i]))
         if i < 2:
             x = layers.Multiply()([x, _gates(smallest, stages[i][-1], names[i])])
-    x = layers.Conv2D(image_shape[2], 3, padding="same", activation=output, dtype=head_dtype)(x)
-    generator = keras.Model(latents, x, name="generator")
+    to_pixels = layers.Conv2D(
+        image_shape[2],
+        3,
+        padding="same",
+        activation=output,
+        dtype=head_dtype,
+        name="pixels_conv",
+    )
+    generator = keras.Model(latents, to_pixels(x), name="generator")
     return generator, convnet_discriminator(image_shape, width, d_blocks)
 
 

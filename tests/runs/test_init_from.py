@@ -143,6 +143,7 @@ def test_init_from_copies_the_rows_for_latents_if_only_one_gan_has_classes(tmp_p
     assert "generates images of 32x32 without classes" in lines[0]
     for kernel, expected in zip(first_kernels(classes), first_kernels(plain), strict=True):
         np.testing.assert_array_equal(kernel, [*expected, *before[4:]])
+    assert_equal(weights(classes.generator)[1:], weights(plain.generator)[1:])
     classes.save(tmp_path / "classes.keras")
     again = small(32, seed=2)
     init_from(again, str(tmp_path / "classes.keras"))
