@@ -123,7 +123,8 @@ def describe_length(config: Config, num_images: int) -> str:
     passes = config.epochs * steps * config.batch_size * config.d_steps / num_seen
     images = f"{num_seen:,} {'images and mirror images' if config.mirror else 'images'}"
     return (
-        f"{config.epochs} epochs of {steps:,} steps: {config.epochs * steps:,} steps, "
+        f"{config.epochs} epochs of {steps:,} {'step' if steps == 1 else 'steps'}: "
+        f"{config.epochs * steps:,} steps, "
         f"{passes:,.{0 if passes >= 10 else 1}f} passes over {images}"
     )
 

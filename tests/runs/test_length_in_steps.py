@@ -273,6 +273,8 @@ def test_dry_run_prints_steps_and_passes(data, capsys):
     out = capsys.readouterr().out
     plan = "20 epochs of 30 steps: 600 steps, 160 passes over 240 images and mirror images"
     assert f"training       {plan}\n" in out
+    assert main([*train[:-1], "20", "--dry-run"]) == 0
+    assert "20 epochs of 1 step: 20 steps, 5.3 passes" in capsys.readouterr().out
 
 
 @pytest.mark.slow
