@@ -78,7 +78,7 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
         else:
             announce(f"{name} has no such discriminator. The run starts with an untrained one.")
     else:
-        g_pairs = _common_pairs(gan.generator, trained.generator)
+        g_pairs = _common_pairs(gan.generator, trained.generator, any_inputs=True)
         d_pairs = _common_pairs(gan.discriminator, discriminator) if discriminator else []
         _check_any(gan, trained, g_pairs, name)
         announce(
@@ -96,7 +96,7 @@ def _has_layers_of(network: keras.Model, trained: keras.Model, is_alike: bool) -
     """Returns whether all weights of a trained network fit, or some if the two are not alike."""
     if is_alike:
         return _shapes(network) == _shapes(trained)
-    return bool(_common_pairs(network, trained))
+    return bool(_common_pairs(network, trained, any_inputs=True))
 
 
 def _describe_images(gan: GAN) -> str:
@@ -139,23 +139,24 @@ def _all_pairs(network: keras.Model, trained: keras.Model) -> Pairs:
     return list(zip(network.weights, trained.weights, strict=True))
 
 
-def _common_pairs(network: keras.Model, trained: keras.Model) -> Pairs:
+def _common_pairs(network: keras.Model, trained: keras.Model, any_inputs: bool = False) -> Pairs:
     """Pairs the weights of the layers that have the same names and shapes in both networks.
 
-    The kernel of a dense layer may have another number of rows: one-hot labels are further inputs.
+    With `any_inputs`, kernels of dense layers may differ in their number of rows. In a generator,
+    one-hot labels are further inputs.
     """
+
+    def shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
+        ignores_rows = any_inputs and isinstance(layer, keras.layers.Dense)
+        return [shape[-1:] for shape in _shapes(layer)] if ignores_rows else _shapes(layer)
+
     known = {layer.name: layer for layer in _named_layers(trained)}
     return [
         pair
         for layer in _named_layers(network)
-        if layer.name in known and _columns(layer) == _columns(known[layer.name])
+        if layer.name in known and shapes(layer) == shapes(known[layer.name])
         for pair in zip(layer.weights, known[layer.name].weights, strict=True)
     ]
-
-
-def _columns(layer: keras.Layer) -> list[tuple[int, ...]]:
-    """Returns the shapes of the weights of a layer, without the number of rows of a matrix."""
-    return [shape[-1:] if len(shape) == 2 else shape for shape in _shapes(layer)]
 
 
 def _copy(weight: Any, trained: Any) -> None:
@@ -178,7 +179,8 @@ def _shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
 
 def _share(pairs: Pairs, network: keras.Model) -> float:
     """Returns the fraction of the numbers in a network that are copied."""
-    return sum(math.prod(weight.shape) for weight, _ in pairs) / network.count_params()
+    copied = (map(min, weight.shape, trained.shape) for weight, trained in pairs)
+    return sum(map(math.prod, copied)) / network.count_params()
 
 
 def _check_any(gan: GAN, trained: GAN, pairs: Pairs, name: str) -> None:

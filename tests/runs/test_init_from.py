@@ -141,6 +141,8 @@ def test_init_from_copies_the_rows_for_latents_if_only_one_gan_has_classes(tmp_p
     before = first_kernels(classes)[0]
     init_from(classes, str(tmp_path / "plain.keras"), lines.append)
     assert "generates images of 32x32 without classes" in lines[0]
+    copied = plain.generator.count_params() / classes.generator.count_params()
+    assert f"{copied:.0%} of the weights of the generator" in lines[0]
     for kernel, expected in zip(first_kernels(classes), first_kernels(plain), strict=True):
         np.testing.assert_array_equal(kernel, [*expected, *before[4:]])
     assert_equal(weights(classes.generator)[1:], weights(plain.generator)[1:])
