@@ -3,7 +3,7 @@
     python tools/fetch_images.py silk
     python benchmarks/own_images.py silk --steps 600
     python benchmarks/own_images.py silk --steps 600 --label strong --r1 0.5 --r2 0.5
-    python benchmarks/own_images.py pokemon --ablate --steps 800   # ~80 minutes
+    python benchmarks/own_images.py pokemon --ablate --steps 600   # ~40 minutes
 
 Each training is the command `fashion-gan train --data FOLDER` in logs/COLLECTION[-LABEL]-SEED. All
 other flags are passed on to it. Interrupted runs are resumed, and finished ones are scored again.

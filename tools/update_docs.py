@@ -297,6 +297,29 @@ def own_images() -> str:
     )
 
 
+def own_images_ablation() -> str:
+    """Makes the table of the preset `projected` without one ingredient at a time, best first."""
+    report = read("own-images-ablation")
+    variants = report["variants"]
+    rows = []
+    for name in sorted(variants, key=lambda name: variants[name]["scores"]["kernel_distance"]):
+        scores = variants[name]["scores"]
+        words = name.replace("-", " ")
+        rows.append(
+            [
+                f"**{words}**" if name == "all-ingredients" else words,
+                f"{scores['kernel_distance']:.1f} ± {scores['kernel_distance_std']:.1f}",
+                *(f"{scores[key]:.2f}" for key in ("coverage", "recall")),
+                f"{scores['pixel_frechet_distance']:.0f}",
+                f"{variants[name]['seconds'] / 60:.0f}",
+            ]
+        )
+    head = [f"`{report['collection']}`, `{' '.join(report['flags'])}`", "`kernel_distance`"]
+    head += ["`coverage`", "`recall`", "`pixel_frechet_distance`", "minutes"]
+    machines = {describe(variant["machine"]) for variant in variants.values()}
+    return table(head, rows) + f"\nMeasured on {' and '.join(sorted(machines))}.\n"
+
+
 def few_images() -> str:
     """Makes the table of the scores after trainings on few images, by number and by variant."""
     report = read("few-images")
@@ -405,6 +428,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/results/image-cases.json": image_cases,
     "docs/results/image-reading.json": image_reading,
     "docs/results/own-images.json": own_images,
+    "docs/results/own-images-ablation.json": own_images_ablation,
     "docs/results/few-images.json": few_images,
     "docs/results/projection.json": projection,
     "docs/results/export-formats.json": export_formats,
