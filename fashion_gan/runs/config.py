@@ -398,7 +398,7 @@ class Config:
     init_from: str = _setting(
         "",
         "start with the weights of a run, a .keras file, or a generator of the package such as "
-        "resnet; none for random weights, auto for those of emoji if its layers fit",
+        "resnet; none for random weights, auto for those of emoji if they fit",
         metavar="RUN",
     )
     freeze_d: int = _setting(

@@ -41,7 +41,8 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     Args:
         gan: Compiled GAN to train.
         name: Run folder, `.keras` file or pretrained name. With `"auto"`, the weights of the
-            pretrained `emoji` are copied if the generator has its layers, and none otherwise.
+            pretrained `emoji` are copied if they replace at least a tenth of the generator's, and
+            none otherwise.
         announce: Function that is called with lines on the loaded weights.
 
     Raises:
@@ -62,7 +63,7 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     trained = source.load(announce=announce)
     is_alike = gan.image_shape == trained.image_shape and gan.num_classes == trained.num_classes
     if is_automatic:
-        if not _has_layers_of(gan.generator, trained.generator, is_alike):
+        if not _fits(gan.generator, trained.generator, is_alike):
             announce(f"start          random weights, since {name} has none for these networks")
             return
         announce(f"start          weights of {name}; for random ones, pass --init-from none")
@@ -92,11 +93,11 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
         _copy(weight, trained_weight)
 
 
-def _has_layers_of(network: keras.Model, trained: keras.Model, is_alike: bool) -> bool:
-    """Returns whether all weights of a trained network fit, or some if the two are not alike."""
+def _fits(network: keras.Model, trained: keras.Model, is_alike: bool) -> bool:
+    """Returns whether a trained network provides all weights, or a tenth if it is not alike."""
     if is_alike:
         return _shapes(network) == _shapes(trained)
-    return bool(_common_pairs(network, trained, any_inputs=True))
+    return _share(_common_pairs(network, trained, any_inputs=True), network) >= 0.1
 
 
 def _describe_images(gan: GAN) -> str:

@@ -103,13 +103,12 @@ def test_init_from_emoji_copies_its_discriminator_if_it_fits(projected):
         ({"conditional": True}, 32, "weights of emoji"),
         ({}, 16, "weights of emoji"),
         ({}, 48, "weights of emoji"),
+        ({"width": 32}, 16, "random weights"),
         ({"model": "convnet"}, 48, "random weights"),
         ({"width": 32}, 32, "random weights"),
     ],
 )
-def test_init_from_auto_copies_the_weights_of_emoji_if_the_generator_has_its_layers(
-    settings, size, expected
-):
+def test_init_from_auto_copies_the_weights_of_emoji_if_they_fit(settings, size, expected):
     config = dataclasses.replace(PRESETS["projected"], data="own", **settings)
     gan, lines = build_gan(config, DatasetInfo((size, size, 3), 140, ("a", "b"))), []
     before = weights(gan.generator), weights(gan.discriminator)
