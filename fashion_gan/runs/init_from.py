@@ -34,9 +34,8 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     step count do not change. Of the pretrained generators, only those of other images than
     Fashion-MNIST have a discriminator. It is copied if it fits.
 
-    If the trained GAN generates images of another size, or only one of the two is
-    class-conditional, only the layers are copied that both have: most layers of `models.fastgan`
-    and of `models.projected_discriminator`.
+    If the trained GAN generates images of another size or of other classes, only the layers are
+    copied that both have: most layers of `models.fastgan` and of `models.projected_discriminator`.
 
     Args:
         gan: Compiled GAN to train.
@@ -48,9 +47,8 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     Raises:
         FileNotFoundError: If there is no source of that name, or it holds no trained model.
         ValueError: If the source holds images; if its weights have other shapes, where the message
-            names the first layer that differs; if its images have another size, or its networks
-            another kind of labels, and there are no layers to copy; if frozen layers of the
-            discriminator get no weights.
+            names the first layer that differs; if its images have another size or other classes,
+            and there are no layers to copy; if frozen layers of the discriminator get no weights.
     """
     is_automatic = name == AUTO
     name = _AUTO_SOURCE if is_automatic else name
@@ -64,7 +62,7 @@ def init_from(gan: GAN, name: str, announce: Announce = lambda line: None) -> No
     is_alike = gan.image_shape == trained.image_shape and gan.num_classes == trained.num_classes
     if is_automatic:
         if not _fits(gan.generator, trained.generator, is_alike):
-            announce(f"start          random weights, since {name} has none for these networks")
+            announce(f"start          random weights, since those of {name} do not fit")
             return
         announce(f"start          weights of {name}; for random ones, pass --init-from none")
     discriminator = _trained_discriminator(source, trained)
@@ -192,8 +190,12 @@ def _check_any(gan: GAN, trained: GAN, pairs: Pairs, name: str) -> None:
         remedy = f"Convert the images with --image-size {width}x{height}"
     elif gan.image_shape != trained.image_shape:
         remedy = f"Convert the images with --channels {channels}"
+    elif trained.num_classes is None:
+        remedy = "Pass --no-conditional"
+    elif gan.num_classes is None:
+        remedy = "Pass --conditional"
     else:
-        remedy = f"Pass {'--no-conditional' if trained.num_classes is None else '--conditional'}"
+        remedy = f"Use images of {trained.num_classes} classes"
     raise ValueError(
         f"Expected images of shape {trained.image_shape} {_describe_classes(trained)}, as "
         f"{name} generates them. Received: images of shape {gan.image_shape} "

@@ -241,6 +241,13 @@ def test_init_from_raises_for_another_size_without_the_needed_layers(tmp_path):
     )
     with pytest.raises(ValueError, match=r"of 2 classes, .*Pass --no-conditional, or omit"):
         init_from(classes, "emoji")
+    three = build_gan(
+        dataclasses.replace(CONFIG, model="convnet", conditional=True),
+        DatasetInfo((32, 32, 3), 140, ("a", "b", "c")),
+    )
+    classes.save(tmp_path / "classes.keras")
+    with pytest.raises(ValueError, match=r"of 3 classes, .*Use images of 2 classes, or omit"):
+        init_from(three, str(tmp_path / "classes.keras"))
     small(32).save(tmp_path / "trained.keras")
     gan = small(64, freeze_d=2)
     before = weights(gan.generator)

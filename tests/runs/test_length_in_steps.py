@@ -165,7 +165,7 @@ def test_train_prints_the_default_preset(data, monkeypatch, capsys):
     ("flags", "reason", "start"),
     [
         ("", "for RGB images", "start          weights of emoji; for random ones, pass"),
-        ("--width 32", "for RGB images", "start          random weights, since emoji has none"),
+        ("--width 32", "for RGB images", "start          random weights, since those of emoji"),
         ("--init-from none", "for RGB images", None),
         ("--model fastgan", "with --model", None),
         ("--channels 1", "for images that are not RGB", None),
